@@ -1,0 +1,1 @@
+"""Latency, memory and accuracy of bundles on this machine; never part of the wheel."""

@@ -1,0 +1,1 @@
+"""Training outputs in, gated and signed artifacts out."""

@@ -1,0 +1,260 @@
+"""A recipe says everything that a run depends on. Read from TOML; an unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runtime.errors import RecipeError
+from runtime.preprocess import PreprocessSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """How many patients the generator makes when no --data is given, and how large their plates are."""
+
+    patients: int = 900
+    seed: int = 7
+    long_side_px: int = 384
+
+
+@dataclass(frozen=True)
+class SplitFractions:
+    """Shares of the patients. The four sets are disjoint by patient.
+
+    fit: weights. calibration: early stopping, operating points, quantizer ranges.
+    gate: every gate's verdict. test: the final figures, looked at once.
+    """
+
+    fit: float = 0.5
+    calibration: float = 0.15
+    gate: float = 0.25
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        shares = (self.fit, self.calibration, self.gate, self.test)
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"fit, calibration, gate and test must be positive and sum to 1, got {shares}")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where cases come from without --data, and how patients are divided."""
+
+    split: SplitFractions = SplitFractions()
+    split_seed: int = 1
+    synthetic: SyntheticOptions = SyntheticOptions()
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """name: one of compress.zoo.NAMES. weights: "" for random, "imagenet" where the network has them.
+
+    width: channel multiplier of networks that are built to size.
+    """
+
+    name: str = "cnn"
+    weights: str = ""
+    width: float = 1.0
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """Strengths of the augmentations; 0 turns one off."""
+
+    rotate_degrees: float = 15.0
+    flip: bool = True
+    zoom: float = 0.1
+    exposure: float = 0.15
+    noise: float = 0.02
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """One training or fine-tuning.
+
+    label_smoothing, weight_decay, learning_rate: as the optimiser (AdamW, cosine schedule with warm-up)
+    takes them. box_weight: weight of the evidence map's own loss against the fracture boxes.
+    distill_weight: share of the loss that follows the unpruned model's logits (fine-tuning only).
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    box_weight: float = 0.0
+    distill_weight: float = 0.0
+    augment: AugmentOptions = AugmentOptions()
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """ratio: share of MACs to remove. importance: group_magnitude | taylor | bn_scale.
+
+    round_to: channel counts become multiples of it. iterations: number of pruning rounds.
+    """
+
+    ratio: float = 0.4
+    importance: str = "group_magnitude"
+    round_to: int = 8
+    iterations: int = 4
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """One compile target: onnxruntime | openvino | tensorrt, its precisions and quantizer settings.
+
+    calibration_cases: how many images set the ranges. method: minmax | percentile | entropy.
+    """
+
+    engine: str
+    precisions: tuple[str, ...] = ("fp32", "int8")
+    calibration_cases: int = 256
+    method: str = "minmax"
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The largest loss against the original checkpoint that a gate rules out, as absolute differences."""
+
+    auroc: float = 0.03
+    sensitivity: float = 0.05
+    specificity: float = 0.05
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What the original checkpoint itself must reach on the gate patients (one-sided 95% lower bound)."""
+
+    auroc: float = 0.5
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """margins: for everything that ships. prune_margins: for the pruned network before fine-tuning, which
+    never ships and is gated again after it. parity_logit: largest |logit difference| of the exported graph.
+    """
+
+    margins: Margins = Margins()
+    prune_margins: Margins = Margins(auroc=0.15, sensitivity=0.9, specificity=0.9)
+    floors: Floors = Floors()
+    parity_logit: float = 1e-2
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class OperatingPointOptions:
+    """Targets on the calibration patients for the two locked thresholds."""
+
+    sensitivity: float = 0.95
+    specificity: float = 0.95
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What the bundle says about itself."""
+
+    name: str = "ulna"
+    version: str = "0.1.0"
+    intended_use: str = ""
+    body_parts: tuple[str, ...] = ()
+    golden_cases: int = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The whole of it."""
+
+    name: str
+    seed: int = 0
+    data: DataOptions = DataOptions()
+    preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    prune: PruneOptions = PruneOptions()
+    finetune: TrainOptions = TrainOptions()
+    targets: tuple[TargetOptions, ...] = field(
+        default=(TargetOptions("onnxruntime"), TargetOptions("openvino"), TargetOptions("tensorrt"))
+    )
+    gate: GateOptions = GateOptions()
+    operating_points: OperatingPointOptions = OperatingPointOptions()
+    release: ReleaseOptions = ReleaseOptions()
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe file, or a shipped one by name ("demo"). Raises RecipeError."""
+    path = Path(source)
+    if not path.suffix:
+        return parse_recipe(_shipped(str(source)), str(source))
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), path.stem)
+    except OSError as error:
+        raise RecipeError(f"cannot read recipe {path}: {error.strerror}", "check the path") from error
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with Ulna."""
+    folder = resources.files("compress") / "recipes"
+    return tuple(
+        sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    )
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """TOML text -> Recipe. Raises RecipeError naming the key that is wrong."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {name} is not TOML: {error}") from error
+    table.setdefault("name", name)
+    return _build(Recipe, table, name)
+
+
+def _shipped(name: str) -> str:
+    names = shipped_recipes()
+    if name not in names:
+        raise RecipeError(
+            f"no shipped recipe {name!r}", f"shipped recipes: {', '.join(names)}; or give a .toml path"
+        )
+    return (resources.files("compress") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _build(cls: type[T], table: dict[str, Any], where: str) -> T:
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(table) - set(hints))
+    if unknown:
+        raise RecipeError(f"unknown key {where}.{unknown[0]}", f"known keys: {', '.join(hints)}")
+    values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in table.items()}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where} must be a table, got {value!r}")
+        return _build(kind, value, where)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise RecipeError(f"{where} must be a list, got {value!r}")
+        return tuple(
+            _convert(typing.get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(value)
+        )
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, types.UnionType):
+        raise RecipeError(f"{where}: recipes hold plain values only")
+    if type(value) is not kind:
+        raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}")
+    return value

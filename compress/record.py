@@ -1,0 +1,73 @@
+"""The run as data: what `run.json` holds and what the report draws. Everything in it is JSON-safe."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """One node of the tree of steps.
+
+    name: path in the tree ("train", "prune", "finetune", "export", "onnxruntime/int8").
+    parent: name of the node it was made from, "" for the root. title: what a person calls it.
+    kind: train | prune | finetune | export | quantize | compile.
+    engine, precision: set for nodes that an engine runs. status: ok | deferred to the device | stopped | not run.
+    facts: the artifact's (macs, parameters, parity). metrics: MetricsReport.to_json() on the gate patients.
+    verdict: gate Verdict.to_json(). roc: {"fpr": [...], "tpr": [...]}.
+    latency_ms: {"p50": …, "p90": …, "p99": …} of this node's own model at batch 1 on this machine.
+    numerics_from: "" when the artifact itself was evaluated, else what was run in its place.
+    """
+
+    name: str
+    parent: str
+    title: str
+    kind: str
+    status: str
+    engine: str = ""
+    precision: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    reused: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    roc: dict[str, list[float]] = field(default_factory=dict)
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    numerics_from: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of one recipe on one dataset on one machine.
+
+    data: name, digest, and for each split the number of patients, images, fractured images and body parts.
+    machine: cpu, cores, versions. history: the training curves, {"train": {"loss": [...], "auroc": [...]}, …}.
+    release: bundle path, digest and key fingerprint, empty when nothing was released.
+    test: MetricsReport.to_json() of the shipped model on the test patients, looked at once.
+    """
+
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    machine: dict[str, Any]
+    started_utc: str
+    seconds: float = 0.0
+    operating_points: dict[str, float] = field(default_factory=dict)
+    nodes: tuple[NodeRecord, ...] = ()
+    history: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
+    release: dict[str, Any] = field(default_factory=dict)
+    schema: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As `run.json` holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> RunRecord:
+        """The record that `to_json` wrote."""
+        nodes = tuple(NodeRecord(**node) for node in table["nodes"])
+        return cls(**{**table, "nodes": nodes})

@@ -1,0 +1,1 @@
+"""The clinic kiosk; imports runtime only."""

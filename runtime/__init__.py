@@ -1,0 +1,1 @@
+"""What reads an X-ray on the box: numpy and OpenCV, one inference engine, never torch."""

@@ -1,0 +1,1 @@
+"""One inference engine a file, imported on demand; `registry` opens them by name."""

@@ -1,0 +1,72 @@
+"""A radiograph as the rest of Ulna sees it: one gray plane, bone bright, and the facts that came with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_BIT_DEPTH = 8
+MAX_BIT_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class AcquisitionFacts:
+    """What the file says about the exposure; None where it does not say.
+
+    `body_part`, `view` and `laterality` are lower-case words ("hand", "frontal", "left").
+    `window` is (center, width) in stored values. Nothing here names the patient.
+    """
+
+    modality: str | None = None
+    body_part: str | None = None
+    view: str | None = None
+    laterality: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    window: tuple[float, float] | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    """(row, column) spacing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """One gray image, MONOCHROME2 sense (bone bright).
+
+    pixels: (H, W) uint16, read-only, values in [0, 2**bit_depth).
+    bit_depth: significant bits, 8 to 16.
+    sha256: digest of the bytes it was read from.
+    format: "jpeg", "png", "tiff", "dicom" or "array".
+    colour_spread: mean over pixels of max(R, G, B) - min(R, G, B), in 1/255; 0.0 for gray files.
+    warnings: what the reader noticed and mended, in plain words.
+
+    Raises ValueError for pixels of another shape or type.
+    """
+
+    pixels: NDArray[np.uint16]
+    bit_depth: int
+    sha256: str
+    format: str = "array"
+    colour_spread: float = 0.0
+    facts: AcquisitionFacts = AcquisitionFacts()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.uint16 or 0 in self.pixels.shape:
+            raise ValueError(
+                f"pixels must be a non-empty (H, W) uint16 plane, got {self.pixels.shape} {self.pixels.dtype}"
+            )
+        if not MIN_BIT_DEPTH <= self.bit_depth <= MAX_BIT_DEPTH:
+            raise ValueError(f"bit_depth must be 8 to 16, got {self.bit_depth}")
+        self.pixels.flags.writeable = False
+
+    @property
+    def height_px(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width_px(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
