@@ -1,0 +1,72 @@
+# Two commands on a fresh machine: `make demo` runs the main job, `make test` checks everything.
+# Both make .venv and install what they need; nothing but Python 3.11+ and pip's network is expected.
+
+VENV   ?= .venv
+PORT   ?= 8080
+SERVE  ?= 1
+OUT    ?= demo
+BIN     = $(VENV)/bin
+
+# The first interpreter that is new enough; override with `make demo PYTHON=/path/to/python3.12`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# Extra options for pip, for example PyTorch's own index of CPU builds (see README).
+PIP_OPTIONS ?=
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS)
+
+.PHONY: demo test lint types architecture check clean help
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: $(VENV)/.demo  ## from synthetic radiographs to a kiosk that reads one (SERVE=0: without the kiosk)
+	$(BIN)/ulna run --recipe demo --out $(OUT)
+	$(BIN)/ulna verify --bundle $(OUT)/bundle
+	$(BIN)/ulna doctor --bundle $(OUT)/bundle
+	@if [ "$(SERVE)" = 1 ]; then exec $(BIN)/ulna serve --bundle $(OUT)/bundle --port $(PORT); \
+	else echo "bundle: $(OUT)/bundle   report: $(OUT)/report.html"; fi
+
+test: $(VENV)/.dev browser  ## every test
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.dev  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## strict type check
+	$(BIN)/mypy
+
+architecture: $(VENV)/.dev  ## one-way dependencies
+	$(BIN)/lint-imports
+
+check: lint types architecture test  ## all of the above
+
+clean:  ## forget environments and what the commands made
+	rm -rf $(VENV) demo runs build dist *.egg-info
+
+# The browser tests drive Debian's Chromium; where it cannot be installed they skip and say so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests" \
+	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+	|| echo "no Chromium here: the browser tests will be skipped (install the package 'chromium')"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer was not found; install python3 and python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; } \
+	|| { echo "error: $(PYTHON) has no venv module; run: sudo apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "installing Ulna with what the demo needs into $(VENV) (a few minutes the first time)"
+	$(PIP) -e '.[compress,openvino,tensorrt,dicom,kiosk,bench]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing Ulna with what its tests need into $(VENV) (a few minutes the first time)"
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
