@@ -1,0 +1,224 @@
+"""What a bundle says about itself: plain values that cannot contradict one another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runtime import strict
+from runtime.errors import BundleFormatError
+from runtime.findings import OperatingPoints, Verdict
+from runtime.preprocess import PreprocessSpec
+
+MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"
+SCHEMA_VERSION = 1
+STATUS_OK = "ok"
+STATUS_DEFERRED = "deferred to the device"
+REFERENCE = "reference"
+
+ENGINE_NAMES = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
+PRECISIONS = ("fp32", "int8", "fp16")
+_STATUSES = (STATUS_OK, STATUS_DEFERRED)
+_GOLDEN_VERDICTS = (Verdict.FRACTURE, Verdict.DOUBT, Verdict.NONE)
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_MAX_FILE_NAME_LENGTH = 200
+
+
+def is_file_name(name: str) -> bool:
+    """Whether `name` is a plain relative path: letters, digits, '.', '_', '-', parts joined by '/'."""
+    return len(name) <= _MAX_FILE_NAME_LENGTH and _FILE_NAME.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class IntendedUse:
+    """What the model is for. body_parts: lower-case words; empty means that the maker does not say."""
+
+    statement: str
+    body_parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(all(self.body_parts), "body_parts holds an empty word")
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """One model for one engine.
+
+    main, weights: names of files of the bundle. status: "ok", or "deferred to the device" for a model that
+    the device itself must still compile; that one carries no promise and is never chosen.
+    logit_tolerance: largest |logit - expected logit| on a golden case.
+    """
+
+    engine: str
+    precision: str
+    main: str
+    weights: str = ""
+    status: str = STATUS_OK
+    note: str = ""
+    logit_tolerance: float = 0.05
+
+    def __post_init__(self) -> None:
+        _require_one_of("engine", self.engine, ENGINE_NAMES)
+        _require_one_of("precision", self.precision, PRECISIONS)
+        _require_one_of("status", self.status, _STATUSES)
+        _require(
+            math.isfinite(self.logit_tolerance) and self.logit_tolerance > 0,
+            f"logit_tolerance must be positive, got {self.logit_tolerance}",
+        )
+        for name in self.files:
+            _require_file_name(name)
+
+    @property
+    def key(self) -> str:
+        """What the entry is called everywhere: "onnxruntime-int8"."""
+        return f"{self.engine}-{self.precision}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its file names: main, and weights where there are any."""
+        return (self.main, self.weights) if self.weights else (self.main,)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the entry promises to run."""
+        return self.status == STATUS_OK
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """An image with a known answer.
+
+    verdict: fracture, doubt or none. logits: expected fracture logit per engine key; "reference" is the
+    original checkpoint's.
+    """
+
+    name: str
+    file: str
+    verdict: str
+    logits: dict[str, float]
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), "a golden case needs a name")
+        _require_file_name(self.file)
+        _require_one_of("verdict", self.verdict, tuple(map(str, _GOLDEN_VERDICTS)))
+        for key, logit in self.logits.items():
+            _require(math.isfinite(logit), f"golden case {self.name}: logit of {key} is {logit}")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """SHA-256 (lower-case hex) and length of a file."""
+
+    sha256: str
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        _require(_SHA256.fullmatch(self.sha256) is not None, f"sha256 must be 64 hex digits: {self.sha256!r}")
+        _require(self.size_bytes >= 0, f"size_bytes must not be negative, got {self.size_bytes}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a bundle says about itself; `write_bundle` fills in `files`.
+
+    created_utc: ISO 8601 with a time zone. labels: names of the model's outputs. gates: verdict summaries,
+    as the gates wrote them. provenance: recipe, data set digest, versions. files: every file of the bundle
+    but the manifest and its signature.
+
+    Raises ValueError for values that contradict one another.
+    """
+
+    name: str
+    version: str
+    created_utc: str
+    labels: tuple[str, ...]
+    intended_use: IntendedUse
+    preprocess: PreprocessSpec
+    operating_points: OperatingPoints
+    engines: tuple[EngineEntry, ...]
+    gates: tuple[dict[str, Any], ...] = ()
+    golden: tuple[GoldenCase, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        _require(
+            self.schema == SCHEMA_VERSION, f"schema {self.schema} is not known, expected {SCHEMA_VERSION}"
+        )
+        for what, word in (("name", self.name), ("version", self.version)):
+            _require(_WORD.fullmatch(word) is not None, f"{what} must be one plain word, got {word!r}")
+        _require_time(self.created_utc)
+        _require(bool(self.labels) and all(self.labels), "labels must name every output")
+        _require(bool(self.engines), "a bundle needs at least one engine")
+        _require_unique("engine", (entry.key for entry in self.engines))
+        _require_unique("golden case", (case.name for case in self.golden))
+        for name in self.files:
+            _require_file_name(name)
+            _require(name not in (MANIFEST_NAME, SIGNATURE_NAME), f"files must not list {name}")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the files that engines and golden cases refer to."""
+        models = (name for entry in self.engines for name in entry.files)
+        return tuple(dict.fromkeys((*models, *(case.file for case in self.golden))))
+
+    def to_json(self) -> bytes:
+        """The exact bytes that are signed: UTF-8, sorted keys, two-space indents, one line feed at the end.
+
+        Raises BundleFormatError for a value that JSON cannot hold (NaN, infinities, objects).
+        """
+        try:
+            text = json.dumps(
+                dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False
+            )
+        except (TypeError, ValueError) as error:
+            raise BundleFormatError(f"the manifest cannot be written as JSON: {error}") from error
+        return f"{text}\n".encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """Bytes -> Manifest. Raises BundleFormatError naming the key that is unknown, missing or wrong."""
+        return strict.build(cls, strict.loads(data, MANIFEST_NAME), "manifest")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    _require(value in known, f"{what} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _require_file_name(name: str) -> None:
+    _require(
+        is_file_name(name),
+        f"file name {name!r} must be a relative path of letters, digits, '.', '_', '-' and '/'",
+    )
+
+
+def _require_unique(what: str, names: Iterable[str]) -> None:
+    for name, count in Counter(names).items():
+        _require(count == 1, f"{what} {name!r} appears {count} times")
+
+
+def _require_time(text: str) -> None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    _require(
+        moment is not None and moment.tzinfo is not None,
+        f"created_utc must be ISO 8601 with a time zone, got {text!r}",
+    )

@@ -1,0 +1,59 @@
+"""Small models with Ulna's own inputs and outputs, built in memory: a linear network on the mean brightness."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+from onnx import TensorProto, helper, numpy_helper
+
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+
+SIZE_PX = 32
+MAP_SIZE = SIZE_PX // 4
+
+
+def onnx_bytes(gain: float = 4.0, bias: float = 0.0, batch: str | int = "batch") -> bytes:
+    """map = gain * 4x4 mean of the image + bias, logit = mean of map."""
+    kernel = numpy_helper.from_array(np.full((1, 1, 4, 4), gain / 16, np.float32), "kernel")
+    offset = numpy_helper.from_array(np.full(1, bias, np.float32), "offset")
+    nodes = [
+        helper.make_node("Conv", [INPUT_NAME, "kernel", "offset"], [MAP_NAME], strides=[4, 4]),
+        helper.make_node("GlobalAveragePool", [MAP_NAME], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], [LOGIT_NAME], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean_brightness",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [batch, 1, SIZE_PX, SIZE_PX])],
+        [
+            helper.make_tensor_value_info(LOGIT_NAME, TensorProto.FLOAT, [batch, 1]),
+            helper.make_tensor_value_info(MAP_NAME, TensorProto.FLOAT, [batch, 1, MAP_SIZE, MAP_SIZE]),
+        ],
+        [kernel, offset],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def onnx_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
+    """For ONNX Runtime."""
+    return ModelFiles(onnx_bytes(gain, bias))
+
+
+def openvino_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
+    """The same model as OpenVINO IR."""
+    with tempfile.TemporaryDirectory() as folder:
+        xml = Path(folder) / "model.xml"
+        openvino.save_model(openvino.Core().read_model(io.BytesIO(onnx_bytes(gain, bias))), xml)
+        return ModelFiles(xml.read_bytes(), xml.with_suffix(".bin").read_bytes())
+
+
+def expected_logit(tensor: np.ndarray, gain: float = 4.0, bias: float = 0.0) -> np.ndarray:
+    """What the model computes, by numpy: (N, 1)."""
+    return (gain * tensor.mean(axis=(1, 2, 3)) + bias)[:, None]
