@@ -1,0 +1,1 @@
+"""A/B slots: verify, install, self-test, switch, roll back."""

@@ -1,0 +1,107 @@
+"""The verbs that set up and update a box: install, slots, rollback."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Root = Annotated[Path, typer.Option("--root", help="The box's folder.", show_default=False)]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each self-test.")]
+
+
+def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
+    bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to install.", show_default=False)],
+    root: Root,
+    trust: Annotated[
+        Path | None,
+        typer.Option(
+            "--trust",
+            help="Public key, or a folder of them, for the first installation; by default this machine's. "
+            "The box keeps them and takes later bundles signed by one of them only.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Install even if this bundle is live.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and self-test, change nothing.")] = False,
+    user: Annotated[str, typer.Option("--user", help="System user that runs the kiosk.")] = "ulna",
+    timeout_s: Timeout = 600.0,
+) -> None:
+    """Set up or update a box: copy a bundle into the free slot, test it there, switch to it.
+
+    If anything fails, the box goes on with what it had. The systemd unit that runs the kiosk from the live
+    slot is printed on standard output; everything else goes to standard error.
+    """
+    from device_app.update.installer import check
+    from device_app.update.installer import install as run
+    from device_app.update.options import InstallOptions
+    from runtime.errors import BackendError
+
+    say = _console().print
+    options = InstallOptions(trust, force, timeout_s, say=lambda line: say(line, markup=False))
+    if dry_run:
+        result = check(bundle, root, options)
+        if not result.passed:
+            raise BackendError(f"{bundle} fails its self-test on this box: {result.reason}")
+        say(f"It would be installed, with {result.engine}: {result.reason}", markup=False)
+        return
+    done = run(bundle, root, options)
+    was = "is now" if done.changed else "was already"
+    say(f"{done.bundle} {was} live in slot {done.slot} of {root}, with {done.engine}", markup=False)
+    _print_unit(root, done.engine, user)
+
+
+def slots(
+    root: Root,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a box's two slots: which is live, what lies there, and its last self-test."""
+    from device_app.update.status import status
+
+    both = status(root)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(slot) for slot in both], indent=2))
+        return
+    table = Table("slot", "live", "bundle", "digest", "signed by", "self-test")
+    for slot in both:
+        record = slot.record
+        told = (
+            f"{'passed' if record.passed else 'FAILED'} {record.checked_utc}, {record.engine}"
+            if record
+            else ""
+        )
+        table.add_row(
+            slot.slot,
+            "live" if slot.live else "",
+            slot.bundle or slot.problem,
+            slot.digest[:16],
+            slot.signed_by,
+            told or ("" if slot.problem else "not yet"),
+        )
+    Console().print(table)
+
+
+def rollback(root: Root, timeout_s: Timeout = 600.0) -> None:
+    """Make the other slot live again, after its bundle has verified and passed its self-test here."""
+    from device_app.update.installer import rollback as run
+    from device_app.update.options import InstallOptions
+
+    say = _console().print
+    done = run(root, InstallOptions(timeout_s=timeout_s, say=lambda line: say(line, markup=False)))
+    say(f"{done.bundle} is live again in slot {done.slot} of {root}, in place of {done.former}", markup=False)
+    say("Restart the kiosk: systemctl restart ulna-kiosk")
+
+
+def _print_unit(root: Path, engine: str, user: str) -> None:
+    from device_app.update.unit import render_unit
+
+    typer.echo(render_unit(root.absolute(), engine, user), nl=False)
+
+
+def _console() -> Console:
+    """Standard error: standard output carries only what another program may read."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)

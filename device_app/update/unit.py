@@ -1,0 +1,48 @@
+"""The systemd unit that runs the kiosk from a box's live slot."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import resources
+from pathlib import Path
+
+from runtime.errors import StoreError
+
+STATE_FOLDER = "/var/lib/ulna"
+_GPU_ENGINES = ("tensorrt",)
+
+
+def render_unit(root: Path, engine: str, user: str) -> str:
+    """The unit's text. `engine` is the key that the self-test chose: a GPU engine needs the GPU's devices.
+
+    Raises StoreError for a user name or a folder that a unit cannot hold.
+    """
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", user):
+        raise StoreError(f"{user!r} is no system user's name", "use lower-case letters, digits, _ and -")
+    if any(ord(char) < ord(" ") for char in str(root)):
+        raise StoreError(f"{str(root)!r} holds a control character", "choose another folder")
+    serve = [*ulna_command(), "serve", "--bundle", str(root / "live"), "--data", STATE_FOLDER]
+    values = {
+        "USER": user,
+        "TRUST": quote(f"ULNA_TRUST={root / 'trusted'}"),
+        "COMMAND": " ".join(quote(word).replace("$", "$$") for word in serve),
+        "PRIVATE_DEVICES": "no" if engine.startswith(_GPU_ENGINES) else "yes",
+    }
+    template = (resources.files("device_app") / "update" / "ulna-kiosk.service").read_text(encoding="utf-8")
+    return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], template)
+
+
+def ulna_command() -> list[str]:
+    """How this installation's `ulna` is started: its script, or the interpreter where there is no script."""
+    script = Path(sys.executable).with_name("ulna")
+    return [str(script)] if script.is_file() else [sys.executable, "-m", "runtime.main"]
+
+
+def quote(word: str) -> str:
+    """One word of a unit file: percent signs doubled, quoted where it must be."""
+    escaped = word.replace("%", "%%")
+    if re.fullmatch(r"[A-Za-z0-9_./=:@,%+-]+", escaped):
+        return escaped
+    inner = escaped.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{inner}"'
