@@ -1,0 +1,76 @@
+"""What every fracture network is: features, then a head whose evidence map is the answer, pooled.
+
+The head is a 1x1 convolution applied before pooling rather than a linear layer after it. With mean pooling
+the two are the same function (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"),
+and the map costs nothing: no gradients, no second pass, every engine can run it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from compress.recipe import ModelOptions
+
+
+def pool(evidence: Tensor, sharpness: float) -> Tensor:
+    """Pool (N, C, h, w) logits to (N, C).
+
+    sharpness 0 is the mean; larger values come nearer to the maximum: log-mean-exp of Pinheiro & Collobert
+    2015 ("From Image-level to Pixel-level Labeling with Convolutional Networks"), in which a small lesion is
+    not averaged away. The maximum is taken out first, so that no exponent overflows, in FP16 either.
+    """
+    if sharpness == 0:
+        return evidence.mean(dim=(2, 3))
+    peak = evidence.amax(dim=(2, 3), keepdim=True)
+    mean = ((evidence - peak) * sharpness).exp().mean(dim=(2, 3))
+    return peak.flatten(1) + mean.log() / sharpness
+
+
+class EvidenceHead(nn.Module):
+    """(N, channels, h, w) features -> (logits (N, classes), map (N, classes, h, w))."""
+
+    def __init__(self, channels: int, sharpness: float, classes: int = 1) -> None:
+        super().__init__()
+        self.classifier = nn.Conv2d(channels, classes, kernel_size=1)
+        self.sharpness = sharpness
+        nn.init.normal_(self.classifier.weight, std=1 / math.sqrt(channels))
+        assert self.classifier.bias is not None
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and the map they were pooled from."""
+        evidence = self.classifier(features)
+        return pool(evidence, self.sharpness), evidence
+
+
+class FractureNet(nn.Module):
+    """A network built for one input size; it carries what is needed to build it again.
+
+    forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)).
+    """
+
+    def __init__(self, features: nn.Module, head: EvidenceHead, options: ModelOptions, size_px: int) -> None:
+        super().__init__()
+        self.features = features
+        self.head = head
+        self.options = options
+        self.size_px = size_px
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit and evidence map."""
+        logit, evidence = self.head(self.features(image))
+        return logit, evidence
+
+    def map_size(self) -> tuple[int, int]:
+        """(h, w) of the evidence map."""
+        with torch.no_grad():
+            shape = self(torch.zeros(1, 1, self.size_px, self.size_px))[1].shape
+        return int(shape[2]), int(shape[3])
+
+
+def channels_of(count: float, multiple: int = 8) -> int:
+    """Round a channel count to a multiple that vector units and quantized kernels like, at least one."""
+    return max(multiple, round(count / multiple) * multiple)

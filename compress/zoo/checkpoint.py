@@ -1,0 +1,105 @@
+"""Networks on disk: weights and the options to build them from, nothing that could run code.
+
+A pruned network has fewer channels than its options say; the shapes of the saved tensors tell how many.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.recipe import ModelOptions
+from compress.zoo import build
+from compress.zoo.base import FractureNet
+from runtime.errors import CompressError, StepError
+
+_SCHEMA = 1
+
+
+def save_network(network: FractureNet, path: Path) -> None:
+    """Write atomically: a reader sees the old file or the whole new one."""
+    table = {
+        "schema": _SCHEMA,
+        "options": asdict(network.options),
+        "size_px": network.size_px,
+        "state": network.state_dict(),
+    }
+    write_atomically(path, table)
+
+
+def load_network(path: Path) -> FractureNet:
+    """The network as saved, pruned or not, in evaluation mode. Raises StepError for anything else."""
+    table = read_safely(path)
+    try:
+        # The saved weights are the weights: nothing pretrained is fetched to be overwritten.
+        options = ModelOptions(**{**table["options"], "weights": ""})
+        network = build(options, table["size_px"])
+        _shrink_to(network, table["state"])
+        network.load_state_dict(table["state"])
+    except (KeyError, TypeError, RuntimeError, CompressError) as error:
+        reason = str(error).splitlines()[0]
+        raise StepError(
+            f"{path.name} holds no network of this version: {reason}", "train it again"
+        ) from error
+    network.options = ModelOptions(**table["options"])
+    return network.eval()
+
+
+def write_atomically(path: Path, table: dict[str, Any]) -> None:
+    """torch.save through memory (equal content gives equal bytes), fsync, rename."""
+    buffer = io.BytesIO()
+    torch.save(table, buffer)
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def read_safely(path: Path) -> dict[str, Any]:
+    """Tensors and plain values only (`weights_only`). Raises StepError for a damaged or foreign file."""
+    try:
+        table = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever pickle, zip or the disk raise
+        raise StepError(f"cannot read checkpoint {path}: {_first_line(error)}") from error
+    if not isinstance(table, dict) or table.get("schema") != _SCHEMA:
+        raise StepError(f"{path} is no checkpoint of this version", "train it again")
+    return table
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _shrink_to(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give convolutions and normalisations the channel counts of the saved tensors."""
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            _shrink_convolution(layer, state[f"{name}.weight"].shape)
+        elif isinstance(layer, nn.BatchNorm2d):
+            _shrink_normalisation(layer, state[f"{name}.weight"].shape[0])
+
+
+def _shrink_convolution(layer: nn.Conv2d, shape: torch.Size) -> None:
+    is_depthwise = layer.groups == layer.in_channels == layer.out_channels and layer.groups > 1
+    layer.out_channels = int(shape[0])
+    layer.in_channels = int(shape[0] if is_depthwise else shape[1])
+    layer.groups = layer.in_channels if is_depthwise else layer.groups
+    layer.weight = nn.Parameter(torch.empty(shape))
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(torch.empty(layer.out_channels))
+
+
+def _shrink_normalisation(layer: nn.BatchNorm2d, channels: int) -> None:
+    layer.num_features = channels
+    layer.weight = nn.Parameter(torch.empty(channels))
+    layer.bias = nn.Parameter(torch.empty(channels))
+    layer.running_mean = torch.zeros(channels)
+    layer.running_var = torch.ones(channels)
