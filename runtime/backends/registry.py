@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from runtime.backends.base import Backend, BackendOptions, ModelFiles
+from runtime.backends.quiet import import_openvino
 from runtime.errors import BackendError, BackendMissingError
 from runtime.manifest import ENGINE_NAMES
 
@@ -88,10 +89,17 @@ def _load(engine: str) -> ModuleType:
     if importlib.util.find_spec(found.library) is None:
         raise BackendMissingError(f"{found.library} is not installed", found.hint)
     try:
-        importlib.import_module(found.library)
+        _import(found.library)
     except (ImportError, OSError, RuntimeError) as error:
         # Installed but not loadable: a missing libcuda, a wrong processor, half an installation.
         raise BackendMissingError(
             f"{found.library} is installed and does not load: {error}", found.hint
         ) from error
     return importlib.import_module(found.module)
+
+
+def _import(library: str) -> None:
+    if library == "openvino":
+        import_openvino()
+    else:
+        importlib.import_module(library)

@@ -1,17 +1,19 @@
-"""Small models with Ulna's own inputs and outputs, built in memory: a linear network on the mean brightness."""
+"""Small models with Ulna's own inputs and outputs, built in memory: linear in the mean brightness."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 from onnx import TensorProto, helper, numpy_helper
 
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from runtime.backends.quiet import import_openvino
+from runtime.backends.trt import logger as trt_logger
 
 SIZE_PX = 32
 MAP_SIZE = SIZE_PX // 4
@@ -48,6 +50,7 @@ def onnx_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
 
 def openvino_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
     """The same model as OpenVINO IR."""
+    openvino = import_openvino()
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "model.xml"
         openvino.save_model(openvino.Core().read_model(io.BytesIO(onnx_bytes(gain, bias))), xml)
@@ -57,3 +60,18 @@ def openvino_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
 def expected_logit(tensor: np.ndarray, gain: float = 4.0, bias: float = 0.0) -> np.ndarray:
     """What the model computes, by numpy: (N, 1)."""
     return (gain * tensor.mean(axis=(1, 2, 3)) + bias)[:, None]
+
+
+def tensorrt_files(library: str, gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
+    """The same model as a TensorRT engine for batches of 1 to 8; tensorrt_rtx builds without a GPU."""
+    trt = importlib.import_module(library)
+    logger = trt_logger(library)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse(onnx_bytes(gain, bias))
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    low, middle, high = ((batch, 1, SIZE_PX, SIZE_PX) for batch in (1, 1, 8))
+    profile.set_shape(INPUT_NAME, low, middle, high)
+    config.add_optimization_profile(profile)
+    return ModelFiles(bytes(builder.build_serialized_network(network, config)))
