@@ -1,0 +1,45 @@
+"""End a process with SIGKILL just before its N-th change of the disk.
+
+Used twice: by `crash_matrix.py` in forked children (every N), and as a `sitecustomize` of the real `ulna`
+command (some N). Self-test children are left alone: they change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+CHANGES = ("chmod", "fchmod", "fsync", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink")
+VARIABLE = "ULNA_TEST_KILL_AT"
+
+
+class Fuse:
+    """Counts calls that change the disk; at call `burn_at` (from 0) the process dies. None: only counts."""
+
+    def __init__(self, burn_at: int | None) -> None:
+        self.burn_at = burn_at
+        self.calls: list[str] = []
+
+    def install(self) -> Fuse:
+        """Put itself before every such call of this process."""
+        for name in CHANGES:
+            setattr(os, name, self._guard(name, getattr(os, name)))
+        return self
+
+    def _guard(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if len(self.calls) == self.burn_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.calls.append(name)
+            return real(*args, **kwargs)
+
+        return guarded
+
+
+def from_environment() -> None:
+    """As the process's sitecustomize: obey the variable, except in a self-test child."""
+    if VARIABLE in os.environ and "device_app.update.probe" not in sys.orig_argv:
+        Fuse(int(os.environ[VARIABLE])).install()
