@@ -1,0 +1,83 @@
+"""What the kiosk keeps: a database, a content store of files, and the queue between intake and inference."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from device_app.config import KioskConfig
+from device_app.store.database import Database
+from device_app.store.files import ImageFiles
+from device_app.store.migrate import migrate
+from device_app.store.queue import Queue
+from device_app.store.records import IntakeLimits, Records
+from runtime.errors import StoreError
+
+DATABASE_NAME = "kiosk.sqlite3"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The three parts of one data folder, open."""
+
+    database: Database
+    files: ImageFiles
+    records: Records
+    queue: Queue
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+class FolderLock:
+    """One kiosk a data folder, until this process ends, however it ends.
+
+    Raises StoreError when another kiosk holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StoreError(
+                f"another kiosk already uses {folder}", hint="stop it or choose another --data"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+
+def prepare_store(config: KioskConfig) -> None:
+    """Once at start-up, under the folder's lock: migrate, end old leases, sweep unconfirmed files.
+
+    Raises MigrationError, DiskFullError.
+    """
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    migrate(config.data_dir / DATABASE_NAME)
+    store = open_store(config)
+    try:
+        store.queue.recover()
+        store.files.sweep(store.records.known_digests())
+    finally:
+        store.close()
+
+
+def open_store(config: KioskConfig) -> Store:
+    """Open a prepared store; server and worker each open their own."""
+    database = Database(config.data_dir / DATABASE_NAME)
+    files = ImageFiles(config.data_dir)
+    limits = IntakeLimits(config.max_upload_bytes, config.max_waiting, config.reserve_bytes)
+    return Store(database, files, Records(database, files, limits), Queue(database))

@@ -1,0 +1,131 @@
+"""Brings the database to this version: on a copy, checked, then swapped in one rename.
+
+old (untouched) -> copy -> Alembic -> integrity check -> fsync -> rename over old -> fsync folder
+
+Until the rename the old file is the database; after it the new one is. A write-ahead log left beside
+the old file would be replayed into the new one, so it is folded in and removed before the swap.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import NullPool, create_engine
+
+from device_app.store.database import check_integrity, disk_full, is_disk_full
+from device_app.store.files import sync_folder
+from runtime.errors import MigrationError, StoreError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_HINT = "the stored examinations are untouched; keep a copy of the data folder and ask for help"
+
+
+def migrate(path: Path) -> bool:
+    """Bring `path` to the newest revision; True when something changed. Only while nobody has it open.
+
+    Raises MigrationError when it cannot be done (the old file is as it was), DiskFullError for no room.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        _remove(beside)
+        if _revision(path) == _head():
+            return False
+        _copy(path, beside)
+        _upgrade(beside)
+        _swap(beside, path)
+    except MigrationError:
+        raise
+    except Exception as error:
+        if is_disk_full(error) or "disk is full" in str(error):
+            raise disk_full() from error
+        raise MigrationError(f"the database cannot be brought to this version: {error}", _HINT) from error
+    finally:
+        _remove(beside)
+    return True
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _revision(path: Path) -> str | None:
+    """The database's revision, None for a new one. Raises MigrationError for one we do not know."""
+    if not path.exists():
+        return None
+    check_integrity(path)
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise MigrationError(
+            f"the database is of a newer version ({revision}) than this program ({_head()})",
+            hint="start the newer version of Ulna",
+        )
+    return revision
+
+
+def _copy(path: Path, beside: Path) -> None:
+    """A consistent copy, write-ahead log included; an empty database where there is none yet."""
+    target = sqlite3.connect(beside)
+    try:
+        if path.exists():
+            source = sqlite3.connect(path)
+            try:
+                source.backup(target)
+            finally:
+                source.close()
+        target.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        target.close()
+
+
+def _upgrade(beside: Path) -> None:
+    engine = create_engine(f"sqlite:///{beside}", poolclass=NullPool)
+    config = _config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    check_integrity(beside)
+    descriptor = os.open(beside, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swap(beside: Path, path: Path) -> None:
+    if path.exists():
+        _fold_in_log(path)
+    beside.chmod(0o600)
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def _fold_in_log(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    try:
+        mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+    finally:
+        connection.close()
+    if mode != "delete":
+        raise StoreError("another program has the database open")
+
+
+def _remove(beside: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        beside.with_name(beside.name + suffix).unlink(missing_ok=True)

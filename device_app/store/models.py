@@ -1,0 +1,94 @@
+"""The tables. Times are UTC without a zone; order is by id, because a box's clock may jump.
+
+An examination holds one or more images; an image has one job in the queue and at most one result.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class JobState(StrEnum):
+    """Where an image is on its way to an answer."""
+
+    QUEUED = "queued"
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Base(DeclarativeBase):
+    """Declarative base of the kiosk's tables."""
+
+
+class Examination(Base):
+    """One visit of one patient; `public_id` is random and is all that addresses show."""
+
+    __tablename__ = "examinations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    received_utc: Mapped[datetime]
+    source: Mapped[str] = mapped_column(String(20))
+    patient_label: Mapped[str] = mapped_column(String(80))
+    images: Mapped[list[Image]] = relationship(back_populates="examination", order_by="Image.id")
+
+
+class Image(Base):
+    """One received file; its bytes lie in the content store under `sha256`."""
+
+    __tablename__ = "images"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    examination_id: Mapped[int] = mapped_column(ForeignKey("examinations.id"), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    size_bytes: Mapped[int]
+    file_name: Mapped[str] = mapped_column(String(120))
+    received_utc: Mapped[datetime]
+    examination: Mapped[Examination] = relationship(back_populates="images")
+    job: Mapped[Job] = relationship(back_populates="image")
+    result: Mapped[Result | None] = relationship(back_populates="image")
+
+
+class Job(Base):
+    """The queue's row for an image.
+
+    attempts: how often a worker took it. deaths: how often a worker died or hung over it.
+    failure: a FailureCode when the state is failed, else empty.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'working', 'done', 'failed')", name="state_known"),
+        CheckConstraint("(state = 'working') = (lease_owner <> '')", name="lease_while_working"),
+        Index("ix_jobs_state_order", "state", "deaths", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), unique=True)
+    state: Mapped[str] = mapped_column(String(10))
+    attempts: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[str] = mapped_column(String(32), default="")
+    lease_until_utc: Mapped[datetime | None]
+    failure: Mapped[str] = mapped_column(String(20), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")
+    image: Mapped[Image] = relationship(back_populates="job")
+
+
+class Result(Base):
+    """The one answer for an image: Findings as JSON, never changed once written."""
+
+    __tablename__ = "results"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), unique=True)
+    verdict: Mapped[str] = mapped_column(String(10))
+    findings_json: Mapped[str] = mapped_column(Text)
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    created_utc: Mapped[datetime]
+    image: Mapped[Image] = relationship(back_populates="result")

@@ -1,0 +1,216 @@
+"""The queue: rows taken under a lease by one worker at a time.
+
+    queued -> working -> done            an answer was stored, once
+                |-----> queued           the worker died, the power went, or it was told to stop
+                `-----> failed           it died over the picture too often, or the picture is gone
+
+Only the holder of the lease may finish a job, so a worker believed dead cannot answer a second time.
+Wall clocks jump on boxes without a battery; leases are therefore also ended by the supervisor, which
+sees the worker die, and at start-up, when no worker can be alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from device_app.store.database import Database, now_utc
+from device_app.store.models import Job, JobState, Result
+
+
+class FailureCode(StrEnum):
+    """Why a job ended without an answer. Screens translate these."""
+
+    DIED = "died"
+    TIMEOUT = "timeout"
+    ENGINE = "engine"
+    INTERRUPTED = "interrupted"
+    FILE_LOST = "file_lost"
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """max_deaths: workers one picture may kill. max_attempts: times it is taken, power cuts included."""
+
+    max_deaths: int = 2
+    max_attempts: int = 6
+    lease_s: float = 900.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job taken by `owner`."""
+
+    job_id: int
+    image_id: int
+    sha256: str
+    file_name: str
+    owner: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker stores: Findings as JSON text, with the two columns that are searched by."""
+
+    verdict: str
+    findings_json: str
+    bundle_sha256: str
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """How many pictures wait and how many are being read."""
+
+    waiting: int
+    working: int
+
+
+class Queue:
+    """The jobs table as a queue."""
+
+    def __init__(self, database: Database, limits: QueueLimits = QueueLimits()) -> None:
+        self._database = database
+        self._limits = limits
+
+    def claim(self, owner: str) -> Claim | None:
+        """Take the next picture, None when nothing waits. Pictures that killed a worker go last."""
+        if not self.counts().waiting and not self._expired_exists():
+            return None  # looked at without the write lock: an idle kiosk writes nothing
+        with self._database.write() as session:
+            self._end_expired(session)
+            order = (Job.deaths, Job.id)
+            job = session.scalars(
+                select(Job).where(Job.state == JobState.QUEUED).order_by(*order).limit(1)
+            ).first()
+            if job is None:
+                return None
+            job.state, job.lease_owner, job.attempts = JobState.WORKING, owner, job.attempts + 1
+            job.lease_until_utc = now_utc() + timedelta(seconds=self._limits.lease_s)
+            return Claim(job.id, job.image_id, job.image.sha256, job.image.file_name, owner)
+
+    def complete(self, claim: Claim, answer: Answer) -> bool:
+        """Store the answer and end the job in one transaction; False when the lease was lost."""
+        with self._database.write() as session:
+            job = _held(session, claim)
+            if job is None:
+                return False
+            session.add(
+                Result(
+                    image_id=claim.image_id,
+                    verdict=answer.verdict,
+                    findings_json=answer.findings_json,
+                    bundle_sha256=answer.bundle_sha256,
+                    created_utc=now_utc(),
+                )
+            )
+            _end(job, JobState.DONE)
+            return True
+
+    def fail(self, claim: Claim, failure: FailureCode, detail: str = "") -> bool:
+        """End the job without an answer; False when the lease was lost."""
+        with self._database.write() as session:
+            job = _held(session, claim)
+            if job is None:
+                return False
+            _end(job, JobState.FAILED, failure, detail)
+            return True
+
+    def abandon(self, owner: str, failure: FailureCode, detail: str = "") -> int:
+        """A worker died over its job: back to the queue, or failed when that happened too often."""
+        with self._database.write() as session:
+            jobs = _held_by(session, owner)
+            for job in jobs:
+                self._count_death(job, failure, detail)
+            return len(jobs)
+
+    def release(self, owner: str) -> int:
+        """A worker stops in good order: its job goes back as if never taken."""
+        with self._database.write() as session:
+            jobs = _held_by(session, owner)
+            for job in jobs:
+                job.attempts -= 1
+                _end(job, JobState.QUEUED)
+            return len(jobs)
+
+    def recover(self) -> int:
+        """At start-up, when no worker lives: every lease is from before the power went."""
+        with self._database.write() as session:
+            jobs = session.scalars(select(Job).where(Job.state == JobState.WORKING)).all()
+            for job in jobs:
+                worn_out = job.attempts >= self._limits.max_attempts
+                _end(job, JobState.FAILED, FailureCode.INTERRUPTED) if worn_out else _end(
+                    job, JobState.QUEUED
+                )
+            return len(jobs)
+
+    def retry(self, image_id: int) -> bool:
+        """A person asks for another try of a failed picture; False when it has not failed."""
+        with self._database.write() as session:
+            job = session.scalars(
+                select(Job).where(Job.image_id == image_id, Job.state == JobState.FAILED)
+            ).first()
+            if job is None:
+                return False
+            job.attempts, job.deaths, job.detail = 0, 0, ""
+            _end(job, JobState.QUEUED)
+            return True
+
+    def counts(self) -> QueueCounts:
+        """How long the queue is now."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(Job.state, func.count())
+                .where(Job.state.in_([JobState.QUEUED, JobState.WORKING]))
+                .group_by(Job.state)
+            ).all()
+        numbers: dict[str, int] = {row[0]: row[1] for row in rows}
+        return QueueCounts(numbers.get(JobState.QUEUED, 0), numbers.get(JobState.WORKING, 0))
+
+    def _expired_exists(self) -> bool:
+        with self._database.read() as session:
+            return session.scalars(_expired().limit(1)).first() is not None
+
+    def _end_expired(self, session: Session) -> None:
+        for job in session.scalars(_expired()).all():
+            self._count_death(job, FailureCode.TIMEOUT, "the lease ran out")
+
+    def _count_death(self, job: Job, failure: FailureCode, detail: str) -> None:
+        job.deaths += 1
+        if job.deaths >= self._limits.max_deaths or job.attempts >= self._limits.max_attempts:
+            _end(job, JobState.FAILED, failure, detail)
+        else:
+            _end(job, JobState.QUEUED)
+
+
+def _expired() -> Select[Job]:
+    return select(Job).where(Job.state == JobState.WORKING, Job.lease_until_utc < now_utc())
+
+
+def _held(session: Session, claim: Claim) -> Job | None:
+    return session.scalars(
+        select(Job).where(
+            Job.id == claim.job_id, Job.state == JobState.WORKING, Job.lease_owner == claim.owner
+        )
+    ).first()
+
+
+def _held_by(session: Session, owner: str) -> list[Job]:
+    rows = select(Job).where(Job.state == JobState.WORKING, Job.lease_owner == owner)
+    return list(session.scalars(rows).all())
+
+
+def _end(job: Job, state: JobState, failure: FailureCode | None = None, detail: str = "") -> None:
+    job.state, job.lease_owner, job.lease_until_utc = state, "", None
+    job.failure, job.detail = str(failure or ""), detail
+
+
+def waiting_before(session: Session, job: Job) -> int:
+    """How many pictures are read before this one."""
+    earlier = (Job.deaths < job.deaths) | ((Job.deaths == job.deaths) & (Job.id < job.id))
+    count = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, earlier)
+    working = select(func.count()).select_from(Job).where(Job.state == JobState.WORKING)
+    return (session.scalar(count) or 0) + (session.scalar(working) or 0)

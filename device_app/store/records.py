@@ -1,0 +1,212 @@
+"""Receiving pictures and looking examinations up. What comes out is frozen and outlives its session."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from device_app.store.database import Database, disk_full, now_utc
+from device_app.store.files import ImageFiles, StagedFile
+from device_app.store.models import Examination, Image, Job, JobState
+from device_app.store.queue import waiting_before
+from runtime.errors import StoreError
+
+MAX_LABEL_CHARS = 80
+MAX_NAME_CHARS = 120
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What comes with a picture. `file_name` is only ever shown, never used as a path."""
+
+    file_name: str
+    patient_label: str = ""
+    source: str = "upload"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A confirmed upload; `known` when the same bytes were here before."""
+
+    public_id: str
+    known: bool
+
+
+@dataclass(frozen=True)
+class IntakeLimits:
+    """Where intake closes: size of one file, pictures waiting, disk space kept free."""
+
+    max_upload_bytes: int
+    max_waiting: int
+    reserve_bytes: int
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image and how far it is. `ahead` pictures are read before it; `findings_json` once done."""
+
+    id: int
+    sha256: str
+    file_name: str
+    size_bytes: int
+    state: JobState
+    failure: str
+    detail: str
+    ahead: int
+    verdict: str | None
+    findings_json: str | None
+
+
+@dataclass(frozen=True)
+class ExaminationRecord:
+    """One examination with its images, oldest first."""
+
+    public_id: str
+    received_utc: datetime
+    patient_label: str
+    images: tuple[ImageRecord, ...]
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Examinations, newest first; pages count from 1."""
+
+    examinations: tuple[ExaminationRecord, ...]
+    page: int
+    pages: int
+    total: int
+
+
+class Records:
+    """Intake and look-up on one store. One instance a process: it serialises the last step of intake."""
+
+    def __init__(self, database: Database, files: ImageFiles, limits: IntakeLimits) -> None:
+        self._database = database
+        self._files = files
+        self._limits = limits
+        self._adopting = threading.Lock()
+
+    def receive(self, stream: BinaryIO, upload: Upload) -> Receipt:
+        """Store a picture and queue it; on return it is on disk and committed.
+
+        Raises InputError for an empty or oversized file, DiskFullError for no room, StoreError for a
+        queue that is too long. Nothing is stored then.
+        """
+        self._require_room()
+        staged = self._files.stage(stream, self._limits.max_upload_bytes)
+        try:
+            with self._adopting:
+                known = self._find(staged.sha256)
+                self._files.adopt(staged)  # for known bytes too: it mends a copy that rotted on the disk
+                return Receipt(known, True) if known else Receipt(self._confirm(staged, upload), False)
+        finally:
+            staged.path.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Disk space that is left."""
+        return shutil.disk_usage(self._files.incoming).free
+
+    def examination(self, public_id: str) -> ExaminationRecord | None:
+        """One examination, None when there is none."""
+        with self._database.read() as session:
+            row = session.scalars(_whole().where(Examination.public_id == public_id)).first()
+            return None if row is None else _record(session, row)
+
+    def history(self, page: int, page_size: int) -> HistoryPage:
+        """A page of examinations, newest first; a page beyond the last is the last."""
+        with self._database.read() as session:
+            total = session.scalar(select(func.count()).select_from(Examination)) or 0
+            pages = max(1, -(-total // page_size))
+            page = min(max(1, page), pages)
+            rows = session.scalars(
+                _whole().order_by(Examination.id.desc()).offset((page - 1) * page_size).limit(page_size)
+            ).all()
+            return HistoryPage(tuple(_record(session, row) for row in rows), page, pages, total)
+
+    def known_digests(self) -> frozenset[str]:
+        """Digest of every confirmed image."""
+        with self._database.read() as session:
+            return frozenset(session.scalars(select(Image.sha256)).all())
+
+    def _require_room(self) -> None:
+        if self.free_bytes() < self._limits.reserve_bytes:
+            raise disk_full()
+
+    def _find(self, sha256: str) -> str | None:
+        with self._database.read() as session:
+            return session.scalar(
+                select(Examination.public_id).join(Examination.images).where(Image.sha256 == sha256)
+            )
+
+    def _confirm(self, staged: StagedFile, upload: Upload) -> str:
+        try:
+            return self._insert(staged, upload)
+        except BaseException:
+            # An error of the commit does not prove that nothing was committed: look before dropping.
+            if self._find(staged.sha256) is None:
+                self._files.drop(staged.sha256)
+            raise
+
+    def _insert(self, staged: StagedFile, upload: Upload) -> str:
+        public_id, moment = secrets.token_urlsafe(12), now_utc()
+        with self._database.write() as session:
+            waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
+            if (session.scalar(waiting) or 0) >= self._limits.max_waiting:
+                raise StoreError("too many pictures are waiting", hint="wait until some have been read")
+            image = Image(
+                sha256=staged.sha256,
+                size_bytes=staged.size_bytes,
+                file_name=display_text(
+                    upload.file_name.replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS
+                ),
+                received_utc=moment,
+                job=Job(state=JobState.QUEUED),
+            )
+            examination = Examination(
+                public_id=public_id,
+                received_utc=moment,
+                source=upload.source,
+                patient_label=display_text(upload.patient_label, MAX_LABEL_CHARS),
+                images=[image],
+            )
+            session.add(examination)
+        return public_id
+
+
+def display_text(text: str, limit_chars: int) -> str:
+    """Text fit to be shown: printable, one line, no longer than the limit."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:limit_chars]
+
+
+def _whole() -> Select[Examination]:
+    images = selectinload(Examination.images)
+    return select(Examination).options(images.selectinload(Image.job), images.selectinload(Image.result))
+
+
+def _record(session: Session, row: Examination) -> ExaminationRecord:
+    images = tuple(_image(session, image) for image in row.images)
+    return ExaminationRecord(row.public_id, row.received_utc, row.patient_label, images)
+
+
+def _image(session: Session, row: Image) -> ImageRecord:
+    queued = row.job.state == JobState.QUEUED
+    return ImageRecord(
+        id=row.id,
+        sha256=row.sha256,
+        file_name=row.file_name,
+        size_bytes=row.size_bytes,
+        state=JobState(row.job.state),
+        failure=row.job.failure,
+        detail=row.job.detail,
+        ahead=waiting_before(session, row.job) if queued else 0,
+        verdict=row.result.verdict if row.result else None,
+        findings_json=row.result.findings_json if row.result else None,
+    )
