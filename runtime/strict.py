@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import types
 import typing
 from collections import Counter
 from collections.abc import Mapping
@@ -59,20 +60,24 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    if kind is Any:
-        return value
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return build(kind, value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:  # only ever "X | None"
+        return None if value is None else _convert(arguments[0], value, where)
     if origin is tuple:
         items = _items(value, where)
         return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(items))
-    if origin is dict or kind is dict:
-        inner = arguments[1] if arguments else Any
-        return {key: _convert(inner, item, f"{where}.{key}") for key, item in _table(value, where).items()}
+    if origin is dict:
+        table = _table(value, where)
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in table.items()}
+    return _scalar(kind, value, where)
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is float and type(value) is int:
         return _float(value, where)
-    if type(value) is not kind:
+    if kind is not Any and type(value) is not kind:
         raise BundleFormatError(f"{where} must be {kind.__name__}, got {value!r:.80}")
     return value
 

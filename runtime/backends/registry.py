@@ -70,6 +70,13 @@ def open_backend(engine: str, files: ModelFiles, options: BackendOptions = _DEFA
     return backend
 
 
+def require_present(engine: str) -> None:
+    """Raise BackendMissingError where the library is not installed; a quick look that imports nothing."""
+    found = _find(engine)
+    if importlib.util.find_spec(found.library) is None:
+        raise BackendMissingError(f"{found.library} is not installed", found.hint)
+
+
 def options_for(engine: str, options: BackendOptions) -> BackendOptions:
     """The same options on the device that the engine runs on: TensorRT knows NVIDIA GPUs only.
 
@@ -85,9 +92,8 @@ def _find(engine: str) -> _Engine:
 
 
 def _load(engine: str) -> ModuleType:
+    require_present(engine)
     found = _find(engine)
-    if importlib.util.find_spec(found.library) is None:
-        raise BackendMissingError(f"{found.library} is not installed", found.hint)
     try:
         _import(found.library)
     except (ImportError, OSError, RuntimeError) as error:

@@ -1,0 +1,156 @@
+"""One engine against the bundle's golden cases: does it answer here as it did when released?"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backends import feeds, registry
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, Backend, BackendOptions
+from runtime.bundle import Bundle
+from runtime.errors import InferenceError, UlnaError
+from runtime.latency import Latency, LatencyOptions, measure
+from runtime.manifest import EngineEntry, GoldenCase
+from runtime.preprocess import preprocess
+from runtime.readers import read_bytes
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What the self-test found out about one engine entry.
+
+    passed: every golden case was answered as released. reason: why, or why not, in words.
+    latency: at batch 1, None where the engine did not pass. worst_logit_error: largest |logit - expected|.
+    load_ms: from bytes to a model that can run. memory_bytes: largest resident set of the process that ran
+    it, base_memory_bytes of them before the engine was loaded; 0 where unknown.
+    """
+
+    key: str
+    engine: str
+    precision: str
+    passed: bool
+    reason: str
+    latency: Latency | None = None
+    worst_logit_error: float | None = None
+    version: str = ""
+    device: str = ""
+    size_bytes: int = 0
+    load_ms: float | None = None
+    memory_bytes: int = 0
+    base_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    case: GoldenCase
+    verdict: str
+    logit: float
+    expected: float
+
+    @property
+    def error(self) -> float:
+        return abs(self.logit - self.expected)
+
+
+def refused(bundle: Bundle, entry: EngineEntry, reason: str) -> EngineResult:
+    """The result for an entry that was not run, or that failed."""
+    size = bundle.size_bytes(entry)
+    return EngineResult(entry.key, entry.engine, entry.precision, False, reason, size_bytes=size)
+
+
+def examine(
+    bundle: Bundle, entry: EngineEntry, options: BackendOptions, timing: LatencyOptions
+) -> EngineResult:
+    """Load the entry's model, run every golden case, then time it. Raises nothing: failures are results."""
+    try:
+        return _examine(bundle, entry, registry.options_for(entry.engine, options), timing)
+    except UlnaError as error:
+        return refused(bundle, entry, f"{error}; {error.hint}" if error.hint else str(error))
+    except Exception as error:  # whatever one engine does, the others must still be tried
+        return refused(bundle, entry, f"failed with {type(error).__name__}: {feeds.reason(error)}")
+
+
+def _examine(
+    bundle: Bundle, entry: EngineEntry, options: BackendOptions, timing: LatencyOptions
+) -> EngineResult:
+    if not bundle.manifest.golden:
+        return refused(bundle, entry, "the bundle holds no golden cases, so nothing can be shown")
+    files = bundle.model_files(entry)
+    version = registry.availability(entry.engine).version
+    started = time.perf_counter()
+    backend = registry.open_backend(entry.engine, files, options)
+    load_ms = (time.perf_counter() - started) * 1e3
+    try:
+        answers = [_answer(bundle, entry, case, backend) for case in bundle.manifest.golden]
+        faults = _faults(answers, entry.logit_tolerance)
+        latency = None if faults else measure(backend, {INPUT_NAME: _tensor(bundle, answers[0].case)}, timing)
+    finally:
+        backend.close()
+    return EngineResult(
+        key=entry.key,
+        engine=entry.engine,
+        precision=entry.precision,
+        passed=not faults,
+        reason=_summary(faults, len(answers)),
+        latency=latency,
+        worst_logit_error=max(answer.error for answer in answers),
+        version=version,
+        device=backend.device,
+        size_bytes=bundle.size_bytes(entry),
+        load_ms=load_ms,
+    )
+
+
+def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, backend: Backend) -> _Answer:
+    expected = case.logits.get(entry.key)
+    if expected is None:
+        raise InferenceError(f"golden case {case.name} says no expected logit for {entry.key}")
+    logit = _logit(backend, _tensor(bundle, case))
+    if not math.isfinite(logit):
+        raise InferenceError(f"golden case {case.name}: the logit is {logit}")
+    verdict = bundle.manifest.operating_points.decide(_probability(logit))
+    return _Answer(case, str(verdict), logit, expected)
+
+
+def _tensor(bundle: Bundle, case: GoldenCase) -> NDArray[np.float32]:
+    radiograph = read_bytes(bundle.read(case.file), case.file)
+    return preprocess(radiograph, bundle.manifest.preprocess)[0]
+
+
+def _logit(backend: Backend, tensor: NDArray[np.float32]) -> float:
+    logits = backend.infer({INPUT_NAME: tensor}).get(LOGIT_NAME)
+    if logits is None or logits.shape != (1, 1):
+        raise InferenceError(
+            f"output {LOGIT_NAME} must have shape 1 x 1, got {None if logits is None else logits.shape}"
+        )
+    return float(logits[0, 0])
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+
+
+def _faults(answers: list[_Answer], tolerance: float) -> list[str]:
+    """Wrong decisions first: they are what a patient would meet."""
+    wrong = [
+        f"wrong decision on golden case {a.case.name}: {a.verdict}, expected {a.case.verdict}"
+        for a in answers
+        if a.verdict != a.case.verdict
+    ]
+    off = [
+        f"logit off by {a.error:.3g} on golden case {a.case.name}: "
+        f"{a.logit:.4g}, expected {a.expected:.4g} within {tolerance:g}"
+        for a in answers
+        if a.error > tolerance
+    ]
+    return wrong + off
+
+
+def _summary(faults: list[str], count: int) -> str:
+    if not faults:
+        return f"{count} golden cases answered as released"
+    return faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

@@ -1,0 +1,90 @@
+"""Which engines of a bundle answer on this machine as they did when it was released, and which is fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.backends import registry
+from runtime.backends.base import BackendOptions
+from runtime.bundle import Bundle
+from runtime.errors import BackendError, BackendMissingError
+from runtime.golden import EngineResult, refused
+from runtime.isolated import examine_isolated
+from runtime.latency import LatencyOptions
+from runtime.manifest import EngineEntry
+
+__all__ = ["Choice", "EngineResult", "SelfTestPlan", "choose", "pick", "run"]
+
+
+_TIMING = LatencyOptions(warmup=3, runs=30, budget_s=10.0)
+
+
+@dataclass(frozen=True)
+class SelfTestPlan:
+    """How each engine is timed, and how long it may take from start to answer."""
+
+    timing: LatencyOptions = _TIMING
+    timeout_s: float = 180.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine to use, why, and what was found out about all of them."""
+
+    key: str
+    reason: str
+    results: tuple[EngineResult, ...]
+
+
+_OPTIONS = BackendOptions()
+_PLAN = SelfTestPlan()
+
+
+def run(
+    bundle: Bundle,
+    options: BackendOptions = _OPTIONS,
+    plan: SelfTestPlan = _PLAN,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[EngineResult, ...]:
+    """Examine every entry, one after the other, each in a process of its own; every result has a reason.
+
+    `progress` is told the key of each entry before it is run.
+    """
+    results = []
+    for entry in bundle.manifest.engines:
+        if progress is not None:
+            progress(entry.key)
+        results.append(_result(bundle, entry, options, plan))
+    return tuple(results)
+
+
+def choose(bundle: Bundle, options: BackendOptions = _OPTIONS, plan: SelfTestPlan = _PLAN) -> Choice:
+    """Run the self-test and pick. Raises BackendError when no engine passes."""
+    return pick(run(bundle, options, plan))
+
+
+def pick(results: tuple[EngineResult, ...]) -> Choice:
+    """The fastest by median of those that passed. Raises BackendError when none did."""
+    ranked = sorted(
+        (result.latency.p50_ms, result.key) for result in results if result.passed and result.latency
+    )
+    if not ranked:
+        found = "; ".join(f"{result.key}: {result.reason}" for result in results) or "it holds no engine"
+        raise BackendError(
+            f"no engine of the bundle passes its golden cases, so this machine must not answer ({found})",
+            "look at `ulna doctor --bundle BUNDLE`, install an engine it names, or use another bundle",
+        )
+    best_ms, key = ranked[0]
+    others = f"next {ranked[1][1]} {ranked[1][0]:.1f} ms" if len(ranked) > 1 else "no other engine passed"
+    return Choice(key, f"{key}: p50 {best_ms:.1f} ms, {others}", results)
+
+
+def _result(bundle: Bundle, entry: EngineEntry, options: BackendOptions, plan: SelfTestPlan) -> EngineResult:
+    if not entry.runs:
+        return refused(bundle, entry, f"{entry.status}: {entry.note}" if entry.note else entry.status)
+    try:
+        registry.require_present(entry.engine)
+    except BackendMissingError as error:
+        return refused(bundle, entry, f"{error}; {error.hint}")
+    return examine_isolated(bundle, entry, options, plan.timing, plan.timeout_s)
