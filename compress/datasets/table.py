@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
-import numpy as np
-
 from compress.datasets.base import Case, FractionBox
 from compress.datasets.problems import refuse
+from runtime import readers
 from runtime.errors import StepError, UnreadableImageError
 from runtime.radiograph import Radiograph
 
@@ -70,26 +68,13 @@ class TableDataset:
 
     def load(self, case: Case) -> Radiograph:
         """Read one image. Raises InputError, also when the file changed after the dataset was opened."""
-        radiograph = _read(case.path)
+        radiograph = readers.read_file(case.path)
         if radiograph.sha256 != self.image_digests[case.case_id]:
             raise UnreadableImageError(
                 f"{case.path.name} changed while the dataset was in use",
                 "let nothing write there, then run again",
             )
         return radiograph
-
-
-def _read(path: Path) -> Radiograph:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"cannot read {path}: {error.strerror}") from error
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if pixels is None:
-        raise UnreadableImageError(f"{path.name} is no readable image")
-    gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    depth = 16 if gray.dtype == np.uint16 else 8
-    return Radiograph(gray.astype(np.uint16), depth, hashlib.sha256(data).hexdigest(), path.suffix[1:])
 
 
 @dataclass(frozen=True)

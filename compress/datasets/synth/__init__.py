@@ -1,0 +1,1 @@
+"""Radiographs computed from physics: solids, fractures as cuts through them, X-ray projection, the plate."""
