@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import trust as trust_module
 from runtime.backends.base import ModelFiles
+from runtime.durable import publish_folder, sync_tree, write_synced
 from runtime.errors import BundleError, BundleFormatError, DigestMismatchError, SignatureError
 from runtime.manifest import (
     MANIFEST_NAME,
@@ -134,11 +135,12 @@ def open_pinned(root: Path, digest: str, signed_by: str) -> Bundle:
 def write_bundle(
     root: Path, manifest: Manifest, files: Mapping[str, Path | bytes], key: Ed25519PrivateKey
 ) -> Bundle:
-    """Write, sign and re-open a bundle at `root`, which must not exist or be an empty folder.
+    """Write, sign and re-open a bundle at `root`, in place of a bundle that is there.
 
-    `manifest.files` must be empty: it is computed from the bytes written. Everything is written and fsynced
-    in a folder beside `root` and renamed once: at any moment `root` is absent or whole.
-    Raises BundleError for files that engines or golden cases refer to but that are not given.
+    `manifest.files` must be empty: it is computed from the bytes written. Everything is written, fsynced and
+    checked in a folder beside `root`, which then takes its name: `root` is never half of anything.
+    Raises BundleError for files that engines or golden cases refer to but that are not given, and where
+    `root` is something other than a bundle.
     """
     root = Path(root)
     _check_request(root, manifest, files)
@@ -148,8 +150,7 @@ def write_bundle(
         work = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
         try:
             _fill(work, manifest, contents, key)
-            work.replace(root)
-            _sync_folder(root.parent)
+            publish_folder(work, root)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
@@ -174,8 +175,12 @@ def _check_request(root: Path, manifest: Manifest, files: Mapping[str, Path | by
     for name in files:
         if not is_file_name(name) or name in (MANIFEST_NAME, SIGNATURE_NAME, SIGNER_NAME):
             raise BundleError(f"{name!r} cannot be the name of a file in a bundle")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise BundleError(f"{root} exists already", "choose another folder; a bundle is never overwritten")
+    if root.is_symlink() or (root.exists() and not _may_replace(root)):
+        raise BundleError(f"{root} exists and is no bundle", "choose another folder")
+
+
+def _may_replace(root: Path) -> bool:
+    return root.is_dir() and ((root / MANIFEST_NAME).is_file() or not any(root.iterdir()))
 
 
 def _fill(
@@ -186,32 +191,15 @@ def _fill(
     entries = {}
     for name, content in contents.items():
         data = content if isinstance(content, bytes) else content.read_bytes()
-        _write_synced(work / name, data)
+        write_synced(work / name, data)
         entries[name] = FileEntry(hashlib.sha256(data).hexdigest(), len(data))
     manifest_bytes = dataclasses.replace(manifest, files=entries).to_json()
     if len(manifest_bytes) > MAX_MANIFEST_BYTES:
         raise BundleError(f"the manifest is {len(manifest_bytes)} bytes, at most {MAX_MANIFEST_BYTES}")
-    _write_synced(work / MANIFEST_NAME, manifest_bytes)
-    _write_synced(work / SIGNATURE_NAME, key.sign(manifest_bytes))
+    write_synced(work / MANIFEST_NAME, manifest_bytes)
+    write_synced(work / SIGNATURE_NAME, key.sign(manifest_bytes))
     open_bundle(work, _only(key))
-    for folder, _, _ in os.walk(work):
-        _sync_folder(Path(folder))
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_tree(work)
 
 
 def _folder(root: Path) -> Path:

@@ -1,0 +1,50 @@
+"""What `ulna doctor` finds out: the machine, the engines on it, and what a bundle's golden cases say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runtime import machine
+from runtime.backends.base import BackendOptions
+from runtime.backends.registry import ENGINES, Availability, availability
+from runtime.bundle import Bundle
+from runtime.errors import BackendError
+from runtime.selftest import Choice, EngineResult, pick, run
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """results, choice, failure: with a bundle only; failure is set when no engine of it passes."""
+
+    machine: machine.Machine
+    engines: tuple[Availability, ...]
+    results: tuple[EngineResult, ...] = ()
+    choice: Choice | None = None
+    failure: BackendError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-safe dict."""
+        return {
+            "machine": self.machine.to_json(),
+            "engines": [asdict(engine) for engine in self.engines],
+            "results": [asdict(result) for result in self.results],
+            "choice": None if self.choice is None else {"key": self.choice.key, "reason": self.choice.reason},
+            "failure": None if self.failure is None else str(self.failure),
+        }
+
+
+def examine_machine(
+    bundle: Bundle | None = None, threads: int = 0, progress: Callable[[str], None] | None = None
+) -> DoctorReport:
+    """Look at the machine and its engines; with a bundle, run its self-test too."""
+    here = machine.describe()
+    engines = tuple(map(availability, ENGINES))
+    if bundle is None:
+        return DoctorReport(here, engines)
+    results = run(bundle, BackendOptions(threads=threads), progress=progress)
+    try:
+        return DoctorReport(here, engines, results, pick(results))
+    except BackendError as error:
+        return DoctorReport(here, engines, results, failure=error)

@@ -1,0 +1,158 @@
+"""How reports look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from runtime.bench import BenchReport
+from runtime.bundle import Bundle
+from runtime.doctor import DoctorReport
+from runtime.golden import EngineResult
+from runtime.machine import Machine
+
+_GATE_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+def verify_json(bundle: Bundle) -> dict[str, Any]:
+    """What `ulna verify --json` prints for a bundle that is as its maker signed it."""
+    manifest = bundle.manifest
+    return {
+        "ok": True,
+        "name": manifest.name,
+        "version": manifest.version,
+        "created_utc": manifest.created_utc,
+        "sha256": bundle.digest,
+        "signed_by": bundle.signed_by,
+        "intended_use": manifest.intended_use.statement,
+        "body_parts": list(manifest.intended_use.body_parts),
+        "files": len(manifest.files),
+        "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
+        "engines": [{"key": e.key, "status": e.status, "note": e.note} for e in manifest.engines],
+        "golden_cases": len(manifest.golden),
+        "gates": [{"node": _gate_name(gate), "outcome": gate.get("outcome")} for gate in manifest.gates],
+    }
+
+
+def verify_table(bundle: Bundle) -> RenderableType:
+    """The same for people."""
+    facts = verify_json(bundle)
+    manifest = bundle.manifest
+    table = _facts(
+        ("bundle", f"{facts['name']} {facts['version']}, made {facts['created_utc']}"),
+        ("sha256", bundle.digest),
+        ("signed by", f"{bundle.signed_by} (trusted)"),
+        ("files", f"{facts['files']} files, {_megabytes(facts['size_bytes'])}, all as signed"),
+        ("intended use", manifest.intended_use.statement or "not stated"),
+        ("body parts", ", ".join(manifest.intended_use.body_parts) or "not stated"),
+        ("golden cases", str(len(manifest.golden))),
+        ("engines", "\n".join(f"{e.key}: {e.status} {e.note}".rstrip() for e in manifest.engines)),
+    )
+    gates = _table("gates", "gate", "outcome", "numerics from")
+    for gate in manifest.gates:
+        outcome = str(gate.get("outcome", "not stated"))
+        colour = _GATE_COLOURS.get(outcome, "red")
+        gates.add_row(
+            escape(_gate_name(gate)),
+            f"[{colour}]{escape(outcome)}[/]",
+            escape(str(gate.get("numerics_from") or "itself")),
+        )
+    return Group(table, gates) if manifest.gates else Group(table, "the bundle carries no gate verdicts")
+
+
+def doctor_tables(report: DoctorReport) -> Iterable[RenderableType]:
+    """Machine, engines and, with a bundle, what the self-test said."""
+    yield _machine(report.machine)
+    engines = _table("engines on this machine", "engine", "version", "state")
+    for engine in report.engines:
+        state = "[green]installed[/]" if engine.installed else escape(engine.reason)
+        engines.add_row(engine.engine, engine.version or "-", state)
+    yield engines
+    if report.results:
+        yield _self_test(report.results)
+    if report.choice is not None:
+        yield f"would use {report.choice.reason}"
+
+
+def bench_tables(report: BenchReport) -> Iterable[RenderableType]:
+    """Figures of each engine and what they belong to."""
+    bundle = report.bundle
+    named = f"{bundle['name']} {bundle['version']} (sha256 {bundle['sha256'][:12]})"
+    yield f"{named}, {report.threads} threads, batch 1"
+    yield _machine(report.machine)
+    table = _table("measured, one process each", "engine")
+    for name in ("p50 ms", "p90 ms", "p99 ms", "runs", "load ms", "peak MB", "own MB", "file MB"):
+        table.add_column(name, justify="right")
+    for result in report.results:
+        table.add_row(*_bench_row(result))
+    yield table
+    yield "peak MB: largest resident set of the process; own MB: what the engine added to it"
+    for result in report.results:
+        if not result.passed:
+            yield f"[red]{result.key} not measured:[/] {escape(result.reason)}"
+
+
+def _bench_row(result: EngineResult) -> tuple[str, ...]:
+    size = f"{result.size_bytes / 1e6:.2f}"
+    if result.latency is None:
+        return (result.key, *["-"] * 7, size)
+    timing = result.latency
+    return (
+        result.key,
+        f"{timing.p50_ms:.2f}",
+        f"{timing.p90_ms:.2f}",
+        f"{timing.p99_ms:.2f}",
+        str(timing.runs),
+        "-" if result.load_ms is None else f"{result.load_ms:.0f}",
+        f"{result.memory_bytes / 1e6:.0f}",
+        f"{(result.memory_bytes - result.base_memory_bytes) / 1e6:.0f}",
+        size,
+    )
+
+
+def _self_test(results: Iterable[EngineResult]) -> Table:
+    table = _table("bundle on this machine", "engine", "golden", "p50 ms", "logit error", "why")
+    for result in results:
+        passed = "[green]pass[/]" if result.passed else "[red]no[/]"
+        timing = "-" if result.latency is None else f"{result.latency.p50_ms:.2f}"
+        worst = "-" if result.worst_logit_error is None else f"{result.worst_logit_error:.2g}"
+        table.add_row(result.key, passed, timing, worst, escape(result.reason))
+    return table
+
+
+def _machine(here: Machine) -> Table:
+    return _facts(
+        ("processor", f"{here.cpu} ({here.architecture})"),
+        ("cores", f"{here.usable_cores} of {here.cores} usable"),
+        ("memory", f"{here.memory_bytes / 1e9:.1f} GB"),
+        ("features", " ".join(here.cpu_flags) or "none that an engine cares for"),
+        ("system", f"{here.system}, Python {here.python}"),
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Narrow enough for 80 columns; the first column is never cut."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0)
+    return table
+
+
+def _facts(*rows: tuple[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(f"[bold]{name}[/]", escape(value))
+    return table
+
+
+def _gate_name(gate: dict[str, Any]) -> str:
+    return str(gate.get("node", "unnamed"))
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
