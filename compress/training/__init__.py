@@ -1,1 +1,1 @@
-"""Training, fine-tuning after pruning and distillation; one loop for all."""
+"""Training and fine-tuning on preprocessed tensors."""

@@ -71,6 +71,14 @@ class FractureNet(nn.Module):
         return int(shape[2]), int(shape[3])
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw convolution weights so that activations keep their scale through ReLUs (He et al. 2015)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_out = layer.out_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
+
+
 def channels_of(count: float, multiple: int = 8) -> int:
     """Round a channel count to a multiple that vector units and quantized kernels like, at least one."""
     return max(multiple, round(count / multiple) * multiple)

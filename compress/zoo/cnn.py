@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from compress.recipe import ModelOptions
-from compress.zoo.base import EvidenceHead, FractureNet, channels_of
+from compress.zoo.base import EvidenceHead, FractureNet, channels_of, initialise
 from runtime.errors import RecipeError
 
 _STAGES = ((16, 2, 1), (32, 2, 2), (64, 2, 3))
@@ -30,7 +30,9 @@ def build(options: ModelOptions, size_px: int) -> FractureNet:
         layers.append(_conv(channels, wider, stride))
         layers += [ResidualBlock(wider) for _ in range(blocks)]
         channels = wider
-    return FractureNet(nn.Sequential(*layers), EvidenceHead(channels, _SHARPNESS), options, size_px)
+    features = nn.Sequential(*layers)
+    initialise(features)
+    return FractureNet(features, EvidenceHead(channels, _SHARPNESS), options, size_px)
 
 
 class ResidualBlock(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.recipe import ModelOptions
-from compress.zoo.base import EvidenceHead, FractureNet
+from compress.zoo.base import EvidenceHead, FractureNet, initialise
 from runtime.errors import RecipeError, StepError
 
 _STEM_CHANNELS = 32
@@ -79,7 +79,9 @@ def _features(size_px: int, channels: int) -> nn.Sequential:
             layers.append(_block(inside, outside, expansion, (kernel, stride, size)))
             size, inside = -(-size // stride), outside
     layers += [*_conv(inside, _HEAD_CHANNELS, 1, 1, size), nn.ReLU6(inplace=True)]
-    return nn.Sequential(*layers)
+    features = nn.Sequential(*layers)
+    initialise(features)
+    return features
 
 
 def _block(inside: int, outside: int, expansion: int, spatial: tuple[int, int, int]) -> InvertedResidual:

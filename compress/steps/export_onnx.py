@@ -1,0 +1,181 @@
+"""A network as an ONNX graph that every engine and quantizer here reads, proved to compute the same.
+
+Opset 17: the newest that TensorRT 8.5 (JetPack 5) still parses, and old enough for every version of ONNX
+Runtime, OpenVINO, NNCF and ONNX Runtime's quantizer that the project admits; it has per-channel Q/DQ (13).
+The TorchScript-based exporter is used: its graph holds no file paths or stack traces, so the same network
+gives the same bytes, and it is there in every torch version admitted.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils import fusion
+
+from compress.artifact import StepOutput
+from compress.steps.export_passes import drop_unused, fold_padding, unshare_weights
+from compress.torch_backend import TorchBackend
+from compress.zoo.base import FractureNet
+from compress.zoo.checkpoint import load_network
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from runtime.backends.ort import OrtBackend
+from runtime.errors import ExportMismatchError, StepError
+
+MODEL_FILE = "model.onnx"
+OPSET = 17
+TOLERANCE = 1e-3
+BATCH_SIZES = (1, 2, 5)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The largest |torch - ONNX| of one feed, each relative to max(1, largest |value|)."""
+
+    feed: str
+    batch: int
+    logit: float
+    evidence: float
+
+    @property
+    def worst(self) -> float:
+        """Of both outputs; NaN counts as infinite."""
+        worst = max(self.logit, self.evidence)
+        return worst if np.isfinite(worst) else float("inf")
+
+
+def export(source: Path, folder: Path, samples: NDArray[np.float32]) -> StepOutput:
+    """Write `model.onnx` into `folder`: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, h, w), any N.
+
+    samples: (>= 1, 1, S, S) real inputs for the parity check. facts: opset, nodes, map size, parity as
+    {batch: max absolute error}. Raises StepError for samples of another shape, ExportMismatchError where
+    ONNX Runtime and torch disagree by more than TOLERANCE.
+    """
+    network = load_network(source)
+    size = network.size_px
+    if len(samples) == 0 or samples.shape[1:] != (1, size, size):
+        raise StepError(f"samples must be (>= 1, 1, {size}, {size}), got {samples.shape}")
+    model = to_onnx(network)
+    path = folder / MODEL_FILE
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    deviations = compare(network, path.read_bytes(), samples)
+    _require_parity(deviations)
+    return StepOutput(MODEL_FILE, "onnx", facts=_facts(model, network, deviations))
+
+
+def to_onnx(network: FractureNet) -> onnx.ModelProto:
+    """Export, with batch normalisation and padding folded into the convolutions; checked, shapes inferred."""
+    folded = fold_normalisation(network)
+    example = torch.zeros(1, 1, network.size_px, network.size_px)
+    buffer = io.BytesIO()
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter warns that a newer one exists
+            torch.onnx.export(folded, (example,), buffer, **_export_settings())  # type: ignore[arg-type]
+    finally:
+        logger.setLevel(level)
+    model = onnx.load_from_string(buffer.getvalue())
+    unshare_weights(model.graph)
+    fold_padding(model)
+    drop_unused(model.graph)
+    del model.graph.value_info[:]  # shapes of tensors that are gone
+    model.producer_name, model.producer_version = "ulna", ""
+    _declare_map(model, network)
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _declare_map(model: onnx.ModelProto, network: FractureNet) -> None:
+    """Say the map's size, which the exporter loses behind padding."""
+    shape = model.graph.output[1].type.tensor_type.shape
+    for dimension, size in zip(shape.dim[1:], (1, *network.map_size()), strict=True):
+        dimension.dim_value = size
+
+
+def fold_normalisation(network: FractureNet) -> FractureNet:
+    """A copy in which every convolution followed by batch normalisation computes both at once."""
+    folded = copy.deepcopy(network).eval()
+    for parent in list(folded.modules()):
+        children = list(parent.named_children())
+        for (name, layer), (next_name, follower) in itertools.pairwise(children):
+            if isinstance(layer, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
+                setattr(parent, name, fusion.fuse_conv_bn_eval(layer, follower))
+                setattr(parent, next_name, nn.Identity())
+    return folded
+
+
+def compare(network: FractureNet, model: bytes, samples: NDArray[np.float32]) -> tuple[Deviation, ...]:
+    """Run both on real inputs, zeros, ones and noise at several batch sizes."""
+    ours, theirs = TorchBackend(network), OrtBackend(ModelFiles(model))
+    deviations = []
+    for batch in BATCH_SIZES:
+        for name, images in _feeds(samples, batch).items():
+            expected, got = ours.infer({INPUT_NAME: images}), theirs.infer({INPUT_NAME: images})
+            errors = (_error(expected[output], got[output]) for output in (LOGIT_NAME, MAP_NAME))
+            deviations.append(Deviation(name, batch, *errors))
+    return tuple(deviations)
+
+
+def _feeds(samples: NDArray[np.float32], batch: int) -> dict[str, NDArray[np.float32]]:
+    real = np.ascontiguousarray(np.resize(samples[:batch], (batch, *samples.shape[1:])))
+    noise = np.random.default_rng(batch).normal(size=real.shape).astype(np.float32)
+    return {"samples": real, "zeros": np.zeros_like(real), "ones": np.ones_like(real), "noise": noise}
+
+
+def _error(expected: NDArray[np.float32], got: NDArray[np.float32]) -> float:
+    if expected.shape != got.shape:
+        return float("inf")
+    return float(np.abs(expected - got).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _require_parity(deviations: tuple[Deviation, ...]) -> None:
+    worst = max(deviations, key=lambda deviation: deviation.worst)
+    if worst.worst > TOLERANCE:
+        raise ExportMismatchError(
+            f"the exported graph differs from torch by {worst.worst:.3g}, allowed {TOLERANCE:g} "
+            f"(feed {worst.feed}, batch {worst.batch}: logit {worst.logit:.3g}, map {worst.evidence:.3g})",
+            "do not ship this graph; another torch version may export it rightly",
+        )
+
+
+def _facts(model: onnx.ModelProto, network: FractureNet, deviations: tuple[Deviation, ...]) -> dict[str, Any]:
+    parity = {
+        str(batch): max(deviation.worst for deviation in deviations if deviation.batch == batch)
+        for batch in BATCH_SIZES
+    }
+    by_feed = {f"{item.feed}/{item.batch}": [item.logit, item.evidence] for item in deviations}
+    return {
+        "opset": OPSET,
+        "nodes": len(model.graph.node),
+        "map_size": list(network.map_size()),
+        "parity": parity,
+        "parity_by_feed": by_feed,
+        "parity_tolerance": TOLERANCE,
+    }
+
+
+def _export_settings() -> dict[str, Any]:
+    free_batch = {0: "batch"}
+    return {
+        "dynamo": False,
+        "input_names": [INPUT_NAME],
+        "output_names": [LOGIT_NAME, MAP_NAME],
+        "opset_version": OPSET,
+        "dynamic_axes": {INPUT_NAME: free_batch, LOGIT_NAME: free_batch, MAP_NAME: free_batch},
+        "do_constant_folding": True,
+    }

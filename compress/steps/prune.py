@@ -1,0 +1,223 @@
+"""Structured pruning: whole channels go, with everything that depends on them.
+
+Torch-Pruning's dependency graph (Fang et al. 2023, "DepGraph: Towards Any Structural Pruning") says which
+layers lose a channel together; depthwise convolutions and identities included. Which channels go is decided
+here, greedily: of all groups the block of `round_to` channels that matters least per multiply-accumulate
+saved, again and again until the wanted share of MACs is gone. Batch-norm statistics are then measured anew
+on fit images (Li et al. 2020, "EagleEye"), since those of the whole network no longer hold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch_pruning
+from torch import Tensor, nn
+from torch_pruning.pruner import importance as importances
+
+from compress.artifact import StepOutput
+from compress.recipe import PruneOptions
+from compress.training.data import LabelledTensors
+from compress.training.loop import positive_weight, use_all_cores
+from compress.training.losses import label_loss
+from compress.zoo.base import FractureNet
+from compress.zoo.checkpoint import load_network, save_network
+from compress.zoo.cost import Cost, cost_of
+from runtime.errors import RecipeError, StepError
+
+NETWORK_FILE = "network.pt"
+IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
+_KEEP_SHARE = 0.25  # of a group's channels, whatever their importance: a layer must not close
+_BATCH = 32
+_TAYLOR_IMAGES = 256
+_STATISTICS_IMAGES = 512
+
+
+def prune(source: Path, folder: Path, options: PruneOptions, fit: LabelledTensors) -> StepOutput:
+    """Prune the checkpoint at `source` by `options.ratio` of its MACs; write `network.pt` into `folder`.
+
+    facts: macs, parameters and channels before and after. Raises RecipeError for impossible options,
+    StepError when that many MACs cannot be removed.
+    """
+    _check(options)
+    use_all_cores()
+    network = load_network(source)
+    before, channels_before = cost_of(network), _channels(network)
+    prune_network(network, options, fit)
+    estimate_statistics(network, fit)
+    save_network(network, folder / NETWORK_FILE)
+    return StepOutput(
+        NETWORK_FILE, "torch", facts=_facts((before, channels_before), (cost_of(network), _channels(network)))
+    )
+
+
+def prune_network(network: FractureNet, options: PruneOptions, fit: LabelledTensors) -> None:
+    """Remove channels in place, in `options.iterations` rounds with importances measured anew for each."""
+    whole = cost_of(network).macs
+    for number in range(1, options.iterations + 1):
+        if options.importance == "taylor":
+            _accumulate_gradients(network, fit)
+        _prune_round(network, options, whole * (1 - options.ratio * number / options.iterations))
+        network.zero_grad(set_to_none=True)
+        if number < options.iterations:
+            estimate_statistics(network, fit)
+    network.eval()
+
+
+def estimate_statistics(network: FractureNet, fit: LabelledTensors) -> None:
+    """Measure every batch-norm mean and variance on fit images, as a plain average over batches."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    network.eval()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # torch's word for a cumulative average
+        layer.train()
+    with torch.no_grad():
+        for images, _ in _batches(fit, _STATISTICS_IMAGES):
+            network(images)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A block of channels that could go: its group, the channels, what it matters and what it saves."""
+
+    group: Any
+    channels: list[int]
+    importance: float
+    macs: float
+
+    @property
+    def price(self) -> float:
+        return self.importance / self.macs
+
+
+def _prune_round(network: FractureNet, options: PruneOptions, target_macs: float) -> None:
+    importance = _importance(options.importance)
+    graph = _dependency_graph(network)
+    floors = {layer: _floor(layer.out_channels, options.round_to) for layer in _convolutions(network)}
+    cost = cost_of(network)
+    while cost.macs > target_macs:
+        candidates = list(_candidates(network, graph, importance, _Limits(options.round_to, floors, cost)))
+        if not candidates:
+            raise StepError(
+                f"cannot remove more than this: {cost.macs} MACs are left, wanted {target_macs:.0f}",
+                "lower [prune] ratio or round_to",
+            )
+        cheapest = min(candidates, key=lambda candidate: candidate.price)
+        root = cheapest.group[0].dep.target.module
+        graph.get_pruning_group(root, cheapest.group[0].dep.handler, cheapest.channels).prune()
+        cost = cost_of(network)
+
+
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    round_to: int
+    floors: dict[nn.Conv2d, int]
+    cost: Cost
+
+
+def _candidates(network: FractureNet, graph: Any, importance: Any, limits: _Limits) -> Iterator[_Candidate]:
+    names = {layer: name for name, layer in network.named_modules()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        groups = list(
+            graph.get_all_groups(ignored_layers=[network.head.classifier], root_module_types=[nn.Conv2d])
+        )
+    for group in groups:
+        root = group[0].dep.target.module
+        width = root.out_channels
+        count = width % limits.round_to or limits.round_to
+        if width - count < limits.floors[root]:
+            continue
+        scores = importance(group)
+        if scores is None:
+            raise StepError("this network has a group of channels without batch normalisation", "use taylor")
+        order = torch.argsort(scores, stable=True)[:count]
+        saved = sum(limits.cost.layer_macs[names[layer]] * count / width for layer in _convolutions_of(group))
+        yield _Candidate(group, sorted(order.tolist()), float(scores[order].sum()), saved)
+
+
+def _convolutions_of(group: Any) -> list[nn.Conv2d]:
+    """Every convolution that loses inputs or outputs; one that loses both is there twice."""
+    layers = [item.dep.target.module for item in group]
+    dense = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.groups == 1]
+    depthwise = {layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.groups > 1}
+    return dense + list(depthwise)
+
+
+def _importance(name: str) -> Any:
+    makers = {
+        "group_magnitude": importances.GroupMagnitudeImportance,
+        "taylor": importances.GroupTaylorImportance,
+        "bn_scale": importances.BNScaleImportance,
+    }
+    return makers[name]()
+
+
+def _dependency_graph(network: FractureNet) -> Any:
+    example = torch.zeros(1, 1, network.size_px, network.size_px)
+    # Tracing follows autograd, so gradients must be on.
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch_pruning.DependencyGraph().build_dependency(network, example_inputs=example)
+
+
+def _accumulate_gradients(network: FractureNet, fit: LabelledTensors) -> None:
+    """Gradients of the label loss over some fit images, for first-order (Taylor) importances."""
+    network.eval()
+    network.zero_grad(set_to_none=True)
+    weight = positive_weight(fit.labels)
+    for images, labels in _batches(fit, _TAYLOR_IMAGES):
+        label_loss(network(images)[0], labels, weight).backward()  # type: ignore[no-untyped-call]
+
+
+def _batches(fit: LabelledTensors, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images spread evenly over the fit set, whose order may follow the patients."""
+    rows = np.unique(np.linspace(0, len(fit) - 1, min(limit, len(fit))).round().astype(int))
+    mixed = rows[np.random.default_rng(0).permutation(len(rows))]
+    for start in range(0, len(mixed), _BATCH):
+        chosen = np.sort(mixed[start : start + _BATCH])
+        images = np.ascontiguousarray(fit.tensors[chosen])
+        yield torch.from_numpy(images), torch.from_numpy(fit.labels[chosen])
+
+
+def _check(options: PruneOptions) -> None:
+    if not 0 < options.ratio < 1:
+        raise RecipeError(f"prune.ratio must lie between 0 and 1, got {options.ratio}")
+    if options.importance not in IMPORTANCES:
+        raise RecipeError(f"no importance {options.importance!r}", f"importances: {', '.join(IMPORTANCES)}")
+    if options.round_to < 1 or options.iterations < 1:
+        raise RecipeError("prune.round_to and prune.iterations must be at least 1")
+
+
+def _floor(channels: int, round_to: int) -> int:
+    return max(round_to, round(channels * _KEEP_SHARE))
+
+
+def _convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def _channels(network: FractureNet) -> dict[str, int]:
+    named = network.named_modules()
+    return {name: layer.out_channels for name, layer in named if isinstance(layer, nn.Conv2d)}
+
+
+def _facts(before: tuple[Cost, dict[str, int]], after: tuple[Cost, dict[str, int]]) -> dict[str, Any]:
+    return {
+        "macs_before": before[0].macs,
+        "macs": after[0].macs,
+        "parameters_before": before[0].parameters,
+        "parameters": after[0].parameters,
+        "channels": {name: [count, after[1][name]] for name, count in before[1].items()},
+    }

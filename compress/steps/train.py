@@ -1,0 +1,36 @@
+"""Training and fine-tuning as a step: a network and data in, a checkpoint with its history out."""
+
+from __future__ import annotations
+
+import torch
+
+from compress.artifact import StepOutput
+from compress.recipe import ModelOptions, TrainOptions
+from compress.training.data import TrainData
+from compress.training.loop import STATE_FILE, TrainRun, train
+from compress.zoo import build
+from compress.zoo.base import FractureNet
+from compress.zoo.checkpoint import save_network
+from compress.zoo.cost import cost_of
+
+NETWORK_FILE = "network.pt"
+
+
+def train_network(
+    options: ModelOptions, data: TrainData, train_options: TrainOptions, run: TrainRun
+) -> StepOutput:
+    """Build a network for the data's input size and train it; the seed also draws its first weights."""
+    torch.manual_seed(run.seed)
+    return finetune_network(build(options, data.preprocess.size_px), data, train_options, run)
+
+
+def finetune_network(
+    network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun
+) -> StepOutput:
+    """Train `network` further. facts: macs, parameters, history (see History.to_json)."""
+    history = train(network, data, options, run)
+    save_network(network, run.folder / NETWORK_FILE)
+    (run.folder / STATE_FILE).unlink(missing_ok=True)
+    cost = cost_of(network)
+    facts = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
+    return StepOutput(NETWORK_FILE, "torch", facts=facts)

@@ -1,0 +1,67 @@
+"""A torch checkpoint as a Backend, so that it is judged through the very same path as every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compress.training.loop import use_all_cores
+from compress.zoo.base import FractureNet
+from compress.zoo.checkpoint import load_network
+from runtime.backends import feeds as feed_checks
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo
+from runtime.errors import InferenceError
+
+NAME = "torch"
+
+
+class TorchBackend:
+    """A network on the CPU; see runtime.backends.base.Backend."""
+
+    name = NAME
+    device = "cpu"
+
+    def __init__(self, network: FractureNet) -> None:
+        use_all_cores()
+        self._network: FractureNet | None = network.eval()
+        size, (height, width) = network.size_px, network.map_size()
+        self._inputs = (TensorInfo(INPUT_NAME, (None, 1, size, size), "float32"),)
+        self._outputs = (
+            TensorInfo(LOGIT_NAME, (None, 1), "float32"),
+            TensorInfo(MAP_NAME, (None, 1, height, width), "float32"),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> TorchBackend:
+        """Open a checkpoint. Raises StepError."""
+        return cls(load_network(path))
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """What `infer` wants."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What `infer` gives."""
+        return self._outputs
+
+    def infer(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
+        """Run once; see Backend.infer."""
+        if self._network is None:
+            raise InferenceError(f"{NAME}: the backend is closed")
+        image = feed_checks.check(NAME, self._inputs, feeds)[INPUT_NAME]
+        try:
+            with torch.inference_mode():
+                logit, evidence = self._network(torch.tensor(image))
+        except RuntimeError as error:
+            raise InferenceError(f"{NAME} failed: {feed_checks.reason(error)}") from error
+        return {LOGIT_NAME: logit.numpy().copy(), MAP_NAME: evidence.numpy().copy()}
+
+    def close(self) -> None:
+        """Free the network; see Backend.close."""
+        self._network = None
