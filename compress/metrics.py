@@ -1,0 +1,220 @@
+"""Every figure that a model is judged by, with intervals that respect patients; missing ones say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress import auroc
+from compress.auroc import RocCurve
+from compress.intervals import Interval, mean, proportion
+from compress.operating_points import choose_operating_points
+from compress.predictions import HIT, MISSED, NOT_ASKED, Predictions, sigmoid
+from runtime.findings import OperatingPoints
+
+__all__ = [
+    "HIT",
+    "MISSED",
+    "NOT_ASKED",
+    "Confusion",
+    "Interval",
+    "MetricsReport",
+    "PointReport",
+    "Predictions",
+    "RocCurve",
+    "calibration_error",
+    "choose_operating_points",
+    "measure",
+    "sigmoid",
+    "thresholds",
+]
+
+_CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of images."""
+
+    tp: int
+    fp: int
+    tn: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """One operating point: a probability at or above `threshold` counts as positive."""
+
+    threshold: float
+    sensitivity: Interval
+    specificity: Interval
+    precision: Interval
+    f1: Interval
+    confusion: Confusion
+
+    def to_json(self) -> dict[str, Any]:
+        """As reports keep it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MetricsReport:
+    """All figures over one set of predictions.
+
+    confidence: of the two-sided intervals. auroc_bounds: one-sided lower and upper bounds at that same
+    confidence, None without an AUROC. refused: images that got no answer and are in none of the figures.
+    points: by name, "high_sensitivity" and "high_specificity". ece: expected calibration error.
+    verdicts: how many images are called fracture, doubt and none. localisation: share of the fractured images
+    with a known place whose suspected place hits it. by_body_part: the same figures, without further parts.
+    """
+
+    confidence: float
+    images: int
+    patients: int
+    fractured: int
+    auroc: Interval
+    auroc_bounds: tuple[float, float] | None
+    points: dict[str, PointReport]
+    brier: Interval
+    ece: Interval
+    verdicts: dict[str, int]
+    localisation: Interval
+    roc: RocCurve
+    refused: int = 0
+    by_body_part: dict[str, MetricsReport] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-safe; body parts come without their own ROC curves."""
+        parts = {part: report.to_json() for part, report in self.by_body_part.items()}
+        for table in parts.values():
+            del table["roc"]
+        return vars(self) | {
+            "auroc": self.auroc.to_json(),
+            "auroc_bounds": None if self.auroc_bounds is None else list(self.auroc_bounds),
+            "points": {name: point.to_json() for name, point in self.points.items()},
+            "brier": self.brier.to_json(),
+            "ece": self.ece.to_json(),
+            "localisation": self.localisation.to_json(),
+            "roc": self.roc.to_json(),
+            "by_body_part": parts,
+        }
+
+
+def thresholds(points: OperatingPoints) -> dict[str, float]:
+    """The operating points by name."""
+    return {"high_sensitivity": points.high_sensitivity, "high_specificity": points.high_specificity}
+
+
+def measure(predictions: Predictions, points: OperatingPoints, confidence: float = 0.95) -> MetricsReport:
+    """All figures, over all images and by body part where there are several."""
+    parts = sorted(set(predictions.body_parts.tolist()))
+    by_part = {
+        part: _measure_one(predictions.subset(predictions.body_parts == part), points, confidence)
+        for part in (parts if len(parts) > 1 else ())
+    }
+    return _measure_one(predictions, points, confidence, by_part)
+
+
+def calibration_error(predictions: Predictions, confidence: float) -> Interval:
+    """Expected calibration error over ten bins of equally many images.
+
+    It is the mean over images of +-(probability - label), the sign being that of the image's bin, hence the
+    interval. In small sets chance alone makes it larger than 0.
+    """
+    signed = np.zeros(len(predictions))
+    excess = predictions.probabilities - predictions.labels
+    order = np.argsort(predictions.logits, kind="stable")
+    for chosen in np.array_split(order, min(_CALIBRATION_BINS, max(1, len(order)))):
+        signed[chosen] = excess[chosen] * (1.0 if np.sum(excess[chosen]) >= 0 else -1.0)
+    return mean(signed, predictions.patient_ids, confidence)
+
+
+def _measure_one(
+    predictions: Predictions,
+    points: OperatingPoints,
+    confidence: float,
+    by_part: dict[str, MetricsReport] | None = None,
+) -> MetricsReport:
+    ill = predictions.labels == 1
+    squared = (predictions.probabilities - predictions.labels) ** 2
+    return MetricsReport(
+        confidence=confidence,
+        images=len(predictions),
+        patients=predictions.patients,
+        fractured=int(ill.sum()),
+        auroc=auroc.interval(predictions, confidence),
+        auroc_bounds=_one_sided_auroc(predictions, confidence),
+        points={
+            name: _at_point(predictions, threshold, confidence)
+            for name, threshold in thresholds(points).items()
+        },
+        brier=mean(squared, predictions.patient_ids, confidence),
+        ece=calibration_error(predictions, confidence),
+        verdicts=_count_verdicts(predictions, points),
+        localisation=_localisation(predictions, confidence),
+        roc=auroc.roc_curve(predictions),
+        refused=len(predictions.refused),
+        by_body_part=by_part or {},
+    )
+
+
+def _one_sided_auroc(predictions: Predictions, confidence: float) -> tuple[float, float] | None:
+    """A one-sided bound at 95% is an end of the two-sided interval at 90%."""
+    both = auroc.interval(predictions, max(2 * confidence - 1, 0.0))
+    return None if both.low is None or both.high is None else (both.low, both.high)
+
+
+def _at_point(predictions: Predictions, threshold: float, confidence: float) -> PointReport:
+    ill = predictions.labels == 1
+    positive = predictions.probabilities >= threshold
+
+    def share(hits: NDArray[np.bool_], among: NDArray[np.bool_], missing: str) -> Interval:
+        if not among.any():
+            return Interval.missing(missing)
+        return proportion(hits[among], predictions.patient_ids[among], confidence)
+
+    overlap = share(ill & positive, ill | positive, "no image is fractured or called positive")
+    return PointReport(
+        threshold=threshold,
+        sensitivity=share(positive, ill, "no fractured image"),
+        specificity=share(~positive, ~ill, "no healthy image"),
+        precision=share(ill, positive, "no image is called positive"),
+        f1=_transform(overlap, _f1_of_overlap),
+        confusion=Confusion(
+            tp=int(np.sum(ill & positive)),
+            fp=int(np.sum(~ill & positive)),
+            tn=int(np.sum(~ill & ~positive)),
+            fn=int(np.sum(ill & ~positive)),
+        ),
+    )
+
+
+def _f1_of_overlap(overlap: float) -> float:
+    """F1 = 2 J / (1 + J), where J = TP / (TP + FP + FN) is a plain share and has a score interval."""
+    return 2 * overlap / (1 + overlap)
+
+
+def _transform(interval: Interval, function: Callable[[float], float]) -> Interval:
+    if interval.value is None or interval.low is None or interval.high is None:
+        return interval
+    return Interval(function(interval.value), function(interval.low), function(interval.high), interval.n)
+
+
+def _count_verdicts(predictions: Predictions, points: OperatingPoints) -> dict[str, int]:
+    verdicts = [str(points.decide(float(value))) for value in predictions.probabilities]
+    return {name: verdicts.count(name) for name in ("fracture", "doubt", "none")}
+
+
+def _localisation(predictions: Predictions, confidence: float) -> Interval:
+    if predictions.located is None:
+        return Interval.missing("suspected places were not compared")
+    asked = (predictions.located != NOT_ASKED) & (predictions.labels == 1)
+    if not asked.any():
+        return Interval.missing("no fractured image has a known place")
+    hits = predictions.located[asked] == HIT
+    return proportion(hits, predictions.patient_ids[asked], confidence)

@@ -1,0 +1,75 @@
+"""Two thresholds that reach their targets on the calibration patients, between scores rather than on them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from compress.intervals import Floats
+from compress.predictions import Predictions
+from compress.recipe import OperatingPointOptions
+from runtime.errors import StepError
+from runtime.findings import OperatingPoints
+
+_CLEARANCE_LOGIT = 1e-3
+"""Gaps between scores narrower than this hold no threshold: rounding on another engine could cross them."""
+_BEYOND_LOGIT = 1.0
+"""How far outside all scores a threshold lies that must be above or below every one of them."""
+_LARGEST_LOGIT = 30.0
+"""The logistic function of more is 1 within rounding."""
+
+
+def choose_operating_points(predictions: Predictions, options: OperatingPointOptions) -> OperatingPoints:
+    """The highest threshold with the wanted sensitivity and the lowest with the wanted specificity.
+
+    Where the first lies above the second (the model is better than both targets ask for) they change places:
+    both targets still hold at both points, and what lies between is called doubt.
+    Raises StepError without a fractured or without a healthy image.
+    """
+    ill = predictions.labels == 1
+    if not ill.any() or ill.all():
+        raise StepError(
+            "operating points need fractured and healthy calibration images, "
+            f"got {int(ill.sum())} and {int((~ill).sum())}",
+            "give the calibration split more patients",
+        )
+    gaps = _gaps(predictions.logits)
+    sensitive = _below(gaps, _largest_kept(predictions.logits[ill], options.sensitivity))
+    specific = _above(gaps, -_largest_kept(-predictions.logits[~ill], options.specificity))
+    low, high = min(sensitive, specific), max(sensitive, specific)
+    if low == high:
+        low = _below(gaps, low)
+    return _points(low, high)
+
+
+def _largest_kept(scores: Floats, share: float) -> float:
+    """The score that at least `share` of the scores reach."""
+    # The subtrahend keeps 0.95 * 20 = 19.000000000000004 from asking for a twentieth score.
+    count = max(1, math.ceil(share * len(scores) - 1e-9))
+    return float(np.sort(scores)[::-1][count - 1])
+
+
+def _gaps(scores: Floats) -> Floats:
+    """Places for thresholds, rising: midway in every wide enough gap, and one beyond either end."""
+    distinct = np.unique(scores)
+    wide = np.diff(distinct) >= _CLEARANCE_LOGIT
+    middles = (distinct[:-1] + distinct[1:])[wide] / 2
+    return np.concatenate([[distinct[0] - _BEYOND_LOGIT], middles, [distinct[-1] + _BEYOND_LOGIT]])
+
+
+def _below(gaps: Floats, score: float) -> float:
+    """The highest place below the score; one lower still where there is none."""
+    fitting = gaps[gaps < score]
+    return float(fitting[-1]) if len(fitting) else float(gaps[0]) - _BEYOND_LOGIT
+
+
+def _above(gaps: Floats, score: float) -> float:
+    return float(gaps[gaps > score][0])
+
+
+def _points(low: float, high: float) -> OperatingPoints:
+    """Logits -> probabilities, apart from each other and from 0 and 1."""
+    low = min(max(low, -_LARGEST_LOGIT), _LARGEST_LOGIT - _BEYOND_LOGIT)
+    high = min(max(high, low + _CLEARANCE_LOGIT / 2), _LARGEST_LOGIT)
+    return OperatingPoints(1 / (1 + math.exp(-low)), 1 / (1 + math.exp(-high)))

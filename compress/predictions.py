@@ -1,0 +1,138 @@
+"""What a model said about a set of cases: one logit each, with what is needed to judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import StepError
+
+NOT_ASKED, MISSED, HIT = -1, 0, 1
+"""Values of `Predictions.located`."""
+
+Strings = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits of N cases; the arrays are (N,), in the order of the cases, and read-only.
+
+    patient_ids: the unit that intervals respect. labels: 1 fractured, 0 not. logits: of a fracture, finite.
+    located: for each case whether the suspected place hits a true fracture box (HIT, MISSED), or NOT_ASKED
+    where no box is given; None when nobody looked. refused: ids of cases that got no answer at all; they
+    are not among the N.
+
+    Raises ValueError where arrays contradict each other, an id appears twice or a logit is not finite.
+    """
+
+    case_ids: Strings
+    patient_ids: Strings
+    body_parts: Strings
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float64]
+    located: NDArray[np.int64] | None = None
+    refused: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("case_ids", np.str_), ("patient_ids", np.str_), ("body_parts", np.str_)):
+            self._freeze(name, np.asarray(getattr(self, name), kind))
+        self._freeze("labels", np.asarray(self.labels, np.int64))
+        self._freeze("logits", np.asarray(self.logits, np.float64))
+        if self.located is not None:
+            self._freeze("located", np.asarray(self.located, np.int64))
+        object.__setattr__(self, "refused", tuple(self.refused))
+        self._check()
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def _freeze(self, name: str, array: NDArray[np.generic]) -> None:
+        if array.shape != (len(self.case_ids),):
+            raise ValueError(f"{name} must have shape ({len(self.case_ids)},), got {array.shape}")
+        owned = array.copy()
+        owned.setflags(write=False)
+        object.__setattr__(self, name, owned)
+
+    def _check(self) -> None:
+        ids = [*self.case_ids.tolist(), *self.refused]
+        if len(set(ids)) != len(ids):
+            raise ValueError("case ids must be unique")
+        if not np.isin(self.labels, (0, 1)).all():
+            raise ValueError("labels must be 0 or 1")
+        if not np.isfinite(self.logits).all():
+            raise ValueError(f"logits must be finite, case {self._first(~np.isfinite(self.logits))} is not")
+        if self.located is not None and not np.isin(self.located, (NOT_ASKED, MISSED, HIT)).all():
+            raise ValueError("located must be -1, 0 or 1")
+
+    def _first(self, mask: NDArray[np.bool_]) -> str:
+        return str(self.case_ids[mask][0])
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of a fracture (N,), the logistic function of the logits."""
+        return sigmoid(self.logits)
+
+    @property
+    def patients(self) -> int:
+        """How many different ones."""
+        return len(set(self.patient_ids.tolist()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over every value."""
+        digest = hashlib.sha256()
+        for array in self._arrays().values():
+            digest.update("\0".join(map(repr, array.tolist())).encode() + b"\1")
+        return digest.hexdigest()
+
+    def subset(self, mask: NDArray[np.bool_]) -> Predictions:
+        """The cases where `mask` (N,) is true; refused cases stay behind."""
+        located = None if self.located is None else self.located[mask]
+        return Predictions(
+            self.case_ids[mask],
+            self.patient_ids[mask],
+            self.body_parts[mask],
+            self.labels[mask],
+            self.logits[mask],
+            located,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write an .npz that holds plain arrays only; whole or not at all."""
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **self._arrays())
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """What `save` wrote. Raises StepError for anything else."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                table = {name: arrays[name] for name in arrays.files}
+            return cls(**{**table, "refused": tuple(table["refused"].tolist())})
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise StepError(f"{path} holds no predictions: {error}", "delete it and run again") from error
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {
+            "case_ids": self.case_ids,
+            "patient_ids": self.patient_ids,
+            "body_parts": self.body_parts,
+            "labels": self.labels,
+            "logits": self.logits,
+            "refused": np.asarray(self.refused, np.str_),
+        }
+        return arrays if self.located is None else {**arrays, "located": self.located}
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function, without overflow."""
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1.0, small) / (1.0 + small)
