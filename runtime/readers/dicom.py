@@ -1,0 +1,147 @@
+"""A DICOM file -> Radiograph: projection radiographs of one frame, read by pydicom and python-gdcm.
+
+Both come with the extra `dicom` and are imported on demand. The order of checks is fixed: transfer syntax
+(before anything is inflated), kind of object, declared size, then pixels.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from io import BytesIO
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
+from runtime.radiograph import Radiograph
+from runtime.readers.complaints import caught
+from runtime.readers.dicom_facts import acquisition_facts, integer, notices, text
+from runtime.readers.dicom_pixels import read_plane
+from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MODALITIES = ("CR", "DX", "RG")
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_CAPTURE_MODALITIES = (*MODALITIES, "OT", "SC", "")
+_DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_RLE = "1.2.840.10008.1.2.5"
+_COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))
+_TRANSFER_SYNTAX_TAG = (0x0002, 0x0010)
+_META_AT = 132
+_LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
+_DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
+
+
+def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
+    """Read one DICOM object.
+
+    Raises UnsupportedImageError for another modality, several frames, colour, an unknown transfer syntax or
+    a missing library; UnreadableImageError for damaged or contradictory content.
+    """
+    pydicom = _library()
+    syntax = transfer_syntax(data)
+    if syntax not in (*_NATIVE, _RLE, *_COMPRESSED):
+        raise UnsupportedImageError(
+            f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
+            "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
+        )
+    with warnings.catch_warnings(), caught():
+        warnings.simplefilter("ignore")
+        dataset = _parse(pydicom, data)
+        _check_kind(dataset)
+        _check_layout(dataset, limits)
+        try:
+            plane = read_plane(dataset, syntax, compressed=syntax not in _NATIVE)
+            facts = acquisition_facts(dataset, plane)
+        except InputError:
+            raise
+        except Exception as error:  # the libraries raise anything at all on hostile content
+            raise UnreadableImageError(
+                f"the DICOM pixel data is damaged: {_line(error)}", _DAMAGED
+            ) from error
+        noticed = notices(dataset) + plane.warnings
+    if text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE:
+        noticed += ("This is a secondary capture, not the original image: detail may be lost.",)
+    return Radiograph(plane.pixels, plane.bit_depth, sha256, format="dicom", facts=facts, warnings=noticed)
+
+
+def transfer_syntax(data: bytes) -> str:
+    """The transfer syntax UID in the file meta information, found without parsing (or inflating) the rest.
+
+    Raises UnreadableImageError where it is missing.
+    """
+    position = _META_AT
+    try:
+        while True:
+            group, element, vr = struct.unpack_from("<HH2s", data, position)
+            if group != _TRANSFER_SYNTAX_TAG[0]:
+                break
+            form, at = ("<I", 8) if vr in _LONG_VRS else ("<H", 6)
+            (length,) = struct.unpack_from(form, data, position + at)
+            value_at = position + at + struct.calcsize(form)
+            if (group, element) == _TRANSFER_SYNTAX_TAG:
+                return data[value_at : value_at + length].rstrip(b"\x00 ").decode("ascii")
+            position = value_at + int(length)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise UnreadableImageError("the DICOM header is damaged", _DAMAGED) from error
+    raise UnreadableImageError("the DICOM header does not state the transfer syntax", _DAMAGED)
+
+
+def _library() -> ModuleType:
+    try:
+        import pydicom  # noqa: PLC0415  an extra
+        import pydicom.pixels  # noqa: PLC0415
+    except ImportError as error:
+        raise UnsupportedImageError(
+            "DICOM files need pydicom, which is not installed", 'run pip install "ulna[dicom]"'
+        ) from error
+    return pydicom  # type: ignore[no-any-return]
+
+
+def _parse(pydicom: ModuleType, data: bytes) -> Dataset:
+    try:
+        dataset: Dataset = pydicom.dcmread(BytesIO(data))
+        return dataset
+    except Exception as error:  # pydicom raises anything from KeyError to RecursionError on hostile content
+        raise UnreadableImageError(f"the DICOM file is damaged: {_line(error)}", _DAMAGED) from error
+
+
+def _check_kind(dataset: Dataset) -> None:
+    modality = text(dataset, "Modality").upper()
+    capture = text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE
+    if modality not in (_CAPTURE_MODALITIES if capture else MODALITIES):
+        raise UnsupportedImageError(
+            f"DICOM modality {modality or '(not stated)'} is not read, {', '.join(MODALITIES)} are",
+            "Send a plain radiograph.",
+        )
+    raw = text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
+    if raw or text(dataset, "SOPClassUID") == _DX_FOR_PROCESSING:
+        raise UnsupportedImageError(
+            "this is the detector's raw image (FOR PROCESSING)",
+            "Send the processed image (FOR PRESENTATION) from the X-ray system.",
+        )
+
+
+def _check_layout(dataset: Dataset, limits: ReadLimits) -> None:
+    frames, samples = integer(dataset, "NumberOfFrames", 1), integer(dataset, "SamplesPerPixel", 1)
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    if "PixelData" not in dataset:
+        raise UnreadableImageError("the DICOM file holds no pixel data", "Send the image object itself.")
+    if frames > 1:
+        raise UnsupportedImageError(f"a DICOM image of {frames} frames is not read", "Send one image a file.")
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedImageError(
+            f"a DICOM image of {photometric or 'no stated photometric interpretation'} "
+            f"with {samples} samples a pixel is not read",
+            "Send the gray image.",
+        )
+    check_dimensions(integer(dataset, "Rows", 0), integer(dataset, "Columns", 0), limits)
+
+
+def _line(error: Exception) -> str:
+    """The first line of a library's message, short enough for a screen."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:160]

@@ -1,0 +1,152 @@
+"""What a DICOM data set says about the exposure, as plain values; never who the patient is."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from runtime.radiograph import AcquisitionFacts
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_AGE = re.compile(r"(\d{1,3})([DWMY])")
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_MAX_WORDS_CHARS = 48
+_VIEWS = {
+    "ap": "frontal",
+    "pa": "frontal",
+    "antero posterior": "frontal",
+    "postero anterior": "frontal",
+    "ll": "lateral",
+    "rl": "lateral",
+    "lat": "lateral",
+    "lateral": "lateral",
+    "medio lateral": "lateral",
+    "latero medial": "lateral",
+    "obl": "oblique",
+    "oblique": "oblique",
+    "rao": "oblique",
+    "lao": "oblique",
+    "rpo": "oblique",
+    "lpo": "oblique",
+}
+_SIDES = {"r": "right", "l": "left", "b": "both"}
+_SEXES = {"m": "male", "f": "female", "o": "other"}
+_SQUARE_WITHIN = 0.02
+
+
+class Mapping(Protocol):
+    """How stored values became pixels: scale * v + offset."""
+
+    @property
+    def scale(self) -> float:
+        """1 or -1."""
+        ...
+
+    @property
+    def offset(self) -> float:
+        """Added after scaling."""
+        ...
+
+
+def acquisition_facts(dataset: Dataset, mapping: Mapping) -> AcquisitionFacts:
+    """Facts in Ulna's words. The window is expressed in the values of the pixels that were made."""
+    view = words(dataset, "ViewPosition")
+    return AcquisitionFacts(
+        modality=text(dataset, "Modality").lower() or None,
+        body_part=words(dataset, "BodyPartExamined") or _anatomic_region(dataset),
+        view=_VIEWS.get(view, view) if view else None,
+        laterality=_SIDES.get(words(dataset, "ImageLaterality") or words(dataset, "Laterality") or ""),
+        age_years=_age_years(text(dataset, "PatientAge")),
+        sex=_SEXES.get(words(dataset, "PatientSex") or ""),
+        window=_window(dataset, mapping),
+        pixel_spacing_mm=_spacing_mm(dataset),
+    )
+
+
+def notices(dataset: Dataset) -> tuple[str, ...]:
+    """Plain sentences about what the file declares and a reader of the result should know."""
+    found = []
+    if text(dataset, "BurnedInAnnotation").upper() == "YES":
+        found.append("The image has writing burned into it; it may name the patient.")
+    spacing = _spacing_mm(dataset)
+    if spacing is not None and abs(spacing[0] / spacing[1] - 1) > _SQUARE_WITHIN:
+        found.append(f"Pixels are not square: {spacing[0]:g} x {spacing[1]:g} mm.")
+    return tuple(found)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The first value of an element as stripped text, "" where it is missing or malformed."""
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue":
+            value = value[0] if value else None
+        return "" if value is None else str(value).strip().strip("\x00")
+    except Exception:  # pydicom converts on access and raises anything on malformed values
+        return ""
+
+
+def number(dataset: Dataset, keyword: str, default: float) -> float:
+    """The first value of an element as a finite float, `default` where there is none."""
+    try:
+        value = float(text(dataset, keyword))
+    except ValueError:
+        return default
+    return value if math.isfinite(value) else default
+
+
+def integer(dataset: Dataset, keyword: str, default: int) -> int:
+    """The first value of an element as an int, `default` where there is none."""
+    return int(number(dataset, keyword, default))
+
+
+def words(dataset: Dataset, keyword: str) -> str | None:
+    """The element as lower-case words ("lower leg"), None where it says nothing."""
+    return as_words(text(dataset, keyword))
+
+
+def as_words(value: str) -> str | None:
+    """Lower-case letters and digits with single spaces, None where nothing is left."""
+    return _NOT_A_WORD.sub(" ", value.lower()).strip()[:_MAX_WORDS_CHARS] or None
+
+
+def _anatomic_region(dataset: Dataset) -> str | None:
+    try:
+        return as_words(str(dataset.AnatomicRegionSequence[0].CodeMeaning))
+    except Exception:  # absent, empty or malformed: it says nothing
+        return None
+
+
+def _age_years(value: str) -> float | None:
+    found = _AGE.fullmatch(value.upper())
+    return None if found is None else int(found[1]) * _YEARS[found[2]]
+
+
+def _window(dataset: Dataset, mapping: Mapping) -> tuple[float, float] | None:
+    center = number(dataset, "WindowCenter", math.nan)
+    width = number(dataset, "WindowWidth", math.nan)
+    if math.isnan(center) or not width > 0:
+        return None
+    slope, intercept = number(dataset, "RescaleSlope", 1.0), number(dataset, "RescaleIntercept", 0.0)
+    if slope == 0 or "ModalityLUTSequence" in dataset:
+        slope, intercept = 1.0, 0.0
+    return mapping.scale * (center - intercept) / slope + mapping.offset, width / abs(slope)
+
+
+def _spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        pair = _pair(dataset, keyword)
+        if pair is not None and all(0 < value < math.inf for value in pair):
+            return pair
+    return None
+
+
+def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    try:
+        first, second = (float(value) for value in dataset.get(keyword) or ())
+    except Exception:  # absent or malformed
+        return None
+    return first, second

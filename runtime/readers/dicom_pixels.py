@@ -1,0 +1,227 @@
+"""Stored DICOM pixel values -> a uint16 plane with bone bright (DICOM PS3.3 C.7.6.3, C.11.1)."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import UnreadableImageError, UnsupportedImageError
+from runtime.readers import jpeg
+from runtime.readers.dicom_facts import integer, number, text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51.{4}(.{4})(.{4})(.{4})(.{4})", re.DOTALL)
+_END_OF_IMAGE = b"\xff\xd9"  # the same in JPEG, JPEG-LS and JPEG 2000
+_TAIL_BYTES = 10  # frames are padded to even length, by some writers with more than one byte
+_MAX_EXPANSION = 2  # no codec makes a radiograph larger than this
+_SLACK_BYTES = 1 << 16
+_DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """pixels: (H, W) uint16, bone bright. A stored value v became scale * v + offset."""
+
+    pixels: NDArray[np.uint16]
+    bit_depth: int
+    scale: float
+    offset: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    signed: bool
+
+    @property
+    def native_bytes(self) -> int:
+        return self.rows * self.columns * self.allocated // 8
+
+
+def read_plane(dataset: Dataset, syntax: str, compressed: bool) -> Plane:
+    """Decode and orient the gray scale.
+
+    Raises UnreadableImageError for pixel data that does not match what is declared, UnsupportedImageError
+    for bit depths and codecs that are not read; the libraries' own exceptions pass through.
+    """
+    layout = _layout(dataset)
+    if compressed:
+        _check_compressed(dataset, syntax, layout)
+    else:
+        _check_native(dataset, layout)
+    stored = _decode(dataset, syntax, compressed)
+    if stored.shape != (layout.rows, layout.columns):
+        raise UnreadableImageError(
+            f"the DICOM file declares {layout.rows} rows x {layout.columns} columns, got {stored.shape}",
+            _DAMAGED,
+        )
+    return _bone_bright(dataset, stored.astype(np.int32), layout)
+
+
+def _layout(dataset: Dataset) -> _Layout:
+    allocated = integer(dataset, "BitsAllocated", 0)
+    stored, high = integer(dataset, "BitsStored", allocated), integer(dataset, "HighBit", -1)
+    if allocated not in (8, 16):
+        raise UnsupportedImageError(
+            f"{allocated} bits a pixel are not read, 8 and 16 are", "Send the gray image."
+        )
+    if not 1 <= stored <= allocated or high not in (-1, stored - 1):
+        raise UnreadableImageError(
+            f"the DICOM file contradicts itself: {stored} bits stored in {allocated}, high bit {high}",
+            _DAMAGED,
+        )
+    return _Layout(
+        rows=integer(dataset, "Rows", 0),
+        columns=integer(dataset, "Columns", 0),
+        allocated=allocated,
+        stored=stored,
+        signed=integer(dataset, "PixelRepresentation", 0) == 1,
+    )
+
+
+def _check_native(dataset: Dataset, layout: _Layout) -> None:
+    """As many bytes as declared. A whole row too many means that the declared size is wrong."""
+    held = len(dataset.PixelData)
+    one_row = layout.native_bytes // layout.rows
+    if not layout.native_bytes <= held < layout.native_bytes + max(one_row, 2):
+        raise UnreadableImageError(
+            f"the DICOM file declares {layout.native_bytes} bytes of pixel data and holds {held}", _DAMAGED
+        )
+
+
+def _check_compressed(dataset: Dataset, syntax: str, layout: _Layout) -> None:
+    """One complete frame whose own header declares what the data set declares."""
+    from pydicom.encaps import get_frame  # noqa: PLC0415  an extra
+
+    if len(dataset.PixelData) > _MAX_EXPANSION * layout.native_bytes + _SLACK_BYTES:
+        raise UnreadableImageError(
+            "the compressed pixel data is larger than the picture it declares", _DAMAGED
+        )
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax == _RLE:
+        return
+    size = _j2k_size(frame) if syntax in _JPEG_2000 else jpeg.declared_size(frame)
+    if syntax == _JPEG_EXTENDED and layout.stored > 8:
+        raise UnsupportedImageError(
+            f"lossy JPEG of {layout.stored} bits is not read",
+            "Export it uncompressed, as JPEG lossless or as JPEG 2000.",
+        )
+    if size != (layout.rows, layout.columns):
+        raise UnreadableImageError(
+            f"the compressed picture declares {size} rows and columns, the data set "
+            f"{(layout.rows, layout.columns)}",
+            _DAMAGED,
+        )
+    if _END_OF_IMAGE not in frame[-_TAIL_BYTES:]:
+        raise UnreadableImageError("the compressed picture ends early", _DAMAGED)
+
+
+def _j2k_size(frame: bytes) -> tuple[int, int] | None:
+    """(rows, columns) in the SIZ marker segment (ITU-T T.800, A.5.1)."""
+    found = _J2K_SIZE.search(frame)
+    if found is None:
+        return None
+    x1, y1, x0, y0 = (int.from_bytes(group, "big") for group in found.groups())
+    return y1 - y0, x1 - x0
+
+
+def _decode(dataset: Dataset, syntax: str, compressed: bool) -> NDArray[np.generic]:
+    """Stored values (H, W). The plugin is named, so that no library that happens to be there decides."""
+    from pydicom.pixels import pixel_array  # noqa: PLC0415  an extra
+
+    if not compressed:
+        return np.asarray(pixel_array(dataset, raw=True))
+    if syntax == _RLE:
+        return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="pydicom"))
+    _require_gdcm()
+    try:
+        return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="gdcm"))
+    except RuntimeError as error:
+        name = dataset.file_meta.TransferSyntaxUID.name
+        raise UnreadableImageError(f"the picture ({name}) cannot be decoded", _DAMAGED) from error
+
+
+def _require_gdcm() -> None:
+    if importlib.util.find_spec("gdcm") is None:
+        raise UnsupportedImageError(
+            "compressed DICOM images need python-gdcm, which is not installed",
+            'run pip install "ulna[dicom]"',
+        )
+
+
+def _bone_bright(dataset: Dataset, stored: NDArray[np.int32], layout: _Layout) -> Plane:
+    values, bits, scale, offset, warnings = _modality_values(dataset, stored, layout)
+    if text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1":
+        scale, offset = -scale, (1 << bits) - 1 - offset
+        values = (1 << bits) - 1 - values
+    pixels = _without_padding(values.astype(np.uint16), _padding(dataset, stored))
+    return Plane(pixels, max(bits, 8), scale, offset, warnings)
+
+
+def _modality_values(
+    dataset: Dataset, stored: NDArray[np.int32], layout: _Layout
+) -> tuple[NDArray[np.int32], int, float, float, tuple[str, ...]]:
+    """Values in [0, 2**bits), rising as the modality's values rise; scale and offset of the mapping.
+
+    A rescale slope only stretches the gray scale, which preprocessing normalises anyway, so the stored values
+    are kept; its sign matters and is honoured. A lookup table is applied.
+    """
+    if "ModalityLUTSequence" in dataset:
+        from pydicom.pixels import apply_modality_lut  # noqa: PLC0415  an extra
+
+        bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
+        if not 8 <= bits <= 16:
+            raise UnreadableImageError(f"the DICOM lookup table has {bits} bits an entry", _DAMAGED)
+        mapped = np.asarray(apply_modality_lut(stored, dataset)).astype(np.int32)
+        return np.clip(mapped, 0, (1 << bits) - 1), bits, 1.0, 0.0, ()
+    bits, warnings = _bits_needed(stored, layout)
+    offset = 1 << (bits - 1) if layout.signed else 0
+    values = stored + offset
+    slope = number(dataset, "RescaleSlope", 1.0)
+    if slope < 0:
+        return (1 << bits) - 1 - values, bits, -1.0, float((1 << bits) - 1 - offset), warnings
+    return values, bits, 1.0, float(offset), warnings
+
+
+def _bits_needed(stored: NDArray[np.int32], layout: _Layout) -> tuple[int, tuple[str, ...]]:
+    """The declared depth, or the smallest that holds the values where a file declares too few bits."""
+    low, high = int(stored.min()), int(stored.max())
+    for bits in range(layout.stored, 17):
+        bottom, top = (-(1 << (bits - 1)), 1 << (bits - 1)) if layout.signed else (0, 1 << bits)
+        if bottom <= low and high < top:
+            wider = bits > layout.stored
+            said = f"Pixel values need {bits} bits, the file declares {layout.stored}."
+            return bits, ((said,) if wider else ())
+    raise UnreadableImageError(f"pixel values from {low} to {high} fit no depth up to 16 bits", _DAMAGED)
+
+
+def _padding(dataset: Dataset, stored: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Pixels outside the exposed plate (PixelPaddingValue, PixelPaddingRangeLimit)."""
+    if "PixelPaddingValue" not in dataset:
+        return np.zeros(stored.shape, bool)
+    one = integer(dataset, "PixelPaddingValue", 0)
+    other = integer(dataset, "PixelPaddingRangeLimit", one)
+    return (stored >= min(one, other)) & (stored <= max(one, other))
+
+
+def _without_padding(pixels: NDArray[np.uint16], padding: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Padding as dark as the darkest exposed pixel: it is not anatomy and must not stretch the gray scale."""
+    if not padding.any() or padding.all():
+        return pixels
+    filled = pixels.copy()
+    filled[padding] = pixels[~padding].min()
+    return filled

@@ -1,0 +1,109 @@
+"""Is this JPEG whole, and what does it declare? A walk over its markers (ITU-T T.81, annex B).
+
+Decoders fill what is missing with gray or with the last row, so a cut file has to be recognised before.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+from runtime.errors import UnreadableImageError, UnsupportedImageError
+from runtime.readers.header import UPRIGHT, RasterHeader
+from runtime.readers.tiff import orientation_of_exif
+
+SIGNATURE = b"\xff\xd8\xff"
+
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_STANDALONE = {0x01, *range(0xD0, 0xD8)}
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
+_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_EXIF = b"Exif\x00\x00"
+_CUT = "the JPEG ends before its picture does"
+_ADVICE = "The file was cut off or damaged on its way. Export or copy it again."
+
+
+def inspect(data: bytes) -> RasterHeader:
+    """Return what the frame header declares.
+
+    Raises UnreadableImageError for a file that is cut off or malformed, UnsupportedImageError for JPEG
+    processes other than 8-bit Huffman-coded gray or colour.
+    """
+    frame: RasterHeader | None = None
+    orientation, scans = UPRIGHT, 0
+    for marker, body in _segments(data):
+        if marker in _FRAMES:
+            if frame is not None:
+                raise UnreadableImageError("the JPEG holds two frame headers", _ADVICE)
+            frame = _frame(marker, body)
+        elif marker == _SOS:
+            scans += 1
+        elif marker == _APP1 and body.startswith(_EXIF):
+            orientation = orientation_of_exif(body[len(_EXIF) :])
+    if frame is None or scans == 0:
+        raise UnreadableImageError("the JPEG holds no picture", _ADVICE)
+    return RasterHeader(frame.height_px, frame.width_px, frame.bits, orientation)
+
+
+def declared_size(data: bytes) -> tuple[int, int] | None:
+    """(rows, columns) of the first frame header of any JPEG process, None where there is none."""
+    try:
+        for marker, body in _segments(data):
+            if marker in _FRAMES or marker == 0xF7:  # JPEG-LS has a frame marker of its own
+                rows, columns = struct.unpack_from(">HH", body, 1)
+                return int(rows), int(columns)
+    except (UnreadableImageError, struct.error):
+        return None
+    return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (marker, body) up to the end marker, past entropy-coded data. Raises where the file is cut."""
+    position = 2
+    while True:
+        marker, position = _marker_at(data, position)
+        if marker == _EOI:
+            return
+        if marker in _STANDALONE:
+            continue
+        if position + 2 > len(data):
+            raise UnreadableImageError(_CUT, _ADVICE)
+        length = int.from_bytes(data[position : position + 2], "big")
+        if length < 2 or position + length > len(data):
+            raise UnreadableImageError(_CUT, _ADVICE)
+        yield marker, data[position + 2 : position + length]
+        position += length
+        if marker == _SOS:
+            position = _after_scan(data, position)
+
+
+def _marker_at(data: bytes, position: int) -> tuple[int, int]:
+    start = position
+    while position < len(data) and data[position] == 0xFF:
+        position += 1
+    if position >= len(data):
+        raise UnreadableImageError(_CUT, _ADVICE)
+    if position == start:
+        raise UnreadableImageError("the JPEG is damaged: no marker where one belongs", _ADVICE)
+    return data[position], position + 1
+
+
+def _after_scan(data: bytes, position: int) -> int:
+    found = _NEXT_MARKER.search(data, position)
+    if found is None:
+        raise UnreadableImageError(_CUT, _ADVICE)
+    return found.start()
+
+
+def _frame(marker: int, body: bytes) -> RasterHeader:
+    if len(body) < 6:
+        raise UnreadableImageError("the JPEG's frame header is too short", _ADVICE)
+    bits, height, width, components = struct.unpack_from(">BHHB", body)
+    advice = "Export it again as an ordinary 8-bit JPEG, as PNG or as DICOM."
+    if marker not in _HUFFMAN_FRAMES or bits != 8:
+        raise UnsupportedImageError(f"a JPEG of process {marker - 0xC0} with {bits} bits is not read", advice)
+    if components not in (1, 3):
+        raise UnsupportedImageError(f"a JPEG with {components} colour components is not read", advice)
+    return RasterHeader(height, width, bits)

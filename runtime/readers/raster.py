@@ -1,0 +1,115 @@
+"""JPEG, PNG and TIFF -> Radiograph, decoded by OpenCV after the file's own structure was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import UnreadableImageError
+from runtime.radiograph import Radiograph
+from runtime.readers import jpeg, png, tiff
+from runtime.readers.complaints import caught
+from runtime.readers.header import RasterHeader, turn_upright
+from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
+
+_INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
+    "jpeg": jpeg.inspect,
+    "png": png.inspect,
+    "tiff": tiff.inspect,
+}
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression", "TIFF_Error")
+_HARMLESS = "extraneous bytes before marker 0xd9"  # padding after a picture that is complete
+_ADVICE = "The file was damaged on its way. Export or copy it again."
+_COLOUR_SAMPLE_PX = 1 << 18
+_Pixels: TypeAlias = NDArray[np.integer[Any]]
+
+
+def detect_format(data: bytes) -> str | None:
+    """ "jpeg", "png" or "tiff" by the first bytes, None for anything else."""
+    if data.startswith(jpeg.SIGNATURE):
+        return "jpeg"
+    if data.startswith(png.SIGNATURE):
+        return "png"
+    return "tiff" if data.startswith(tiff.SIGNATURES) else None
+
+
+def read(data: bytes, sha256: str, kind: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
+    """Decode a file of `kind` ("jpeg", "png", "tiff").
+
+    Raises UnreadableImageError for a damaged file and UnsupportedImageError for a sound one of a kind that
+    is not read.
+    """
+    header = _INSPECTORS[kind](data)
+    check_dimensions(header.height_px, header.width_px, limits)
+    decoded = _decode(tiff.normalised(data) if kind == "tiff" else data, kind)
+    if decoded.shape[:2] != (header.height_px, header.width_px):
+        raise UnreadableImageError(
+            f"the {kind.upper()} declares {header.width_px} x {header.height_px} pixels "
+            f"and holds {decoded.shape[1]} x {decoded.shape[0]}",
+            _ADVICE,
+        )
+    bits = 8 * decoded.dtype.itemsize
+    plane, spread, warnings = _to_gray(decoded)
+    if header.white_is_zero:
+        plane = ((1 << bits) - 1 - plane).astype(np.uint16)
+    return Radiograph(
+        turn_upright(plane, header.orientation),
+        bits,
+        sha256,
+        format=kind,
+        colour_spread=spread,
+        warnings=warnings,
+    )
+
+
+def _decode(data: bytes, kind: str) -> _Pixels:
+    """Pixels as stored: (H, W) or (H, W, 3 or 4), uint8 or uint16."""
+    with caught() as complaints:
+        try:
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            decoded = None
+    if decoded is None or any(_is_damage(line) for line in complaints):
+        raise UnreadableImageError(f"the {kind.upper()} is damaged: {_first_reason(complaints)}", _ADVICE)
+    if decoded.dtype not in (np.uint8, np.uint16):
+        raise UnreadableImageError(f"the {kind.upper()} decodes to {decoded.dtype} values", _ADVICE)
+    return np.asarray(decoded)
+
+
+def _is_damage(line: str) -> bool:
+    return any(sign in line for sign in _DAMAGE) and not line.endswith(_HARMLESS)
+
+
+def _first_reason(complaints: Iterable[str]) -> str:
+    reason = next((line for line in complaints if _is_damage(line)), "it cannot be decoded")
+    return reason.rpartition("TIFF_Error ")[2].removeprefix("Corrupt JPEG data: ")
+
+
+def _to_gray(decoded: _Pixels) -> tuple[NDArray[np.uint16], float, tuple[str, ...]]:
+    """Gray plane uint16, colour spread in 1/255, and what had to be mended."""
+    if decoded.ndim == 2 or decoded.shape[2] == 1:
+        return decoded.reshape(decoded.shape[:2]).astype(np.uint16), 0.0, ()
+    colours, warnings = _without_alpha(decoded)
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY).astype(np.uint16), _colour_spread(colours), warnings
+
+
+def _without_alpha(decoded: _Pixels) -> tuple[_Pixels, tuple[str, ...]]:
+    if decoded.shape[2] == 3:
+        return decoded, ()
+    full = int(np.iinfo(decoded.dtype).max)
+    colours, alpha = decoded[..., :3], decoded[..., 3:]
+    if int(alpha.min()) == full:
+        return np.ascontiguousarray(colours), ()
+    covered = np.rint(colours.astype(np.float32) * (alpha.astype(np.float32) / full)).astype(decoded.dtype)
+    return covered, ("Transparent areas of the image were read as black.",)
+
+
+def _colour_spread(colours: _Pixels) -> float:
+    step = max(1, int(np.sqrt(colours.shape[0] * colours.shape[1] / _COLOUR_SAMPLE_PX)))
+    sample = colours[::step, ::step].astype(np.float32)
+    unit = 255.0 / float(np.iinfo(colours.dtype).max)
+    return float(np.mean(sample.max(axis=2) - sample.min(axis=2)) * unit)
