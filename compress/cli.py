@@ -1,0 +1,48 @@
+"""The engineer's verbs. Nothing heavy is imported before a verb runs, so `--help` works on a bare install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.cli_synth import synth
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(synth)
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        str, typer.Option(help="a shipped recipe's name, or the path of a .toml file")
+    ] = "demo",
+    data: Annotated[
+        Path | None, typer.Option(help="folder with labels.csv; without it, synthetic data")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run [default: runs/RECIPE]")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="private key that signs [default: this machine's own]")
+    ] = None,
+) -> None:
+    """Train, prune, fine-tune, quantize and compile; gate every step; report; sign what passed."""
+    from rich.console import Console
+
+    from compress.pipeline import RunOptions, run_pipeline
+    from compress.progress import ProgressReporter
+    from compress.recipe import load_recipe
+    from compress.signing import signing_key
+
+    plan = load_recipe(recipe)
+    folder = out if out is not None else Path("runs") / plan.name
+    run_pipeline(plan, RunOptions(folder, data, signing_key(key)), ProgressReporter(Console()))
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with Ulna."""
+    from compress.recipe import shipped_recipes
+
+    for name in shipped_recipes():
+        typer.echo(name)

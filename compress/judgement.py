@@ -1,0 +1,149 @@
+"""Tries one node of the tree on the gate patients and writes down what came out, before anything is raised.
+
+Predictions and latency are kept beside the artifact and used again as long as artifact, patients and
+preprocessing are the same; the verdict is always worked out anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from compress import metrics
+from compress.artifact import Artifact
+from compress.datasets.base import Case
+from compress.datasets.progress import Progress, silent
+from compress.datasets.tensors import TensorCache
+from compress.evaluate import predict
+from compress.gate import ParityVerdict, Verdict, gate, parity, write_verdict
+from compress.metrics import MetricsReport
+from compress.predictions import Predictions
+from compress.recipe import Margins
+from runtime.backends.base import INPUT_NAME, Backend
+from runtime.detector import DetectorSpec
+from runtime.findings import OperatingPoints
+from runtime.latency import LatencyOptions, measure
+
+GATE_FOLDER = "gate"
+
+
+@dataclass(frozen=True)
+class Court:
+    """What every node is tried on.
+
+    cases: the gate patients. reference: the original checkpoint's predictions on them. data_digest: of the
+    dataset. confidence: of the one-sided bounds.
+    """
+
+    tensors: TensorCache
+    cases: tuple[Case, ...]
+    spec: DetectorSpec
+    reference: Predictions
+    data_digest: str
+    confidence: float
+
+    @property
+    def points(self) -> OperatingPoints:
+        """The locked operating points."""
+        return self.spec.operating_points
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One node to be tried: how to open it, and with which margins it must compare.
+
+    numerics_from: what is run in the artifact's place, "" for the artifact itself.
+    same_as: predictions that it must repeat within `parity_limit` (as logits), where nothing but the format
+    has changed.
+    """
+
+    artifact: Artifact
+    open_backend: Callable[[], Backend]
+    margins: Margins
+    numerics_from: str = ""
+    same_as: Predictions | None = None
+    parity_limit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the trial showed."""
+
+    predictions: Predictions
+    report: MetricsReport
+    verdict: Verdict
+    latency_ms: dict[str, float]
+    parity: ParityVerdict | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the node may go on."""
+        return self.verdict.passed and (self.parity is None or self.parity.passed)
+
+
+def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
+    """Predict, measure, compare, write `gate/verdict.json` and `gate/metrics.json` into the step's folder."""
+    predictions, latency_ms = observe(court, trial, progress)
+    verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence)
+    report = metrics.measure(predictions, court.points, court.confidence)
+    folder = trial.artifact.folder / GATE_FOLDER
+    write_verdict(verdict, folder / "verdict.json")
+    _write_json(folder / "metrics.json", report.to_json())
+    same = _parity(trial, predictions)
+    if same is not None:
+        write_verdict(same, folder / "parity.json")
+    return Judged(predictions, report, verdict, latency_ms, same)
+
+
+def observe(
+    court: Court, trial: Trial, progress: Progress = silent
+) -> tuple[Predictions, dict[str, float]]:
+    """Predictions on the gate patients and the model's latency, from the step's folder where they are known."""
+    folder = trial.artifact.folder / GATE_FOLDER
+    key, marker = _key(court, trial), folder / "observed.json"
+    if marker.is_file():
+        known = json.loads(marker.read_text(encoding="utf-8"))
+        if known["key"] == key:
+            return Predictions.load(folder / "predictions.npz"), known["latency_ms"]
+    folder.mkdir(exist_ok=True)
+    backend = trial.open_backend()
+    try:
+        predictions = predict(backend, court.spec, court.tensors, court.cases, progress)
+        latency_ms = {} if trial.numerics_from else _latency_ms(backend, court)
+    finally:
+        backend.close()
+    predictions.save(folder / "predictions.npz")
+    _write_json(marker, {"key": key, "latency_ms": latency_ms, "numerics_from": trial.numerics_from})
+    return predictions, latency_ms
+
+
+def _parity(trial: Trial, predictions: Predictions) -> ParityVerdict | None:
+    if trial.same_as is None:
+        return None
+    return parity(trial.same_as.logits, predictions.logits, trial.parity_limit)
+
+
+def _latency_ms(backend: Backend, court: Court) -> dict[str, float]:
+    feeds = {INPUT_NAME: court.tensors.tensor(court.cases[0])}
+    latency = measure(backend, feeds, LatencyOptions())
+    return {"p50": latency.p50_ms, "p90": latency.p90_ms, "p99": latency.p99_ms}
+
+
+def _key(court: Court, trial: Trial) -> str:
+    basis = [
+        trial.artifact.sha256,
+        trial.numerics_from,
+        court.data_digest,
+        [case.case_id for case in court.cases],
+        asdict(court.spec.preprocess),
+    ]
+    return hashlib.sha256(json.dumps(basis).encode()).hexdigest()
+
+
+def _write_json(path: Path, table: object) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(table, indent=2, allow_nan=False), encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,142 @@
+"""Keeps the record of a run: every node that was made, judged, reused, stopped or never reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import Artifact, StepOutput
+from compress.gate import ParityVerdict, Verdict
+from compress.judgement import Court, Judged, Trial, judge
+from compress.metrics import MetricsReport
+from compress.progress import ProgressReporter
+from compress.record import NodeRecord
+from compress.step import StepPlan, StepResult, run_step
+from runtime.errors import UlnaError
+
+STOPPED = "stopped"
+NOT_RUN = "not run"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A place in the tree: what it is called and what it is made from."""
+
+    name: str
+    parent: str
+    title: str
+    kind: str
+    engine: str = ""
+    precision: str = ""
+
+    def record(self, status: str, **more: Any) -> NodeRecord:
+        """The record of this node."""
+        names = ("name", "parent", "title", "kind", "engine", "precision")
+        return NodeRecord(**{name: getattr(self, name) for name in names}, status=status, **more)
+
+
+class Ledger:
+    """Nodes in the order they were made; written to `path` after each, so that nothing known is lost."""
+
+    def __init__(self, folder: Path, reporter: ProgressReporter) -> None:
+        self._folder = folder
+        self._reporter = reporter
+        self._nodes: dict[str, NodeRecord] = {}
+        self.histories: dict[str, Any] = {}
+
+    @property
+    def nodes(self) -> tuple[NodeRecord, ...]:
+        """All of them so far."""
+        return tuple(self._nodes.values())
+
+    @property
+    def gate_stopped(self) -> tuple[str, ...]:
+        """Names of the nodes whose gate did not pass."""
+        return tuple(node.name for node in self.nodes if node.status == STOPPED)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the nodes that could not be made."""
+        return tuple(node.name for node in self.nodes if node.status == FAILED)
+
+    def make(self, node: Node, plan: StepPlan, body: Callable[[Path], StepOutput]) -> StepResult:
+        """Run the node's step, or take what is there. An error is recorded and passed on."""
+        self._reporter.say(f"[bold]{node.title}[/bold]")
+        try:
+            result = run_step(plan, self._folder / node.name, body)
+        except UlnaError as error:
+            self._note(node.record(FAILED, facts={"error": str(error)}))
+            raise
+        artifact = result.artifact
+        self._note(_of_artifact(node, artifact, result.reused))
+        how = "unchanged, not run again" if result.reused else f"{artifact.seconds:.1f} s"
+        self._reporter.say(f"  {how}, {artifact.size_bytes / 1e6:.2f} MB, {artifact.status}")
+        return result
+
+    def judge(self, node: Node, court: Court, trial: Trial) -> Judged | None:
+        """Try the node on the gate patients; None when it must not go on."""
+        with self._reporter.task(f"gate {node.name}") as advance:
+            judged = judge(court, trial, advance)
+        self.settle(node, judged.report, judged.verdict)
+        self._update(node, latency_ms=judged.latency_ms, numerics_from=trial.numerics_from)
+        if judged.parity is not None:
+            self._note_parity(node, judged.parity)
+        return judged if judged.passed else None
+
+    def settle(self, node: Node, report: MetricsReport, verdict: Verdict) -> None:
+        """Write metrics and verdict to the node; one that did not pass is stopped."""
+        table = report.to_json()
+        roc = table.pop("roc", {})
+        self._update(node, metrics=table, verdict=verdict.to_json(), roc=roc)
+        if not verdict.passed:
+            self._update(node, status=STOPPED)
+        self._reporter.say(f"  gate: {_sentence(verdict)}")
+
+    def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
+        facts = {**self._nodes[node.name].facts, "gate_parity": parity.to_json()}
+        self._update(node, facts=facts, **({} if parity.passed else {"status": STOPPED}))
+        if not parity.passed:
+            worst = "no number" if parity.worst is None else f"{parity.worst:.3g}"
+            self._reporter.say(
+                f"  [red]parity: logits differ by {worst}, at most {parity.limit:g} {parity.reason}[/red]"
+            )
+
+    def skip_unless_made(self, node: Node) -> None:
+        """Note a node that was never reached."""
+        if node.name not in self._nodes:
+            self._note(node.record(NOT_RUN))
+
+    def _update(self, node: Node, **changes: Any) -> None:
+        self._note(replace(self._nodes[node.name], **changes))
+
+    def _note(self, record: NodeRecord) -> None:
+        self._nodes[record.name] = record
+        path = self._folder / "nodes.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps([vars(node) for node in self.nodes], indent=1), encoding="utf-8")
+        partial.replace(path)
+
+
+def _of_artifact(node: Node, artifact: Artifact, reused: bool) -> NodeRecord:
+    return node.record(
+        artifact.status,
+        size_bytes=artifact.size_bytes,
+        sha256=artifact.sha256,
+        seconds=artifact.seconds,
+        peak_memory_bytes=artifact.peak_memory_bytes,
+        reused=reused,
+        facts=artifact.facts,
+    )
+
+
+def _sentence(verdict: Verdict) -> str:
+    worst = [check for check in verdict.checks if check.outcome != "pass"]
+    if not worst:
+        return f"[green]{verdict.outcome}[/green]"
+    reasons = "; ".join(f"{check.metric}: {check.reason}" for check in worst)
+    return f"[red]{verdict.outcome}[/red] ({reasons})"

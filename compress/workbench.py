@@ -1,0 +1,102 @@
+"""What a run works with: the recipe, the cases of each split, their tensors, and a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.datasets.base import Case, Dataset
+from compress.datasets.registry import open_dataset
+from compress.datasets.splits import Splits, split_by_patient
+from compress.datasets.synthetic import generate
+from compress.datasets.tensors import TensorCache
+from compress.progress import ProgressReporter
+from compress.recipe import Recipe
+from compress.step import tool_versions
+from runtime import machine
+
+_RECORDED_TOOLS = (
+    "ulna",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "opencv-python-headless",
+    "openvino",
+    "nncf",
+    "tensorrt",
+    "tensorrt-rtx",
+    "torch",
+    "torch-pruning",
+)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything the steps of one run share; nothing in it changes during the run."""
+
+    recipe: Recipe
+    folder: Path
+    dataset: Dataset
+    splits: Splits
+    tensors: TensorCache
+    reporter: ProgressReporter
+
+    @property
+    def steps(self) -> Path:
+        """Where the steps' folders are."""
+        return self.folder / "steps"
+
+    def describe_data(self) -> dict[str, Any]:
+        """For the record: what each split holds."""
+        sets = {name: _describe(cases) for name, cases in vars(self.splits).items()}
+        return {"name": self.dataset.name, "digest": self.dataset.digest, "splits": sets}
+
+
+def open_workbench(
+    recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter
+) -> Workbench:
+    """Open (or compute) the data, divide the patients, preprocess every image once.
+
+    Raises StepError or InputError that lists everything wrong with the data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = _open_data(recipe, folder, data, reporter)
+    splits = split_by_patient(dataset.cases, recipe.data.split, recipe.data.split_seed)
+    tensors = TensorCache(dataset, recipe.preprocess, folder / "cache")
+    with reporter.task("preprocess") as advance:
+        tensors.build(advance)
+    return Workbench(recipe, folder, dataset, splits, tensors, reporter)
+
+
+def describe_machine() -> dict[str, Any]:
+    """For the record: processor, cores, memory, versions. Nothing that names the machine's owner."""
+    return {**machine.describe().to_json(), "versions": tool_versions(_RECORDED_TOOLS)}
+
+
+def recipe_table(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values."""
+    table: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return table
+
+
+def _open_data(
+    recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter
+) -> Dataset:
+    if data is not None:
+        return open_dataset(data)
+    with reporter.task("synthetic radiographs") as advance:
+        return generate(recipe.data.synthetic, folder / "data", advance)
+
+
+def _describe(cases: tuple[Case, ...]) -> dict[str, Any]:
+    parts: dict[str, int] = {}
+    for case in cases:
+        parts[case.body_part] = parts.get(case.body_part, 0) + 1
+    return {
+        "patients": len({case.patient_id for case in cases}),
+        "images": len(cases),
+        "fractured": sum(case.label for case in cases),
+        "body_parts": dict(sorted(parts.items())),
+    }
