@@ -19,6 +19,7 @@ from pathlib import Path
 from device_app.update import durable
 from device_app.update.slots import SLOTS, Journal, Phase, journal_from_json
 from runtime.bundle import Bundle, open_bundle
+from runtime.durable import sync_folder
 from runtime.errors import SignatureError, StoreError, UlnaError
 from runtime.trust import TrustStore, public_pem
 
@@ -129,7 +130,7 @@ class Box:
         durable.make_folder(self.incoming_trusted)
         for key in store.keys:
             durable.write_file(self.incoming_trusted / f"{key.fingerprint}.pem", public_pem(key.public))
-        durable.flush_folder(self.incoming_trusted)
+        sync_folder(self.incoming_trusted)
 
     def sweep(self) -> bool:
         """Remove what an interrupted installation left; True if there was something."""
@@ -137,8 +138,8 @@ class Box:
         for path in leftovers:
             durable.remove(path)
         if leftovers:
-            durable.flush_folder(self.root / "slots")
-            durable.flush_folder(self.root)
+            sync_folder(self.root / "slots")
+            sync_folder(self.root)
         return bool(leftovers)
 
 

@@ -11,8 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from device_app.update import installer
+from device_app.update.options import InstallOptions
+from device_app.update.probe import DEFAULT_TIMEOUT_S
+from device_app.update.status import SlotStatus, status
+from device_app.update.unit import render_unit
+from runtime.errors import BackendError
+
 Root = Annotated[Path, typer.Option("--root", help="The box's folder.", show_default=False)]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each self-test.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, help="Seconds that each engine has for the self-test.")
+]
 
 
 def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
@@ -29,27 +38,23 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     force: Annotated[bool, typer.Option("--force", help="Install even if this bundle is live.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and self-test, change nothing.")] = False,
     user: Annotated[str, typer.Option("--user", help="System user that runs the kiosk.")] = "ulna",
-    timeout_s: Timeout = 600.0,
+    timeout_s: Timeout = DEFAULT_TIMEOUT_S,
 ) -> None:
     """Set up or update a box: copy a bundle into the free slot, test it there, switch to it.
 
     If anything fails, the box goes on with what it had. The systemd unit that runs the kiosk from the live
     slot is printed on standard output; everything else goes to standard error.
     """
-    from device_app.update.installer import check
-    from device_app.update.installer import install as run
-    from device_app.update.options import InstallOptions
-    from runtime.errors import BackendError
 
     say = _console().print
     options = InstallOptions(trust, force, timeout_s, say=lambda line: say(line, markup=False))
     if dry_run:
-        result = check(bundle, root, options)
+        result = installer.check(bundle, root, options)
         if not result.passed:
             raise BackendError(f"{bundle} fails its self-test on this box: {result.reason}")
         say(f"It would be installed, with {result.engine}: {result.reason}", markup=False)
         return
-    done = run(bundle, root, options)
+    done = installer.install(bundle, root, options)
     was = "is now" if done.changed else "was already"
     say(f"{done.bundle} {was} live in slot {done.slot} of {root}, with {done.engine}", markup=False)
     _print_unit(root, done.engine, user)
@@ -60,7 +65,6 @@ def slots(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a box's two slots: which is live, what lies there, and its last self-test."""
-    from device_app.update.status import status
 
     both = status(root)
     if as_json:
@@ -68,36 +72,30 @@ def slots(
         return
     table = Table("slot", "live", "bundle", "digest", "signed by", "self-test")
     for slot in both:
-        record = slot.record
-        told = (
-            f"{'passed' if record.passed else 'FAILED'} {record.checked_utc}, {record.engine}"
-            if record
-            else ""
-        )
-        table.add_row(
-            slot.slot,
-            "live" if slot.live else "",
-            slot.bundle or slot.problem,
-            slot.digest[:16],
-            slot.signed_by,
-            told or ("" if slot.problem else "not yet"),
-        )
+        live = "live" if slot.live else ""
+        what = slot.bundle or slot.problem
+        table.add_row(slot.slot, live, what, slot.digest[:16], slot.signed_by, _self_test(slot))
     Console().print(table)
 
 
-def rollback(root: Root, timeout_s: Timeout = 600.0) -> None:
+def rollback(root: Root, timeout_s: Timeout = DEFAULT_TIMEOUT_S) -> None:
     """Make the other slot live again, after its bundle has verified and passed its self-test here."""
-    from device_app.update.installer import rollback as run
-    from device_app.update.options import InstallOptions
 
     say = _console().print
-    done = run(root, InstallOptions(timeout_s=timeout_s, say=lambda line: say(line, markup=False)))
+    done = installer.rollback(
+        root, InstallOptions(timeout_s=timeout_s, say=lambda line: say(line, markup=False))
+    )
     say(f"{done.bundle} is live again in slot {done.slot} of {root}, in place of {done.former}", markup=False)
     say("Restart the kiosk: systemctl restart ulna-kiosk")
 
 
+def _self_test(slot: SlotStatus) -> str:
+    if slot.record is None:
+        return "" if slot.problem else "not yet"
+    return f"{'passed' if slot.record.passed else 'FAILED'} {slot.record.checked_utc}, {slot.record.engine}"
+
+
 def _print_unit(root: Path, engine: str, user: str) -> None:
-    from device_app.update.unit import render_unit
 
     typer.echo(render_unit(root.absolute(), engine, user), nl=False)
 

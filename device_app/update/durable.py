@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runtime.durable import sync_folder
 from runtime.errors import DiskFullError, StoreError
 
 # Whoever runs the installer (often root with umask 077), the kiosk's own user must be able to read it all.
@@ -54,7 +55,7 @@ def replace_file(path: Path, data: bytes) -> None:
     beside.unlink(missing_ok=True)
     write_file(beside, data)
     beside.replace(path)
-    flush_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def replace_link(link: Path, target: str) -> None:
@@ -63,7 +64,7 @@ def replace_link(link: Path, target: str) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
     beside.replace(link)
-    flush_folder(link.parent)
+    sync_folder(link.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -73,13 +74,13 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
     path.chmod(_FOLDER_MODE)
-    flush_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def move_folder(source: Path, target: Path) -> None:
     """Rename a folder to a name that is free."""
     source.rename(target)
-    flush_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def remove(path: Path) -> None:
@@ -88,15 +89,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def flush_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from device_app.update.recover import record_of, recover
 from device_app.update.slots import Journal
 from device_app.update.staging import copy_bundle
 from runtime.bundle import Bundle, open_bundle
+from runtime.durable import sync_folder
 from runtime.errors import BackendError, SignatureError, StoreError
 from runtime.trust import TrustStore, install_key
 
@@ -158,7 +159,7 @@ def _switch_back(box: Box, journal: Journal) -> None:
     try:
         if journal.previous is None:
             durable.remove(box.live_link)
-            durable.flush_folder(box.root)
+            sync_folder(box.root)
         elif box.live() != journal.previous:
             box.switch_live(journal.previous)
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from device_app.update import durable
 from runtime.bundle import MANIFEST_NAME, SIGNATURE_NAME, Bundle, open_bundle
+from runtime.durable import sync_folder
 from runtime.errors import BundleError, DiskFullError
 from runtime.trust import TrustStore
 
@@ -29,7 +30,7 @@ def copy_bundle(bundle: Bundle, target: Path, trust: TrustStore) -> None:
     for name in (MANIFEST_NAME, SIGNATURE_NAME):
         _write(target / name, (bundle.root / name).read_bytes())
     for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-        durable.flush_folder(folder)
+        sync_folder(folder)
     if open_bundle(target, trust).digest != bundle.digest:
         raise BundleError(
             f"{bundle.root} changed while it was copied", "copy it to a sound disk and try again"

@@ -50,7 +50,7 @@ def extra_modules() -> list[str]:
 
 
 def run_bare(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a new interpreter that finds no module of an extra; `folder` is an empty scratch folder."""
+    """Run `code` in a new interpreter that finds no module of an extra; `folder` is a scratch folder."""
     script = folder / "bare.py"
     script.write_text(_BLOCKER.format(names=extra_modules()) + code, encoding="utf-8")
     command = [sys.executable, str(script), *arguments]

@@ -20,28 +20,45 @@ from pathlib import Path
 from device_app.update import installer
 from device_app.update.box import Box
 from device_app.update.options import InstallOptions
-from device_app.update.probe import ProbeResult, test_here
+from device_app.update.probe import ProbeResult
 from device_app.update.slots import Phase
+from runtime.backends.base import BackendOptions
+from runtime.bundle import open_bundle
 from runtime.errors import UlnaError
+from runtime.golden import examine
+from runtime.latency import LatencyOptions
+from runtime.selftest import pick
+from runtime.trust import TrustStore
 from tests.device_app.update.faults import Fuse
 
+_QUICK = LatencyOptions(warmup=0, runs=1)
 LEFTOVERS = ("slots/.incoming", "slots/.outgoing", ".trusted.incoming", ".live.new", ".slots.json.new")
 
 
 def forked_probe(bundle: Path, trust: Path, timeout_s: float) -> ProbeResult:
-    """The real self-test in a real child, without an interpreter's start."""
+    """The real golden cases on the real engine in a real child, without an interpreter's start."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         signal.alarm(int(timeout_s))
         with os.fdopen(writing, "w") as stream:
-            json.dump(vars(test_here(bundle, trust)), stream)
+            json.dump(vars(_self_test(bundle, trust)), stream)
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as stream:
         answer = stream.read()
     os.waitpid(child, 0)
     return ProbeResult(**json.loads(answer))
+
+
+def _self_test(bundle: Path, trust: Path) -> ProbeResult:
+    try:
+        opened = open_bundle(bundle, TrustStore.from_paths(trust))
+        entries = opened.manifest.engines
+        choice = pick(tuple(examine(opened, entry, BackendOptions(), _QUICK) for entry in entries))
+    except UlnaError as error:
+        return ProbeResult(False, "", str(error))
+    return ProbeResult(True, choice.key, choice.reason)
 
 
 def failing_when_live(bundle: Path, trust: Path, timeout_s: float) -> ProbeResult:
