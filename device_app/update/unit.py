@@ -22,10 +22,10 @@ def render_unit(root: Path, engine: str, user: str) -> str:
         raise StoreError(f"{user!r} is no system user's name", "use lower-case letters, digits, _ and -")
     if any(ord(char) < ord(" ") for char in str(root)):
         raise StoreError(f"{str(root)!r} holds a control character", "choose another folder")
-    serve = [*ulna_command(), "serve", "--bundle", str(root / "live"), "--data", STATE_FOLDER]
+    places = ["--bundle", str(root / "live"), "--trust", str(root / "trusted"), "--data", STATE_FOLDER]
+    serve = [*ulna_command(), "serve", *places]
     values = {
         "USER": user,
-        "TRUST": quote(f"ULNA_TRUST={root / 'trusted'}"),
         "COMMAND": " ".join(quote(word).replace("$", "$$") for word in serve),
         "PRIVATE_DEVICES": "no" if engine.startswith(_GPU_ENGINES) else "yes",
     }

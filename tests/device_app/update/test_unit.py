@@ -29,8 +29,7 @@ def test_systemd_accepts_the_unit(root: Path, tmp_path: Path) -> None:
 def test_the_unit_runs_the_live_slot_with_the_boxs_own_keys() -> None:
     lines = render_unit(Path("/opt/ulna"), "openvino-int8", "kiosk").splitlines()
     command = next(line for line in lines if line.startswith("ExecStart="))
-    assert " serve --bundle /opt/ulna/live" in command
-    assert "Environment=ULNA_TRUST=/opt/ulna/trusted" in lines
+    assert " serve --bundle /opt/ulna/live --trust /opt/ulna/trusted " in command
     assert "User=kiosk" in lines
     assert not [line for line in lines if "@USER@" in line or "@ROOT@" in line]
 
