@@ -114,7 +114,7 @@ def interval(predictions: Predictions, confidence: float) -> Interval:
     area = parts.auroc
     variance = clustered_variance(parts.fractured - area, parts.healthy - area, groups)
     tail = (1 + confidence) / 2
-    if variance == 0:
+    if variance == 0 or area in (0.0, 1.0):
         low, high = _score_bounds(area, groups, one_sided_z(tail))
     else:
         width = student_quantile(tail, groups.smaller - 1) * math.sqrt(variance) / (area * (1 - area))

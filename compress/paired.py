@@ -41,12 +41,14 @@ def compare_shares(
     effect = design_effect(change - difference, patients)
     gained, lost = float(np.sum(change > 0)) / effect, float(np.sum(change < 0)) / effect
     size, z = len(change) / effect, one_sided_z(confidence)
+    unseen = tango_lower(0, 0, len(change) / design_effect(np.zeros(len(change)), patients), z)
     return PairedDifference(
         before=float(np.mean(before)),
         after=float(np.mean(after)),
         difference=difference,
-        lower=tango_lower(gained, lost, size, z),
-        upper=-tango_lower(lost, gained, size, z),
+        # A loss that was seen must not allow more than none seen among as many patients.
+        lower=min(tango_lower(gained, lost, size, z), unseen + max(difference, 0.0)),
+        upper=max(-tango_lower(lost, gained, size, z), -unseen + min(difference, 0.0)),
         effective=size,
     )
 

@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, f1_score, precision_score, recall_score
+
+from compress.metrics import HIT, MISSED, NOT_ASKED, Interval, Predictions, calibration_error, measure
+from runtime.findings import OperatingPoints
+from tests.compress.cohort import CohortOptions, cohort, with_logits
+
+_POINTS = OperatingPoints(0.3, 0.7)
+
+
+def _value(interval: Interval) -> float:
+    assert interval.value is not None
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.low <= interval.value <= interval.high
+    return interval.value
+
+
+def _tiny(labels: list[int], logits: list[float]) -> Predictions:
+    ids = np.arange(len(labels)).astype(str)
+    return Predictions(ids, ids, np.full(len(labels), "hand"), np.array(labels), np.array(logits))
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("high_sensitivity", 0.3), ("high_specificity", 0.7)])
+def test_figures_at_a_point_agree_with_scikit_learn(name: str, threshold: float) -> None:
+    drawn = cohort(np.random.default_rng(1))
+    called = drawn.probabilities >= threshold
+    point = measure(drawn, _POINTS).points[name]
+    assert _value(point.sensitivity) == pytest.approx(recall_score(drawn.labels, called))
+    assert _value(point.specificity) == pytest.approx(recall_score(1 - drawn.labels, ~called))
+    assert _value(point.precision) == pytest.approx(precision_score(drawn.labels, called))
+    assert _value(point.f1) == pytest.approx(f1_score(drawn.labels, called))
+    counts = point.confusion
+    assert counts.tp + counts.fp + counts.tn + counts.fn == len(drawn)
+
+
+def test_brier_score_agrees_with_scikit_learn() -> None:
+    drawn = cohort(np.random.default_rng(2))
+    expected = brier_score_loss(drawn.labels, drawn.probabilities)
+    assert _value(measure(drawn, _POINTS).brier) == pytest.approx(expected)
+
+
+def test_calibration_error_is_small_for_honest_and_large_for_overconfident_probabilities() -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, 4000)
+    labels = (rng.random(4000) < 1 / (1 + np.exp(-logits))).astype(int)
+    honest = _tiny(labels.tolist(), logits.tolist())
+    bold = with_logits(honest, logits * 5)
+    assert _value(calibration_error(honest, 0.95)) < 0.03
+    assert _value(calibration_error(bold, 0.95)) > 0.1
+
+
+def test_a_probability_on_the_threshold_counts_as_positive() -> None:
+    report = measure(_tiny([1, 0], [0.0, -1.0]), OperatingPoints(0.5, 0.5))
+    assert report.verdicts == {"fracture": 1, "doubt": 0, "none": 1}
+    assert report.points["high_specificity"].confusion.tp == 1
+
+
+def test_without_fractured_images_figures_are_missing_and_say_why() -> None:
+    report = measure(_tiny([0, 0, 0], [-3.0, -2.0, -1.0]), _POINTS)
+    point = report.points["high_specificity"]
+    for figure in (report.auroc, point.sensitivity, point.precision, point.f1, report.localisation):
+        assert figure.value is None
+        assert figure.reason
+    assert report.auroc_bounds is None
+    assert _value(point.specificity) == 1.0
+
+
+def test_without_any_image_every_figure_is_missing() -> None:
+    report = measure(_tiny([], []), _POINTS)
+    assert report.images == 0
+    assert report.brier.value is None
+    assert report.ece.value is None
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_body_parts_are_reported_apart_and_add_up() -> None:
+    drawn = cohort(np.random.default_rng(4), CohortOptions(body_parts=("hand", "hip", "leg")))
+    report = measure(drawn, _POINTS)
+    assert sorted(report.by_body_part) == ["hand", "hip", "leg"]
+    assert sum(part.images for part in report.by_body_part.values()) == report.images
+    assert sum(part.fractured for part in report.by_body_part.values()) == report.fractured
+    assert not measure(cohort(np.random.default_rng(4)), _POINTS).by_body_part
+
+
+def test_localisation_counts_only_fractured_images_with_a_known_place() -> None:
+    ids = np.arange(6).astype(str)
+    labels, located = [1, 1, 1, 1, 0, 0], [HIT, HIT, MISSED, NOT_ASKED, NOT_ASKED, NOT_ASKED]
+    drawn = Predictions(ids, ids, np.full(6, "hand"), np.array(labels), np.zeros(6), np.array(located))
+    found = measure(drawn, _POINTS).localisation
+    assert _value(found) == pytest.approx(2 / 3)
+    assert found.n == 3
+
+
+def test_one_sided_bounds_are_tighter_than_the_two_sided_interval() -> None:
+    report = measure(cohort(np.random.default_rng(5)), _POINTS)
+    assert report.auroc_bounds is not None
+    assert report.auroc.low is not None
+    assert report.auroc.low < report.auroc_bounds[0] < report.auroc_bounds[1]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.floats(-1e6, 1e6), st.integers(0, 5), st.sampled_from("ab")),
+        max_size=30,
+    )
+)
+def test_any_predictions_give_a_report_that_is_plain_json(rows: list[tuple[int, float, int, str]]) -> None:
+    columns = list(zip(*rows, strict=True)) or [[], [], [], []]
+    labels, logits, patients, parts = columns
+    drawn = Predictions(
+        np.arange(len(rows)).astype(str),
+        np.array(patients).astype(str),
+        np.array(parts, np.str_),
+        np.array(labels, np.int64),
+        np.array(logits, np.float64),
+    )
+    table = json.loads(json.dumps(measure(drawn, _POINTS).to_json(), allow_nan=False))
+    assert table["images"] == len(rows)
+    assert set(table["roc"]) == {"fpr", "tpr"}

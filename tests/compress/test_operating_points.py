@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compress.metrics import Predictions, choose_operating_points, measure
+from compress.recipe import OperatingPointOptions
+from runtime.errors import StepError
+from runtime.findings import OperatingPoints
+from tests.compress.cohort import CohortOptions, cohort, perturbed, with_logits
+
+_OPTIONS = OperatingPointOptions(sensitivity=0.95, specificity=0.9)
+
+
+def _reached(predictions: Predictions, points: OperatingPoints) -> tuple[float, float]:
+    report = measure(predictions, points)
+    sensitivity = report.points["high_sensitivity"].sensitivity.value
+    specificity = report.points["high_specificity"].specificity.value
+    assert sensitivity is not None
+    assert specificity is not None
+    return sensitivity, specificity
+
+
+def test_both_targets_are_reached_and_barely_so() -> None:
+    drawn = cohort(np.random.default_rng(1), CohortOptions(patients=300))
+    points = choose_operating_points(drawn, _OPTIONS)
+    sensitivity, specificity = _reached(drawn, points)
+    assert 0.95 <= sensitivity < 0.96
+    assert 0.9 <= specificity < 0.91
+    assert points.high_sensitivity < points.high_specificity
+
+
+def test_perfectly_separated_scores_give_two_points_that_both_reach_both_targets() -> None:
+    drawn = cohort(np.random.default_rng(2), CohortOptions(separation=40))
+    points = choose_operating_points(drawn, _OPTIONS)
+    report = measure(drawn, points)
+    assert points.high_sensitivity < points.high_specificity
+    for point in report.points.values():
+        assert point.sensitivity.value is not None
+        assert point.specificity.value is not None
+        assert point.sensitivity.value >= 0.95
+        assert point.specificity.value >= 0.9
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e-5, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("shift", [-200.0, 0.0, 200.0])
+def test_scores_of_any_scale_give_valid_points(scale: float, shift: float) -> None:
+    drawn = cohort(np.random.default_rng(3))
+    points = choose_operating_points(with_logits(drawn, drawn.logits * scale + shift), _OPTIONS)
+    assert 0 < points.high_sensitivity < points.high_specificity < 1
+
+
+def test_a_hopeless_model_still_reaches_its_targets() -> None:
+    drawn = cohort(np.random.default_rng(4), CohortOptions(separation=-3.0))
+    sensitivity, specificity = _reached(drawn, choose_operating_points(drawn, _OPTIONS))
+    assert sensitivity >= 0.95
+    assert specificity >= 0.9
+
+
+def test_identical_scores_fall_between_the_points() -> None:
+    drawn = cohort(np.random.default_rng(5))
+    constant = with_logits(drawn, np.full(len(drawn), 0.3))
+    report = measure(constant, choose_operating_points(constant, _OPTIONS))
+    assert report.verdicts == {"fracture": 0, "doubt": len(drawn), "none": 0}
+
+
+def test_rounding_noise_flips_no_calibration_case() -> None:
+    rng = np.random.default_rng(6)
+    drawn = cohort(rng, CohortOptions(patients=400))
+    points = choose_operating_points(drawn, _OPTIONS)
+    noisy = with_logits(drawn, drawn.logits + rng.uniform(-4e-4, 4e-4, len(drawn)))
+    for threshold in (points.high_sensitivity, points.high_specificity):
+        assert np.array_equal(drawn.probabilities >= threshold, noisy.probabilities >= threshold)
+    assert perturbed(rng, drawn, 0.5).digest != drawn.digest
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_is_a_step_error_that_counts_both(label: int) -> None:
+    drawn = cohort(np.random.default_rng(7))
+    with pytest.raises(StepError, match="fractured and healthy"):
+        choose_operating_points(drawn.subset(drawn.labels == label), _OPTIONS)
+
+
+_ROWS = st.lists(
+    st.tuples(st.floats(-50, 50, allow_nan=False), st.booleans()), min_size=2, max_size=40
+).filter(lambda rows: len({label for _, label in rows}) == 2)
+
+
+@settings(max_examples=150)
+@given(_ROWS, st.floats(0.5, 1.0), st.floats(0.5, 1.0))
+def test_any_scores_and_targets_give_distinct_points_that_reach_them(
+    rows: list[tuple[float, bool]], sensitivity: float, specificity: float
+) -> None:
+    scores, labels = (np.array(column) for column in zip(*rows, strict=True))
+    # Beyond this the logistic function rounds to 1 and no threshold can tell scores apart.
+    scores = np.clip(scores, -25, 25)
+    ids = np.arange(len(rows)).astype(str)
+    drawn = Predictions(ids, ids, np.full(len(rows), "hand"), labels.astype(int), scores)
+    points = choose_operating_points(drawn, OperatingPointOptions(sensitivity, specificity))
+    assert 0 < points.high_sensitivity < points.high_specificity < 1
+    reached = _reached(drawn, points)
+    assert reached[0] >= sensitivity - 1e-9
+    assert reached[1] >= specificity - 1e-9
