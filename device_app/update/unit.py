@@ -9,19 +9,23 @@ from pathlib import Path
 
 from runtime.errors import StoreError
 
-STATE_FOLDER = "/var/lib/ulna"
+STATE_FOLDER = "/var/lib/ulna-kiosk"
+"""The kiosk may write here; so the box's folder, which it must not change, lies elsewhere."""
+
 _GPU_ENGINES = ("tensorrt",)
 
 
 def render_unit(root: Path, engine: str, user: str) -> str:
     """The unit's text. `engine` is the key that the self-test chose: a GPU engine needs the GPU's devices.
 
-    Raises StoreError for a user name or a folder that a unit cannot hold.
+    Raises StoreError for a user name or a folder that a unit cannot hold or protect.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", user):
         raise StoreError(f"{user!r} is no system user's name", "use lower-case letters, digits, _ and -")
     if any(ord(char) < ord(" ") for char in str(root)):
         raise StoreError(f"{str(root)!r} holds a control character", "choose another folder")
+    if Path(STATE_FOLDER) in (root, *root.parents):
+        raise StoreError(f"{root} is in the kiosk's own folder, which it may change", "choose another --root")
     places = ["--bundle", str(root / "live"), "--trust", str(root / "trusted"), "--data", STATE_FOLDER]
     serve = [*ulna_command(), "serve", *places]
     values = {

@@ -63,6 +63,11 @@ def test_a_folder_with_a_line_feed_is_refused() -> None:
         render_unit(Path("/opt/ulna\nExecStartPre=x"), "onnxruntime-fp32", "ulna")
 
 
+def test_a_box_inside_the_folder_that_the_kiosk_may_change_is_refused() -> None:
+    with pytest.raises(StoreError, match="own folder"):
+        render_unit(Path("/var/lib/ulna-kiosk/box"), "onnxruntime-fp32", "ulna")
+
+
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1))
 def test_a_quoted_word_stays_one_word(word: str) -> None:
     quoted = quote(word)
