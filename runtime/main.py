@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from runtime.errors import UlnaError
@@ -53,7 +54,8 @@ class VerbGroup(TyperGroup):
         self.list_commands(ctx)
         if self._unavailable:
             hints = "; ".join(dict.fromkeys(error.hint for error in self._unavailable.values()))
-            self.epilog = f"Not available here: {self._missing()}. To have them: {hints}."
+            # Escaped: rich would take the brackets of "ulna[compress]" for markup and drop them.
+            self.epilog = escape(f"Not available here: {self._missing()}. To have them: {hints}.")
         super().format_help(ctx, formatter)
 
     def _missing(self) -> str:
