@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+
+from compress.datasets.synthetic import generate
+from compress.progress import ProgressReporter
+from compress.recipe import SyntheticOptions
 
 
 def synth(
@@ -15,19 +20,8 @@ def synth(
     long_side_px: Annotated[int, typer.Option(min=64, max=4096, help="Long side of the images.")] = 384,
 ) -> None:
     """Compute synthetic radiographs with known fractures: images, masks and labels.csv."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from compress.datasets.synthetic import generate
-    from compress.recipe import SyntheticOptions
-
-    console = Console(stderr=True)
-    with Progress(console=console) as bar:
-        task = bar.add_task("patients", total=patients)
-        dataset = generate(
-            SyntheticOptions(patients, seed, long_side_px),
-            folder,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    progress = ProgressReporter(Console(stderr=True))
+    with progress.task("patients") as advance:
+        dataset = generate(SyntheticOptions(patients, seed, long_side_px), folder, advance)
     fractured = sum(case.label for case in dataset.cases)
     typer.echo(f"{folder}: {len(dataset.cases)} images of {patients} patients, {fractured} fractured")

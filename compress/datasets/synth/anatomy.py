@@ -12,9 +12,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from compress.datasets.synth.fractures import Side, Surface, rough_waves
-from compress.datasets.synth.geometry import Ellipsoid, Flare, LongBone, Pose, Solid, Vector, pose
+from compress.datasets.synth.geometry import (
+    Ellipsoid,
+    Flare,
+    LongBone,
+    Pose,
+    Solid,
+    Tube,
+    Vector,
+    pose,
+    sleeve,
+)
 
 BODY_PARTS = ("forearm", "hand", "leg", "shoulder")
+_LOBES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +39,7 @@ class Canal:
 
 @dataclass(frozen=True, eq=False)
 class Bone:
-    """One bone. parent: name of the bone that carries it along when a fracture moves (""; none).
+    """One bone. parent: name of the bone whose distal fragment carries it along ("" for none).
 
     gaps: lucent sheets that belong to it (growth plates).
     """
@@ -39,6 +50,15 @@ class Bone:
     parent: str = ""
     gaps: tuple[Side, ...] = ()
     canals: tuple[Canal, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Tissue:
+    """A sleeve of soft tissue; carriers: the bones whose fracture bends it."""
+
+    solid: Tube
+    pose: Pose
+    carriers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,14 +77,20 @@ class Limb:
     """A body part before anything happens to it.
 
     tissue: shells of fat around a core of muscle, united. field_mm: long side of a usual exposure.
-    second_view: (name, azimuth in degrees) of the view that goes with the frontal one.
+    second_view: (name, azimuth in degrees) of the view that goes with the frontal one. partners: which bone
+    lies beside which and often breaks with it.
     """
 
     bones: tuple[Bone, ...]
-    tissue: tuple[Bone, ...]
+    tissue: tuple[Tissue, ...]
     sites: tuple[Site, ...]
     field_mm: tuple[float, float]
     second_view: tuple[str, float]
+    partners: dict[str, str]
+
+    def bone(self, name: str) -> Bone:
+        """The bone of that name."""
+        return next(bone for bone in self.bones if bone.name == name)
 
 
 @dataclass(frozen=True)
@@ -85,7 +111,7 @@ class _Maker:
     build: Build
     rng: np.random.Generator
     bones: list[Bone] = field(default_factory=list)
-    tissue: list[Bone] = field(default_factory=list)
+    tissue: list[Tissue] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
 
     def long(
@@ -110,48 +136,60 @@ class _Maker:
         origin: tuple[float, float, float],
         along: tuple[float, float, float] = (0, 0, 1),
         parent: str = "",
-        wall_mm: float = 1.0,
+        wall_mm: float = 0.6,
     ) -> None:
-        """Add a short or flat bone: an ellipsoid."""
+        """Add a short or flat bone: an ellipsoid with a wavy surface."""
         a, b, c = (value * self.build.scale * self._vary() for value in half_axes_mm)
         x, y, z = (value * self.build.scale for value in origin)
-        solid = Ellipsoid((a, b, c), wall_mm * self.build.scale, float(self.rng.uniform(0.18, 0.3)))
+        wall_mm = wall_mm * self.build.scale * self._vary()
+        solid = Ellipsoid((a, b, c), wall_mm, float(self.rng.uniform(0.2, 0.32)), self._lobes())
         self.bones.append(Bone(name, solid, pose((x, y, z), along, self.rng.normal(0, 12)), parent))
 
     def flesh(
         self,
-        half_axes_mm: tuple[tuple[float, float], tuple[float, float]],
         origin: tuple[float, float, float],
         end: tuple[float, float, float],
+        profile: tuple[tuple[float, ...], ...],
+        carriers: tuple[str, ...],
         fat_mm: float,
-        cap_mm: float = 4.0,
     ) -> None:
-        """Add a sleeve of soft tissue that narrows from the first half axes to the last."""
-        start = np.asarray(origin) * self.build.scale
-        span = np.asarray(end) * self.build.scale - start
-        length_mm = float(np.linalg.norm(span))
-        first, last = ((a * self.build.scale, b * self.build.scale) for a, b in half_axes_mm)
-        middle = (0.5 * (first[0] + last[0]), 0.5 * (first[1] + last[1]))
-        reach, cap = 0.6 * length_mm, min(cap_mm * self.build.scale, length_mm / 2)
-        fat = fat_mm * self.build.fat * self.build.scale
-        sleeve = LongBone(
-            length_mm, middle, Flare(first, reach, cap), Flare(last, reach, cap), wall_mm=(fat, fat)
-        )
+        """Add soft tissue; profile: (distance from origin, half axes, shift of the centre) in mm."""
+        scale = self.build.scale
+        start, stop = np.asarray(origin, float) * scale, np.asarray(end, float) * scale
+        span = stop - start
+        knots = np.array([(*row, 0.0, 0.0)[:5] for row in profile]) * scale
+        knots[:, 1:3] *= self._vary()
+        cap_mm = float(knots[-1, 1])
+        solid = sleeve(float(np.linalg.norm(span)), knots, fat_mm * self.build.fat * scale, cap_mm)
         placed = pose((start[0], start[1], start[2]), (span[0], span[1], span[2]))
-        self.tissue.append(Bone("flesh", sleeve.tube(), placed))
+        self.tissue.append(Tissue(solid, placed, carriers))
 
     def site(self, bone: str, from_mm: float, to_mm: float, radius_mm: float, weight: float = 1.0) -> None:
         """Add a stretch where the bone may break."""
         scale = self.build.scale
         self.sites.append(Site(bone, from_mm * scale, to_mm * scale, radius_mm * scale, weight))
 
-    def limb(self, field_mm: tuple[float, float], second_view: tuple[str, float]) -> Limb:
+    def limb(
+        self,
+        field_mm: tuple[float, float],
+        second_view: tuple[str, float],
+        partners: dict[str, str] | None = None,
+    ) -> Limb:
         """All of it."""
         low, high = (value * self.build.scale**0.7 for value in field_mm)
-        return Limb(tuple(self.bones), tuple(self.tissue), tuple(self.sites), (low, high), second_view)
+        parts = (tuple(self.bones), tuple(self.tissue), tuple(self.sites))
+        return Limb(*parts, (low, high), second_view, partners or {})
 
     def _vary(self) -> float:
         return float(np.exp(self.rng.normal(0, self.build.jitter)))
+
+    def _lobes(self) -> Vector:
+        directions = self.rng.normal(size=(_LOBES, 3))
+        directions *= self.rng.uniform(2, 4.5, (_LOBES, 1)) / np.linalg.norm(
+            directions, axis=1, keepdims=True
+        )
+        phases = self.rng.uniform(0, 2 * np.pi, (_LOBES, 1))
+        return np.column_stack([directions, phases, self.rng.uniform(0.03, 0.09, (_LOBES, 1))])
 
     def _scaled(self, bone: LongBone) -> LongBone:
         s = self.build.scale
@@ -165,7 +203,6 @@ class _Maker:
             (bone.bow_mm[0] * s * self._vary(), bone.bow_mm[1] * s * self._vary()),
             (bone.wall_mm[0] * wall, bone.wall_mm[1] * wall),
             bone.mineral,
-            tuple((at * s, length * s, height) for at, length, height in bone.bumps),
         )
 
     def _growth_plates(self, bone: LongBone) -> tuple[Side, ...]:
@@ -225,8 +262,10 @@ def heal(limb: Limb, bone: str, at_mm: float, rng: np.random.Generator) -> Limb:
 
 def _with_callus(bone: Bone, at_mm: float, rng: np.random.Generator) -> Bone:
     tube = bone.solid
-    table = tube.table.copy()  # type: ignore[attr-defined]
-    z = np.linspace(0, tube.length_mm, len(table))  # type: ignore[attr-defined]
+    if not isinstance(tube, Tube):
+        return bone
+    table = tube.table.copy()
+    z = np.linspace(0, tube.length_mm, len(table))
     radius = float(np.interp(at_mm, z, table[:, :2].mean(axis=1)))
     bump = np.exp(-np.square((z - at_mm) / (radius * rng.uniform(0.9, 1.8))))
     table[:, :2] *= (1 + rng.uniform(0.15, 0.4) * bump)[:, None]
@@ -234,7 +273,7 @@ def _with_callus(bone: Bone, at_mm: float, rng: np.random.Generator) -> Bone:
     table[:, 5] = np.minimum(table[:, 5] + rng.uniform(0.1, 0.3) * bump, 0.8)
     bend = np.hypot(z - at_mm, radius) * rng.uniform(-0.06, 0.06)
     table[:, 2] += bend - bend[np.argmin(np.abs(z - at_mm))]
-    return replace(bone, solid=replace(tube, table=table.astype(np.float32)))  # type: ignore[type-var]
+    return replace(bone, solid=replace(tube, table=table))
 
 
 def _wrist_bones(maker: _Maker) -> None:
@@ -268,7 +307,7 @@ def _carpus(maker: _Maker) -> None:
         ("hamate", (7.5, 8, 9), (11, 0, 25)),
     ):
         tilt = (maker.rng.normal(0, 0.25), maker.rng.normal(0, 0.25), 1.0)
-        maker.short(name, (half[0], half[1], half[2]), (at[0], at[1], at[2]), tilt, "radius", 0.9)
+        maker.short(name, (half[0], half[1], half[2]), (at[0], at[1], at[2]), tilt, "radius")
 
 
 _RAY_TABLE = (
@@ -304,18 +343,30 @@ def _rays(maker: _Maker) -> None:
             maker.long(label, bone, (at[0], at[1], at[2]), (along[0], along[1], along[2]), parent)
             parent = label
             at = at + along * (length + 1.8)
-        _finger_flesh(maker, (x, 0.0, z), at, number_of_bones=len(lengths))
+        _finger_flesh(maker, (x, 0.0, z), at, tuple(f"{name}{number}" for number in range(len(lengths))))
 
 
-def _finger_flesh(maker: _Maker, base: tuple[float, float, float], tip: Vector, number_of_bones: int) -> None:
-    wide = 12.0 if number_of_bones == 3 else 10.0
-    end = tip + (tip - np.asarray(base)) * 0.03
-    maker.flesh(((wide, wide), (7.5, 7.0)), base, (end[0], end[1], end[2]), 1.2, cap_mm=9)
+def _finger_flesh(
+    maker: _Maker, base: tuple[float, float, float], tip: Vector, bones: tuple[str, ...]
+) -> None:
+    end = tip + (tip - np.asarray(base)) * 0.02
+    length = float(np.linalg.norm(end - np.asarray(base)))
+    wide = 12.5 if len(bones) == 3 else 11.0
+    profile = ((0.0, wide, 10.0), (0.45 * length, 0.95 * wide, 9.5), (length, 7.5, 6.8))
+    maker.flesh(base, (end[0], end[1], end[2]), profile, ("radius", "ulna", *bones), 1.2)
 
 
 def _arm_flesh(maker: _Maker) -> None:
-    maker.flesh(((42, 36), (30, 20)), (2, 0, -250), (0, 0, 8), 4.0)
-    maker.flesh(((29, 18), (43, 15)), (0, 0, -6), (-2, 0, 98), 2.5, cap_mm=14)
+    profile = (
+        (0.0, 44.0, 36.0),
+        (120.0, 38.0, 29.0),
+        (215.0, 30.0, 20.0),
+        (250.0, 29.0, 18.0),
+        (285.0, 36.0, 17.0),
+        (330.0, 43.0, 15.0, 2.0),
+        (350.0, 41.0, 13.0, 2.0),
+    )
+    maker.flesh((0, 0, -250), (-1, 0, 104), profile, ("radius", "ulna"), 3.5)
 
 
 def _forearm(maker: _Maker) -> Limb:
@@ -323,7 +374,7 @@ def _forearm(maker: _Maker) -> Limb:
     _arm_flesh(maker)
     maker.site("radius", 125, 224, 8.5, 1.6)
     maker.site("ulna", 125, 222, 7.0, 1.0)
-    return maker.limb((125, 175), ("lateral", 90))
+    return maker.limb((125, 175), ("lateral", 90), {"radius": "ulna", "ulna": "radius"})
 
 
 def _hand(maker: _Maker) -> Limb:
@@ -354,20 +405,22 @@ def _leg(maker: _Maker) -> Limb:
     maker.long("tibia", tibia, (-4, 0, -363), (0.01, 0, 1))
     maker.long("fibula", fibula, (27, 9, -335), (-0.012, 0, 1))
     maker.short("malleolus", (6.5, 11, 13), (-24, -1, 0), parent="tibia")
-    maker.short("talus", (18, 25, 13), (0, -4, 14), (0.0, -0.25, 1), "tibia", 1.2)
-    maker.short("calcaneus", (16, 36, 17), (4, 14, 38), (0, 0.25, 1), "tibia", 1.2)
+    maker.short("talus", (18, 25, 13), (0, -4, 14), (0.0, -0.25, 1), "tibia", 0.8)
+    maker.short("calcaneus", (16, 36, 17), (4, 14, 38), (0, 0.25, 1), "tibia", 0.8)
     maker.short("navicular", (20, 9, 14), (-5, -36, 24), parent="tibia")
     maker.short("cuneiforms", (19, 15, 10), (-8, -58, 31), (0, -0.4, 1), "tibia")
     maker.short("cuboid", (11, 16, 11), (16, -42, 40), parent="tibia")
     for number in range(4):
         at = (-18 + 11 * number, -98, 43 + 3 * number)
         maker.short(f"metatarsal{number}", (5.5, 34, 5.5), (at[0], at[1], at[2]), (0, 0.25, 1), "tibia")
-    maker.flesh(((56, 60), (34, 36)), (4, 6, -380), (2, 4, 12), 6.0)
-    maker.flesh(((33, 40), (30, 46)), (2, 4, -14), (3, 10, 66), 5.0, cap_mm=16)
-    maker.flesh(((38, 30), (40, 20)), (0, -10, 32), (0, -150, 52), 4.0, cap_mm=14)
+    carriers = ("tibia", "fibula")
+    calf = ((0.0, 58.0, 62.0), (190.0, 44.0, 46.0), (330.0, 34.0, 37.0), (390.0, 36.0, 42.0, 0.0, 4.0))
+    maker.flesh((4, 6, -380), (2, 6, 46), (*calf, (426.0, 34.0, 44.0, 0.0, 6.0)), carriers, 5.5)
+    foot = ((0.0, 32.0, 30.0), (70.0, 36.0, 27.0), (150.0, 42.0, 17.0))
+    maker.flesh((2, 34, 36), (-2, -150, 50), foot, carriers, 4.0)
     maker.site("tibia", 170, 338, 14.0, 1.4)
     maker.site("fibula", 170, 335, 7.0, 1.2)
-    return maker.limb((150, 215), ("lateral", 88))
+    return maker.limb((150, 215), ("lateral", 88), {"tibia": "fibula", "fibula": "tibia"})
 
 
 def _shoulder(maker: _Maker) -> Limb:
@@ -376,16 +429,18 @@ def _shoulder(maker: _Maker) -> Limb:
         300, (11.5, 11.5), Flare((24, 23), 34, 21, (-9, 0)), Flare((28, 12), 36, 7), wall_mm=(4, 1.0)
     )
     maker.long("humerus", humerus, (0, 0, -24), (0.05, 0.02, 1))
-    maker.short("scapula", (38, 4.5, 66), (-66, 14, 34), (0.16, 0.05, 1), wall_mm=1.1)
-    maker.short("glenoid", (7, 13, 19), (-36, 6, 4), wall_mm=1.2)
-    maker.short("acromion", (24, 11, 5.5), (-14, 12, -36), (0.2, 0, 1), wall_mm=1.1)
+    maker.short("scapula", (38, 4.5, 66), (-66, 14, 34), (0.16, 0.05, 1), wall_mm=0.9)
+    maker.short("glenoid", (7, 13, 19), (-36, 6, 4), wall_mm=0.9)
+    maker.short("acromion", (24, 11, 5.5), (-14, 12, -36), (0.2, 0, 1), wall_mm=0.9)
     maker.short("coracoid", (15, 8, 6), (-32, -10, -16), (0.3, 0.2, 1), wall_mm=1.0)
     maker.short("clavicle", (66, 7, 6.5), (-92, -4, -40), (0.12, 0.1, 1), wall_mm=1.6)
     for number in range(4):
         at = (-128, -6, -12 + 32 * number)
         maker.short(f"rib{number}", (52, 8, 6), (at[0], at[1], at[2]), (0.5, 0, 1), wall_mm=0.9)
-    maker.flesh(((52, 50), (46, 46)), (-4, 0, -62), (10, 4, 300), 7.0, cap_mm=30)
-    maker.flesh(((60, 58), (88, 76)), (-84, 4, -64), (-104, 4, 190), 8.0, cap_mm=22)
+    arm = ((0.0, 30.0, 34.0, -6.0), (50.0, 50.0, 48.0), (180.0, 47.0, 46.0), (350.0, 42.0, 42.0))
+    maker.flesh((-4, 0, -62), (10, 4, 300), arm, ("humerus",), 7.0)
+    torso = ((0.0, 40.0, 44.0), (40.0, 78.0, 64.0), (140.0, 84.0, 76.0), (260.0, 88.0, 78.0))
+    maker.flesh((-84, 4, -66), (-106, 4, 200), torso, (), 8.0)
     maker.site("humerus", 58, 165, 13.0)
     return maker.limb((155, 215), ("lateral", 55))
 

@@ -16,6 +16,7 @@ from compress.datasets.synth.geometry import Floats, Motion, Pose, Vector, rotat
 TYPES = ("transverse", "oblique", "spiral", "comminuted", "hairline")
 TYPE_SHARES = (0.26, 0.24, 0.18, 0.2, 0.12)
 _ROUGH_WAVES = 5
+_SPLINTED_SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,8 @@ class Surface:
     """A sheet z = height(x, y) across a bone's local frame, in mm.
 
     at_mm: where it crosses the axis. slope: rise per mm towards `towards_deg`. pitch_mm: rise per turn about
-    the axis (a helix, closed by a lengthwise crack). gap_mm: how far its lips stand apart. reach: share of the
-    section that the crack has crossed, from the side `towards_deg` on; 1 is all of it.
+    the axis (a helix, closed by a lengthwise crack). gap_mm: how far its lips stand apart. reach: share of
+    the section that the crack has crossed, from the side `towards_deg` on; 1 is all of it.
     waves: (n, 4) of wave numbers x, y (1/mm), phase, amplitude (mm): the ragged edge.
     """
 
@@ -53,7 +54,7 @@ class Surface:
     def extent_mm(self) -> float:
         """How far above and below `at_mm` the sheet and its gap reach."""
         rough = 0.0 if self.waves is None else float(np.abs(self.waves[:, 3]).sum())
-        tilt = np.hypot(1.0, self.slope) * self.gap_mm
+        tilt = float(np.hypot(1.0, self.slope)) * self.gap_mm
         return 1.2 * abs(self.slope) * self.radius_mm + abs(self.pitch_mm) / 2 + rough + tilt + 2.0
 
     def _along(self, x: Floats, y: Floats) -> Floats:
@@ -100,12 +101,15 @@ class Fracture:
 
 @dataclass(frozen=True, eq=False)
 class Break:
-    """What a fracture of one bone starts from: where along k, how wide the bone is there, which way is distal."""
+    """Where a bone breaks: at what length along k (which points to distal), and how wide it is there.
+
+    splinted: a sound bone beside it holds the fragments, so they move less.
+    """
 
     pose: Pose
     at_mm: float
     radius_mm: float
-    distal_is_up: bool
+    splinted: bool = False
 
 
 def keep_share(sides: tuple[Side, ...], points: tuple[Floats, Floats, Floats], blur_mm: float) -> Floats:
@@ -131,21 +135,29 @@ def near_surface(
     return near
 
 
-def fracture(kind: str, site: Break, rng: np.random.Generator) -> Fracture:
-    """Break a bone. Raises ValueError for a kind that is not in TYPES."""
+def fracture(kind: str, site: Break, rng: np.random.Generator, follow: Fracture | None = None) -> Fracture:
+    """Break a bone; with `follow`, its distal fragment moves as that of the bone beside it.
+
+    Raises ValueError for a kind that is not in TYPES.
+    """
     if kind not in TYPES:
         raise ValueError(f"fracture type must be one of {', '.join(TYPES)}, got {kind!r}")
     surface = _surface(kind, site, rng)
     if kind == "hairline":
         return Fracture(kind, (Piece(site.pose, (Side(surface, 0),)),), _still(site), 0.0, 0.0)
     motion, displacement_mm, angulation_deg = _distal_motion(kind, site, rng)
+    if follow is not None:
+        motion, displacement_mm, angulation_deg = (
+            follow.motion,
+            follow.displacement_mm,
+            follow.angulation_deg,
+        )
     if kind == "comminuted":
         pieces = _three_pieces(surface, site, motion, rng)
     else:
-        up, down = (motion, None) if site.distal_is_up else (None, motion)
         pieces = (
-            Piece(_carry(site.pose, down), (Side(surface, -1),)),
-            Piece(_carry(site.pose, up), (Side(surface, 1),)),
+            Piece(site.pose, (Side(surface, -1),)),
+            Piece(site.pose.moved(motion), (Side(surface, 1),)),
         )
     return Fracture(kind, pieces, motion, displacement_mm, angulation_deg)
 
@@ -187,14 +199,13 @@ def _surface(kind: str, site: Break, rng: np.random.Generator) -> Surface:
 def _distal_motion(kind: str, site: Break, rng: np.random.Generator) -> tuple[Motion, float, float]:
     """Sideways by a share of the bone's width, angulated, and shortened or pulled apart a little."""
     sideways_mm = float(site.radius_mm * (0.12 + 0.9 * rng.beta(1.2, 2.2)))
-    angulation_deg = float(3 + 22 * rng.beta(1.2, 2.5))
+    angulation_deg = float(3 + 22 * rng.beta(1.2, 2.5)) * (_SPLINTED_SHARE if site.splinted else 1.0)
     lengthwise_mm = rng.uniform(-0.5, 0.25) * sideways_mm * (1.0 if kind != "transverse" else 0.3)
     towards = rng.uniform(0, 2 * np.pi)
     local = np.array([np.cos(towards), np.sin(towards), 0.0])
     about = towards + rng.normal(np.pi / 2, 0.5)
     hinge = np.array([np.cos(about), np.sin(about), 0.0])
-    outward = 1.0 if site.distal_is_up else -1.0
-    shift = (sideways_mm * local + np.array([0, 0, outward * lengthwise_mm])) @ site.pose.axes
+    shift = (sideways_mm * local + np.array([0, 0, lengthwise_mm])) @ site.pose.axes
     pivot = site.pose.to_world(np.array([0.0, 0.0, site.at_mm]))
     turn = rotation(hinge @ site.pose.axes, angulation_deg * float(rng.choice([-1, 1])))
     return Motion(turn, pivot, shift), float(np.linalg.norm(shift)), angulation_deg
@@ -217,16 +228,11 @@ def _three_pieces(
     out = np.array([np.cos(angle), np.sin(angle), 0.0]) @ site.pose.axes
     spin = rotation(rng.normal(size=3), rng.uniform(3, 18))
     wedge = Motion(spin, motion.pivot, motion.shift / 2 + out * rng.uniform(0.1, 0.5) * site.radius_mm)
-    up, down = (motion, None) if site.distal_is_up else (None, motion)
     return (
-        Piece(_carry(site.pose, down), (Side(lower, -1),)),
-        Piece(_carry(site.pose, wedge), (Side(lower, 1), Side(upper, -1))),
-        Piece(_carry(site.pose, up), (Side(upper, 1),)),
+        Piece(site.pose, (Side(lower, -1),)),
+        Piece(site.pose.moved(wedge), (Side(lower, 1), Side(upper, -1))),
+        Piece(site.pose.moved(motion), (Side(upper, 1),)),
     )
-
-
-def _carry(pose: Pose, motion: Motion | None) -> Pose:
-    return pose if motion is None else pose.moved(motion)
 
 
 def _still(site: Break) -> Motion:

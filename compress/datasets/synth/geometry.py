@@ -1,13 +1,13 @@
 """Solids that an X-ray passes through, and how far it runs inside each.
 
-World axes in mm: X from right to left on a frontal image, Y along the frontal ray, Z up the limb. Rays are
-parallel; a limb lies close to the plate, so magnification is left out.
+World axes in mm: X across a frontal image, Y along the frontal ray, Z down the limb from proximal to distal.
+Rays are parallel: a limb lies close to the plate, so magnification is left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +57,11 @@ class View:
 
     @property
     def basis(self) -> tuple[Vector, Vector, Vector]:
-        """Unit vectors: image right, image up, ray."""
+        """Unit vectors: across the image, down the image, along the ray."""
         phi = np.deg2rad(self.azimuth_deg)
-        right = np.array([np.cos(phi), -np.sin(phi), 0.0])
+        across = np.array([np.cos(phi), -np.sin(phi), 0.0])
         ray = np.array([np.sin(phi), np.cos(phi), 0.0])
-        return right, np.array([0.0, 0.0, 1.0]), ray
+        return across, np.array([0.0, 0.0, 1.0]), ray
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +77,12 @@ class Rays:
         return x, y, z
 
 
-def local_rays(pose: Pose, view: View, across_mm: Floats, up_mm: Floats) -> Rays:
-    """Rays through the plate at (across, up), seen from `pose`."""
-    right, up, ray = view.basis
+def local_rays(pose: Pose, view: View, across_mm: Floats, down_mm: Floats) -> Rays:
+    """Rays through the plate at (across, down), each (n,), seen from `pose`."""
+    across, down, ray = view.basis
     start = (
-        np.multiply.outer((pose.axes @ right).astype(np.float32), across_mm)
-        + np.multiply.outer((pose.axes @ up).astype(np.float32), up_mm)
+        np.multiply.outer((pose.axes @ across).astype(np.float32), across_mm)
+        + np.multiply.outer((pose.axes @ down).astype(np.float32), down_mm)
         - (pose.axes @ pose.origin).astype(np.float32)[:, None]
     )
     return Rays(start, pose.axes @ ray)
@@ -166,13 +166,18 @@ class Tube:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ellipsoid:
-    """Half axes along e1, e2, k, wall thickness, all in mm, and the core's mineral fraction."""
+    """Half axes along e1, e2, k, wall thickness, all in mm, and the core's mineral fraction.
+
+    lobes: (n, 5) of a direction (3), a phase and an amplitude: waves over the surface, since no short bone is
+    a true ellipsoid. The outline is exact, the thickness near it good to first order.
+    """
 
     half_axes_mm: tuple[float, float, float]
     wall_mm: float = 1.0
     mineral: float = 0.25
+    lobes: Vector | None = None
 
     def chords(self, rays: Rays) -> Chords:
         """See `Solid`."""
@@ -182,16 +187,28 @@ class Ellipsoid:
 
     def outline(self) -> tuple[Vector, float]:
         """See `Solid`."""
-        return np.zeros((1, 3)), max(self.half_axes_mm)
+        swell = 1.0 if self.lobes is None else 1 + float(np.abs(self.lobes[:, 4]).sum())
+        return np.zeros((1, 3)), max(self.half_axes_mm) * swell
 
     def _shell(self, rays: Rays, wall_mm: float) -> tuple[Floats, Floats]:
-        half = [max(value - wall_mm, _SMALLEST_RADIUS_MM) for value in self.half_axes_mm]
-        scaled = [s / np.float32(h) for s, h in zip(rays.start, half, strict=True)]
-        direction = [d / h for d, h in zip(rays.direction, half, strict=True)]
-        squared = sum(d * d for d in direction)
-        b = sum(s * np.float32(d) for s, d in zip(scaled, direction, strict=True))
-        c = sum(s * s for s in scaled) - 1
-        return _roots(np.float32(squared), np.asarray(b), np.asarray(c))
+        half = np.maximum(np.array(self.half_axes_mm) - wall_mm, _SMALLEST_RADIUS_MM)
+        start: Floats = rays.start / half.astype(np.float32)[:, None]
+        direction = (rays.direction / half).astype(np.float32)
+        squared = np.float32(direction @ direction)
+        b: Floats = direction @ start
+        nearest: Floats = start - direction[:, None] * (b / squared)
+        missed = np.square(nearest).sum(axis=0)
+        reach = np.square(self._radius(nearest, missed))
+        return -b / squared, np.sqrt(np.maximum(reach - missed, 0) / squared)
+
+    def _radius(self, nearest: Floats, squared: Floats) -> Floats | np.float32:
+        """Of the unit sphere with its waves, towards where each ray comes nearest to the middle."""
+        if self.lobes is None:
+            return np.float32(1)
+        unit = nearest / np.sqrt(np.maximum(squared, 1e-6))
+        lobes = self.lobes.astype(np.float32)
+        waves = np.sin(lobes[:, :3] @ unit + lobes[:, 3:4])
+        return np.asarray(1 + (lobes[:, 4:] * waves).sum(axis=0))
 
 
 def _ellipse(
@@ -199,11 +216,14 @@ def _ellipse(
     direction: tuple[float, float],
     half_axes: tuple[Floats, Floats],
 ) -> tuple[Floats, Floats]:
-    a = np.maximum(half_axes[0], np.float32(_SMALLEST_RADIUS_MM))
-    b = np.maximum(half_axes[1], np.float32(_SMALLEST_RADIUS_MM))
-    x, y = offset[0] / a, offset[1] / b
-    dx, dy = np.float32(direction[0]) / a, np.float32(direction[1]) / b
+    a, b = (np.maximum(half, np.float32(_SMALLEST_RADIUS_MM)) for half in half_axes)
+    x, y = _float32(offset[0] / a), _float32(offset[1] / b)
+    dx, dy = _float32(np.float32(direction[0]) / a), _float32(np.float32(direction[1]) / b)
     return _roots(dx * dx + dy * dy, x * dx + y * dy, x * x + y * y - 1)
+
+
+def _float32(values: NDArray[Any]) -> Floats:
+    return np.asarray(values, np.float32)
 
 
 def _spread(values: Floats, at: NDArray[np.intp], size: int) -> Floats:
@@ -212,10 +232,9 @@ def _spread(values: Floats, at: NDArray[np.intp], size: int) -> Floats:
     return full
 
 
-def _roots(a: Floats | np.float32, b: Floats, c: Floats) -> tuple[Floats, Floats]:
+def _roots(a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats]:
     """Middle and half distance of the roots of a w^2 + 2 b w + c; half distance 0 where there are none."""
-    discriminant = np.maximum(b * b - a * c, 0)
-    return -b / a, np.sqrt(discriminant) / a
+    return _float32(-b / a), _float32(np.sqrt(np.maximum(b * b - a * c, 0)) / a)
 
 
 @dataclass(frozen=True)
@@ -238,7 +257,6 @@ class LongBone:
 
     bow_mm: deflection of the middle along e1 and e2. wall_mm: cortex at mid-shaft and at the ends.
     mineral: core's mineral fraction at mid-shaft (marrow) and at the ends (cancellous bone).
-    bumps: (position along k, half length, height as a share of the radius): old healed callus.
     """
 
     length_mm: float
@@ -248,21 +266,19 @@ class LongBone:
     bow_mm: tuple[float, float] = (0.0, 0.0)
     wall_mm: tuple[float, float] = (3.0, 0.9)
     mineral: tuple[float, float] = (0.03, 0.24)
-    bumps: tuple[tuple[float, float, float], ...] = ()
 
     def tube(self) -> Tube:
         """Stack the sections."""
         z = np.linspace(0.0, self.length_mm, _TABLE_KNOTS)
         first = np.exp(-np.square(z / self.start.reach_mm))
         last = np.exp(-np.square((self.length_mm - z) / self.end.reach_mm))
-        swell, heal = self._bumps(z)
         cap = _cap(z, self.start.cap_mm) * _cap(self.length_mm - z, self.end.cap_mm)
-        sides = [self._blend(i, first, last) * cap * swell for i in (0, 1)]
+        sides = [self._blend(i, first, last) * cap for i in (0, 1)]
         centres = [self._centre(i, z, first, last) for i in (0, 1)]
         spongy = np.clip(first**0.45 + last**0.45, 0, 1)
         wall = self.wall_mm[0] + (self.wall_mm[1] - self.wall_mm[0]) * spongy
-        mineral = self.mineral[0] + (self.mineral[1] - self.mineral[0]) * spongy + 0.5 * heal
-        table = np.column_stack([*sides, *centres, wall, np.minimum(mineral, 0.8)])
+        mineral = self.mineral[0] + (self.mineral[1] - self.mineral[0]) * spongy
+        table = np.column_stack([*sides, *centres, wall, mineral])
         return Tube(self.length_mm, table.astype(np.float32))
 
     def _blend(self, side: int, first: Vector, last: Vector) -> Vector:
@@ -277,27 +293,37 @@ class LongBone:
         bow = self.bow_mm[side] * np.sin(np.pi * z / self.length_mm)
         return np.asarray(bow + self.start.shift_mm[side] * first + self.end.shift_mm[side] * last)
 
-    def _bumps(self, z: Vector) -> tuple[Vector, Vector]:
-        heal = np.zeros_like(z)
-        height = np.zeros_like(z)
-        for position, half_length, share in self.bumps:
-            bump = np.exp(-np.square((z - position) / half_length))
-            heal, height = heal + bump, height + share * bump
-        return 1 + height, heal
-
 
 def _cap(distance_mm: Vector, cap_mm: float) -> Vector:
     """1 along the bone, falling like a circle to 0 at its end."""
     missing = np.clip(1 - distance_mm / cap_mm, 0, 1)
-    return np.sqrt(1 - np.square(missing))
+    return np.asarray(np.sqrt(1 - np.square(missing)))
+
+
+def sleeve(length_mm: float, profile: Vector, wall_mm: float, cap_mm: float) -> Tube:
+    """A tube through given sections, as soft tissue is: profile (n, 5) of z, half axes and centre in mm."""
+    z = np.linspace(0.0, length_mm, _TABLE_KNOTS)
+    columns = [_smooth(np.interp(z, profile[:, 0], profile[:, column])) for column in range(1, 5)]
+    cap = _cap(z, cap_mm) * _cap(length_mm - z, cap_mm)
+    shell = [np.full_like(z, wall_mm), np.zeros_like(z)]
+    table = np.column_stack([columns[0] * cap, columns[1] * cap, *columns[2:], *shell])
+    return Tube(length_mm, table.astype(np.float32))
+
+
+def _smooth(values: Vector) -> Vector:
+    """Round off the corners of a broken line."""
+    kernel = np.hanning(_TABLE_KNOTS // 6)
+    padded = np.pad(values, len(kernel) // 2, mode="edge")
+    return np.convolve(padded, kernel / kernel.sum(), mode="same")[len(kernel) // 2 :][: len(values)]
 
 
 def rotation(axis: Vector, angle_deg: float) -> Vector:
     """(3, 3) rotation about an axis through the origin (Rodrigues)."""
-    x, y, z = axis / np.linalg.norm(axis)
+    x, y, z = (axis / np.linalg.norm(axis)).tolist()
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.deg2rad(angle_deg)
-    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+    turned: Vector = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return turned
 
 
 def pose(

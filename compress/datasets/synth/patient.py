@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.synth import anatomy, plate
-from compress.datasets.synth.anatomy import BODY_PARTS, Bone, Build, Limb, Site, make_limb
+from compress.datasets.synth.anatomy import BODY_PARTS, Build, Limb, Site, Tissue, make_limb
 from compress.datasets.synth.fractures import TYPE_SHARES, TYPES, Break, Fracture, Piece, fracture
-from compress.datasets.synth.geometry import Floats, View
+from compress.datasets.synth.geometry import Floats, Motion, View
 from compress.datasets.synth.physics import (
     Exposure,
     add_scatter,
@@ -29,6 +29,8 @@ from compress.datasets.synth.projection import BrokenBone, Paths, Plate, Project
 _BLOCK = 5  # of every five patients with the same body part ...
 _BROKEN_PER_BLOCK = 2  # ... two have a fracture, so no body part is riskier than another
 _SMALLEST_MASK_PX = 6
+_BOTH_SHARE = 0.5  # forearm and leg: how often the bone beside it breaks too
+_BEND_MM = 16.0  # soft tissue bends over this length
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class _Subject:
     limb: Limb
     site: Site
     at_mm: float
-    broken: Fracture | None
+    broken: dict[str, Fracture]
     look_alikes: tuple[str, ...]
     left: bool
 
@@ -86,7 +88,7 @@ def make_patient(number: int, seed: int, long_side_px: int) -> Patient:
         _shoot(subject, View(view, azimuth + rng.normal(0, 4)), long_side_px, rng)
         for view, azimuth in (("frontal", 0.0), (name, azimuth_deg))
     )
-    broken = subject.broken
+    broken = subject.broken.get(subject.site.bone)
     return Patient(
         number,
         body_part,
@@ -112,14 +114,27 @@ def _subject(body_part: str, is_fractured: bool, rng: np.random.Generator) -> _S
         look_alikes.append("healed fracture")
     if any(bone.canals for bone in limb.bones):
         look_alikes.append("vessel groove")
-    kind = str(rng.choice(TYPES, p=TYPE_SHARES))
-    fracture_seed = rng.integers(1 << 62)
-    broken = None
-    if is_fractured:
-        bone = next(b for b in limb.bones if b.name == site.bone)
-        where = Break(bone.pose, at_mm, site.radius_mm, distal_is_up=True)
-        broken = fracture(kind, where, np.random.default_rng(fracture_seed))
+    breaking = np.random.default_rng(rng.integers(1 << 62))
+    broken = _break(limb, site, at_mm, breaking) if is_fractured else {}
     return _Subject(limb, site, at_mm, broken, tuple(look_alikes), bool(rng.random() < 0.5))
+
+
+def _break(limb: Limb, site: Site, at_mm: float, rng: np.random.Generator) -> dict[str, Fracture]:
+    """The fracture at the site, and often one of the bone beside it."""
+    kind = str(rng.choice(TYPES, p=TYPE_SHARES))
+    partner = limb.partners.get(site.bone, "")
+    both = bool(partner) and kind != "hairline" and rng.random() < _BOTH_SHARE
+    splinted = bool(partner) and not both
+    broken = {
+        site.bone: fracture(kind, Break(limb.bone(site.bone).pose, at_mm, site.radius_mm, splinted), rng)
+    }
+    if both:
+        beside = next(s for s in limb.sites if s.bone == partner)
+        at = float(np.clip(at_mm + rng.normal(0, 9), beside.from_mm, beside.to_mm))
+        where = Break(limb.bone(partner).pose, at, beside.radius_mm)
+        second = str(rng.choice(TYPES[:-1]))
+        broken[partner] = fracture(second, where, rng, follow=broken[site.bone])
+    return broken
 
 
 def _heal_somewhere(limb: Limb, site: Site, rng: np.random.Generator) -> Limb:
@@ -127,29 +142,44 @@ def _heal_somewhere(limb: Limb, site: Site, rng: np.random.Generator) -> Limb:
     return anatomy.heal(limb, other.bone, float(rng.uniform(other.from_mm, other.to_mm)), rng)
 
 
-def broken_bones(limb: Limb, bone_name: str, broken: Fracture | None) -> tuple[BrokenBone, ...]:
-    """All bones as they lie after the fracture; what hangs on the distal fragment went with it."""
-    moved = {bone_name}
+def broken_bones(limb: Limb, broken: dict[str, Fracture]) -> tuple[BrokenBone, ...]:
+    """All bones as they lie after the fractures; what hangs on a distal fragment went with it."""
+    motions: dict[str, Motion] = {}
     result = []
     for bone in limb.bones:
-        if broken is None:
-            pieces: tuple[Piece, ...] = (Piece(bone.pose),)
-        elif bone.name == bone_name:
-            pieces = broken.pieces
-        elif bone.parent in moved:
-            moved.add(bone.name)
-            pieces = (Piece(bone.pose.moved(broken.motion)),)
-        else:
-            pieces = (Piece(bone.pose),)
+        pieces: tuple[Piece, ...] = (Piece(bone.pose),)
+        if bone.name in broken:
+            pieces = broken[bone.name].pieces
+            motions[bone.name] = broken[bone.name].motion
+        elif bone.parent in motions:
+            motions[bone.name] = motions[bone.parent]
+            pieces = (Piece(bone.pose.moved(motions[bone.name])),)
         result.append(BrokenBone(bone, pieces))
     return tuple(result)
+
+
+def bent(tissue: Tissue, limb: Limb, broken: dict[str, Fracture]) -> Tissue:
+    """The sleeve, following the distal fragment of the first fracture that carries it."""
+    name = next((name for name in tissue.carriers if name in broken), None)
+    if name is None:
+        return tissue
+    motion = broken[name].motion
+    table = tissue.solid.table.copy()
+    z = np.linspace(0, tissue.solid.length_mm, len(table))
+    axis = tissue.pose.to_world(np.column_stack([table[:, 2], table[:, 3], z]).astype(np.float64))
+    distal_mm = (axis - motion.pivot) @ limb.bone(name).pose.axes[2]
+    weight = np.clip(0.5 + distal_mm / _BEND_MM, 0, 1)
+    moved = (axis - motion.pivot) @ motion.rotation.T + motion.pivot + motion.shift
+    shift = (moved - axis) * weight[:, None]
+    table[:, 2:4] += shift @ tissue.pose.axes[:2].T
+    return replace(tissue, solid=replace(tissue.solid, table=table))
 
 
 def _shoot(subject: _Subject, view: View, long_side_px: int, rng: np.random.Generator) -> Shot:
     detector = _plate(subject, view, long_side_px, rng)
     projector = Projector(view, detector)
-    projector.add_tissue(subject.limb.tissue)
-    for bone in broken_bones(subject.limb, subject.site.bone, subject.broken):
+    projector.add_tissue(bent(tissue, subject.limb, subject.broken) for tissue in subject.limb.tissue)
+    for bone in broken_bones(subject.limb, subject.broken):
         projector.add_bone(bone)
     paths = projector.paths
     _texture(paths, detector.pitch_mm, rng)
@@ -177,20 +207,22 @@ def expose(
 ) -> tuple[NDArray[np.uint16], Floats]:
     """Stored values (H, W) and the share of the beam that reached each pixel's column of air."""
     depth = optical_depth(paths, room.exposure.energy_kev)
+    letter = np.zeros_like(depth)
     if room.marker is not None:
-        depth = depth + plate.lead(depth.shape, room.marker, room.exposure.energy_kev)
-    field = plate.exposed(depth.shape, room.collimation)
-    beam = field * heel_profile(depth.shape, room.exposure)
+        letter = plate.lead(paths.shape, room.marker, room.exposure.energy_kev)
+        depth = depth + letter
+    field = plate.exposed(paths.shape, room.collimation)
+    beam = field * heel_profile(paths.shape, room.exposure)
     intensity = add_scatter(transmit(depth) * beam, depth, room.exposure, pitch_mm)
     counts = detect(intensity, room.exposure, rng)
-    return plate.develop(counts, field, room.collimation, room.curve), field
+    return plate.develop(counts, field, letter, room.collimation, room.curve), field
 
 
 def _plate(subject: _Subject, view: View, long_side_px: int, rng: np.random.Generator) -> Plate:
     """Centred near the site, broken or not."""
-    bone = _site_bone(subject)
+    bone = subject.limb.bone(subject.site.bone)
     point = bone.pose.to_world(np.array([0.0, 0.0, subject.at_mm]))
-    right, up, _ = view.basis
+    across, down, _ = view.basis
     length_mm = rng.uniform(*subject.limb.field_mm)
     aspect = rng.uniform(0.72, 0.9)
     sides = (long_side_px, round(long_side_px * aspect))
@@ -198,12 +230,8 @@ def _plate(subject: _Subject, view: View, long_side_px: int, rng: np.random.Gene
     height_px, width_px = sides[::-1] if landscape else sides
     turn_deg = rng.normal(0, 10) + (90 if landscape else 0) + (180 if rng.random() < 0.1 else 0)
     miss = rng.uniform(-0.2, 0.2, 2) * length_mm * np.array([aspect, 1.0])
-    center = (float(point @ right + miss[0]), float(point @ up + miss[1]))
+    center = (float(point @ across + miss[0]), float(point @ down + miss[1]))
     return Plate(height_px, width_px, length_mm / long_side_px, center, float(turn_deg), subject.left)
-
-
-def _site_bone(subject: _Subject) -> Bone:
-    return next(bone for bone in subject.limb.bones if bone.name == subject.site.bone)
 
 
 def _texture(paths: Paths, pitch_mm: float, rng: np.random.Generator) -> None:

@@ -1,8 +1,8 @@
 """From path lengths to what the detector counts: Beer-Lambert, scatter, quanta, blur.
 
 Follows the usual model of projection radiography (J. T. Bushberg et al., The Essential Physics of Medical
-Imaging): primary by Beer-Lambert at one effective energy, scatter as a wide blur of the primary, Poisson noise
-of the absorbed quanta, then the light spread of the detector, then electronic noise.
+Imaging): primary by Beer-Lambert at one effective energy, scatter as a wide blur of the primary where it met
+matter, Poisson noise of the absorbed quanta, then the light spread of the detector and electronic noise.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _SCATTER_GRID = 8  # scatter is so smooth that an eighth of the resolution is en
 class Exposure:
     """One exposure.
 
-    energy_kev: effective. quanta: absorbed per pixel of the open field. scatter_to_primary: behind matter of optical depth 1.
-    scatter_reach_mm: width of its blur. detector_blur_px: sigma of the light spread. electronic: noise in
-    quanta. heel: relative fall of the intensity over the plate, along `heel_deg`.
+    energy_kev: effective. quanta: absorbed per pixel of the open field. scatter_to_primary: behind matter of
+    optical depth 1. scatter_reach_mm: sigma of its blur. detector_blur_px: sigma of the light spread.
+    electronic: noise in quanta. heel: relative fall of the intensity over the plate, along `heel_deg`.
     """
 
     energy_kev: float = 42.0

@@ -82,13 +82,19 @@ def lead(shape: tuple[int, int], marker: Marker, energy_kev: float) -> Floats:
     return np.asarray(turned.astype(np.float32) / 255 * np.float32(LEAD.per_mm(energy_kev) * _MARKER_MM))
 
 
-def develop(counts: Floats, field: Floats, collimation: Collimation, curve: Curve) -> NDArray[np.uint16]:
-    """Counts -> stored values of 12 bits, bone bright, scaled to the exposed field as readers do."""
+def develop(
+    counts: Floats, field: Floats, letter: Floats, collimation: Collimation, curve: Curve
+) -> NDArray[np.uint16]:
+    """Counts -> stored values of 12 bits, bone bright.
+
+    Scaled as readers do, to the anatomy: the exposed part of the plate without the lead letter, whose optical
+    depth is `letter`.
+    """
     depth = -np.log(np.maximum(counts, np.float32(_SMALLEST_COUNT)))
     if curve.sharpen > 0:
         depth = depth + np.float32(curve.sharpen) * (depth - cv2.GaussianBlur(depth, (0, 0), 3.0))
     inside = field > 0.5
-    black, white = np.percentile(depth[inside][::7], [2.0, 99.7])
+    black, white = np.percentile(depth[inside & (letter <= 0)][::7], [2.0, 99.7])
     span = max(float(white - black), 0.2)
     unit = (depth - np.float32(black + curve.floor * span)) / np.float32(span * (1 + curve.headroom))
     stored = np.clip(unit, 0, 1) ** np.float32(curve.gamma) * WHITE

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.datasets.synth.anatomy import Bone, Canal
+from compress.datasets.synth.anatomy import Bone, Canal, Tissue
 from compress.datasets.synth.fractures import Piece, Side, keep_share, near_surface
-from compress.datasets.synth.geometry import Chords, Floats, Pose, Rays, View, local_rays
+from compress.datasets.synth.geometry import Chords, Floats, Pose, Rays, Vector, View, local_rays
 
 _SAMPLES = 24  # along a ray through a broken stretch of bone
 _MASK_MARGIN_MM = 0.7
@@ -21,7 +22,7 @@ _BOX_MARGIN_PX = 2
 class Plate:
     """The detector: where its pixels lie in the image plane of a view.
 
-    center_mm: (right, up) of its middle. turn_deg: anticlockwise. mirrored: seen from behind (left limbs).
+    center_mm: (across, down) of its middle. turn_deg: anticlockwise. mirrored: seen from behind (left limbs).
     """
 
     height_px: int
@@ -32,27 +33,22 @@ class Plate:
     mirrored: bool = False
 
     def grid_mm(self) -> tuple[Floats, Floats]:
-        """(right, up) in mm of every pixel's centre, each (H, W)."""
+        """(across, down) in mm of every pixel's centre, each (H, W)."""
         columns = (np.arange(self.width_px, dtype=np.float32) - (self.width_px - 1) / 2) * self.pitch_mm
         rows = (np.arange(self.height_px, dtype=np.float32) - (self.height_px - 1) / 2) * self.pitch_mm
-        across, down = np.meshgrid(-columns if self.mirrored else columns, rows)
+        x, y = np.meshgrid(-columns if self.mirrored else columns, rows)
         cos, sin = np.cos(np.deg2rad(self.turn_deg)), np.sin(np.deg2rad(self.turn_deg))
-        right = across * cos + down * sin + self.center_mm[0]
-        up = -across * sin + down * cos + self.center_mm[1]
-        return right.astype(np.float32), up.astype(np.float32)
+        across = x * cos + y * sin + self.center_mm[0]
+        down = -x * sin + y * cos + self.center_mm[1]
+        return across.astype(np.float32), down.astype(np.float32)
 
-    def to_pixels(self, right_mm: NDArray[np.float64], up_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 2) column and row of points in the image plane."""
-        x, y = right_mm - self.center_mm[0], up_mm - self.center_mm[1]
+    def to_pixels(self, points_mm: Vector) -> Vector:
+        """(n, 2) points of the image plane, across and down -> (n, 2) columns and rows."""
+        x, y = (points_mm - np.array(self.center_mm)).T
         cos, sin = np.cos(np.deg2rad(self.turn_deg)), np.sin(np.deg2rad(self.turn_deg))
         across, down = x * cos - y * sin, x * sin + y * cos
-        across = -across if self.mirrored else across
-        return np.column_stack(
-            [
-                across / self.pitch_mm + (self.width_px - 1) / 2,
-                down / self.pitch_mm + (self.height_px - 1) / 2,
-            ]
-        )
+        middle = np.array([self.width_px - 1, self.height_px - 1]) / 2
+        return np.column_stack([-across if self.mirrored else across, down]) / self.pitch_mm + middle
 
 
 @dataclass(eq=False)
@@ -63,18 +59,24 @@ class Paths:
     skin. fat: its outer layer.
     """
 
-    shape: tuple[int, int]
-    solid_bone: Floats = field(init=False)
-    bone: Floats = field(init=False)
-    spongy: Floats = field(init=False)
-    tissue: Floats = field(init=False)
-    fat: Floats = field(init=False)
-    crossed: NDArray[np.bool_] = field(init=False)
+    solid_bone: Floats
+    bone: Floats
+    spongy: Floats
+    tissue: Floats
+    fat: Floats
+    crossed: NDArray[np.bool_]
 
-    def __post_init__(self) -> None:
-        for name in ("solid_bone", "bone", "spongy", "tissue", "fat"):
-            setattr(self, name, np.zeros(self.shape, np.float32))
-        self.crossed = np.zeros(self.shape, bool)
+    @classmethod
+    def empty(cls, height_px: int, width_px: int) -> Paths:
+        """Nothing but air."""
+        solid_bone, bone, spongy, tissue, fat = np.zeros((5, height_px, width_px), np.float32)
+        return cls(solid_bone, bone, spongy, tissue, fat, np.zeros((height_px, width_px), bool))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        height, width = self.tissue.shape
+        return height, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +91,8 @@ class BrokenBone:
 class _Window:
     """The part of the plate that a solid can reach, and its rays."""
 
-    rows: slice
-    columns: slice
+    area: tuple[slice, slice]
+    shape: tuple[int, ...]
     rays: Rays
 
 
@@ -100,21 +102,22 @@ class Projector:
     def __init__(self, view: View, plate: Plate) -> None:
         self._view = view
         self._plate = plate
-        self._right, self._up = plate.grid_mm()
-        self.paths = Paths((plate.height_px, plate.width_px))
+        self._across, self._down = plate.grid_mm()
+        self.paths = Paths.empty(plate.height_px, plate.width_px)
 
-    def add_tissue(self, parts: Iterable[Bone]) -> None:
-        """Unite soft-tissue sleeves: overlapping ones count once."""
+    def add_tissue(self, parts: Iterable[Tissue]) -> None:
+        """Unite soft-tissue sleeves: overlapping ones count once. Every second ray is enough for them."""
+        height, width = self.paths.shape
+        coarse = ((width + 1) // 2, (height + 1) // 2)
+        across, down = (cv2.resize(grid, coarse).ravel() for grid in (self._across, self._down))
+        tissue, fat = np.zeros_like(across), np.zeros_like(across)
         for part in parts:
-            window = self._window(part, part.pose)
-            if window is None:
-                continue
-            chords = part.solid.chords(window.rays)
-            area = np.s_[window.rows, window.columns]
-            outer, inner = (self._shaped(2 * half, window) for half in (chords.outer_half, chords.inner_half))
-            thicker = outer > self.paths.tissue[area]
-            self.paths.fat[area] = np.where(thicker, outer - inner, self.paths.fat[area])
-            self.paths.tissue[area] = np.where(thicker, outer, self.paths.tissue[area])
+            chords = part.solid.chords(local_rays(part.pose, self._view, across, down))
+            thicker = chords.outer_half * 2 > tissue
+            tissue[thicker] = 2 * chords.outer_half[thicker]
+            fat[thicker] = tissue[thicker] - 2 * chords.inner_half[thicker]
+        self.paths.tissue += cv2.resize(tissue.reshape(coarse[::-1]), (width, height))
+        self.paths.fat += cv2.resize(fat.reshape(coarse[::-1]), (width, height))
 
     def add_bone(self, broken: BrokenBone) -> None:
         """Add a bone, piece by piece."""
@@ -134,36 +137,37 @@ class Projector:
             kept = _Kept(chords, window.rays, self._plate.pitch_mm)
             outer, inner = kept.apply(outer, inner, sides)
             crossed = kept.crossed(piece.sides)
-            self.paths.crossed[window.rows, window.columns] |= self._shaped(crossed, window)
-        area = np.s_[window.rows, window.columns]
-        self.paths.bone[area] += self._shaped(outer, window)
-        self.paths.solid_bone[area] += self._shaped(outer - inner, window)
-        self.paths.spongy[area] += self._shaped(inner * chords.mineral, window)
+            self.paths.crossed[window.area] |= crossed.reshape(window.shape)
+        self.paths.bone[window.area] += outer.reshape(window.shape)
+        self.paths.solid_bone[window.area] += (outer - inner).reshape(window.shape)
+        self.paths.spongy[window.area] += (inner * chords.mineral).reshape(window.shape)
 
     def _bore(self, canal: Canal, pose: Pose) -> None:
         """A canal takes its chord out of the cortex, no more than there is."""
-        right, up, _ = self._view.basis
-        ends = pose.to_world(np.stack([canal.start_mm, canal.end_mm]))
-        flat = np.column_stack([ends @ right, ends @ up]).astype(np.float32)
-        area = self._area(self._plate.to_pixels(flat[:, 0], flat[:, 1]), canal.radius_mm)
+        ends = self._flat(pose.to_world(np.stack([canal.start_mm, canal.end_mm])))
+        area = self._area(self._plate.to_pixels(ends), canal.radius_mm)
         if area is None:
             return
-        px, py = self._right[area] - flat[0, 0], self._up[area] - flat[0, 1]
+        flat = ends.astype(np.float32)
+        px, py = self._across[area] - flat[0, 0], self._down[area] - flat[0, 1]
         dx, dy = flat[1] - flat[0]
         along = np.clip((px * dx + py * dy) / max(float(dx * dx + dy * dy), 1e-6), 0, 1)
         missing = np.float32(canal.radius_mm**2) - np.square(px - along * dx) - np.square(py - along * dy)
         chord = np.minimum(2 * np.sqrt(np.maximum(missing, 0)), self.paths.solid_bone[area])
         self.paths.solid_bone[area] -= chord
 
+    def _flat(self, world: Vector) -> Vector:
+        """World (n, 3) -> image plane (n, 2) in mm."""
+        across, down, _ = self._view.basis
+        return np.column_stack([world @ across, world @ down])
+
     def _window(self, part: Bone, pose: Pose) -> _Window | None:
         points, radius_mm = part.solid.outline()
-        right, up, _ = self._view.basis
-        world = pose.to_world(points)
-        area = self._area(self._plate.to_pixels(world @ right, world @ up), radius_mm)
+        area = self._area(self._plate.to_pixels(self._flat(pose.to_world(points))), radius_mm)
         if area is None:
             return None
-        rays = local_rays(pose, self._view, self._right[area].ravel(), self._up[area].ravel())
-        return _Window(area[0], area[1], rays)
+        across, down = self._across[area], self._down[area]
+        return _Window(area, across.shape, local_rays(pose, self._view, across.ravel(), down.ravel()))
 
     def _area(self, pixels: NDArray[np.float64], radius_mm: float) -> tuple[slice, slice] | None:
         reach = radius_mm / self._plate.pitch_mm + _BOX_MARGIN_PX
@@ -175,10 +179,6 @@ class Projector:
             return None
         return rows, columns
 
-    def _shaped(self, values: NDArray[np.generic], window: _Window) -> NDArray[np.generic]:
-        height = window.rows.stop - window.rows.start
-        return values.reshape(height, -1)
-
 
 class _Kept:
     """What cuts leave of the chords; only rays that come near a cut are sampled in depth."""
@@ -187,8 +187,8 @@ class _Kept:
         self._chords = chords
         self._rays = rays
         self._blur_mm = max(pitch_mm, 0.1)
-        steps = (np.arange(_SAMPLES, dtype=np.float32) + 0.5) / _SAMPLES
-        self._steps = (2 * steps - 1)[:, None]
+        steps = (2 * np.arange(_SAMPLES) + 1) / _SAMPLES - 1
+        self._steps = steps.astype(np.float32)[:, None]
 
     def apply(self, outer: Floats, inner: Floats, sides: tuple[Side, ...]) -> tuple[Floats, Floats]:
         """Chord lengths of the outside and of the core that are left."""
