@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 
@@ -10,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends import feeds, registry
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, Backend, BackendOptions
+from runtime.backends.base import INPUT_NAME, BackendOptions
 from runtime.bundle import Bundle
+from runtime.detector import Detector, DetectorSpec
 from runtime.errors import InferenceError, UlnaError
+from runtime.findings import Provenance
 from runtime.latency import Latency, LatencyOptions, measure
 from runtime.manifest import EngineEntry, GoldenCase
+from runtime.postprocess import probability
 from runtime.preprocess import preprocess
 from runtime.readers import read_bytes
 
@@ -85,7 +87,8 @@ def _examine(
     backend = registry.open_backend(entry.engine, files, options)
     load_ms = (time.perf_counter() - started) * 1e3
     try:
-        answers = [_answer(bundle, entry, case, backend) for case in bundle.manifest.golden]
+        detector = Detector(backend, _spec(bundle))
+        answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
         faults = _faults(answers, entry.logit_tolerance)
         latency = None if faults else measure(backend, {INPUT_NAME: _tensor(bundle, answers[0].case)}, timing)
     finally:
@@ -105,14 +108,15 @@ def _examine(
     )
 
 
-def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, backend: Backend) -> _Answer:
+def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Detector) -> _Answer:
     expected = case.logits.get(entry.key)
     if expected is None:
         raise InferenceError(f"golden case {case.name} says no expected logit for {entry.key}")
-    logit = _logit(backend, _tensor(bundle, case))
-    if not math.isfinite(logit):
-        raise InferenceError(f"golden case {case.name}: the logit is {logit}")
-    verdict = bundle.manifest.operating_points.decide(_probability(logit))
+    try:
+        logit = detector.score(_tensor(bundle, case)).logit
+    except InferenceError as error:
+        raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error
+    verdict = bundle.manifest.operating_points.decide(probability(logit))
     return _Answer(case, str(verdict), logit, expected)
 
 
@@ -121,17 +125,12 @@ def _tensor(bundle: Bundle, case: GoldenCase) -> NDArray[np.float32]:
     return preprocess(radiograph, bundle.manifest.preprocess)[0]
 
 
-def _logit(backend: Backend, tensor: NDArray[np.float32]) -> float:
-    logits = backend.infer({INPUT_NAME: tensor}).get(LOGIT_NAME)
-    if logits is None or logits.shape != (1, 1):
-        raise InferenceError(
-            f"output {LOGIT_NAME} must have shape 1 x 1, got {None if logits is None else logits.shape}"
-        )
-    return float(logits[0, 0])
-
-
-def _probability(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+def _spec(bundle: Bundle) -> DetectorSpec:
+    manifest = bundle.manifest
+    provenance = Provenance("", bundle.digest, manifest.name, manifest.version)
+    return DetectorSpec(
+        manifest.preprocess, manifest.operating_points, manifest.intended_use.body_parts, provenance
+    )
 
 
 def _faults(answers: list[_Answer], tolerance: float) -> list[str]:

@@ -79,7 +79,7 @@ def test_a_faulty_engine_does_not_stop_the_others(tmp_path: Path) -> None:
     results = {one.key: one for one in run(bundle, OPTIONS, PLAN, told.append)}
     assert told == list(results) == [one.key for one in engines]
     assert {key for key, one in results.items() if one.passed} == {"onnxruntime-fp32", "openvino-fp32"}
-    assert "nan" in results["onnxruntime-int8"].reason
+    assert "not numbers" in results["onnxruntime-int8"].reason
     assert "cannot load" in results["onnxruntime-fp16"].reason
     assert results["tensorrt-int8"].reason == "deferred to the device: no GPU where it was made"
     assert "tensorrt" in results["tensorrt_rtx-fp32"].reason
