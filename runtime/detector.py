@@ -1,0 +1,235 @@
+"""One radiograph in, Findings out. What cannot be read or computed is UNREADABLE, never a kind of NONE."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions
+from runtime.errors import InferenceError, InputError, UnreadableImageError
+from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
+from runtime.postprocess import locate, probability
+from runtime.preprocess import PreprocessSpec, preprocess
+from runtime.quality import assess
+from runtime.radiograph import Radiograph
+from runtime.readers import read_bytes
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from runtime.bundle import Bundle
+
+_log = logging.getLogger("ulna.detector")
+_ENGINE_ADVICE = (
+    "Try again. If it happens again, have a clinician read the radiograph and call the technician."
+)
+_DEFAULT_OPTIONS = BackendOptions()
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """What travels in a bundle beside the network. `provenance.image_sha256` is filled in for each image."""
+
+    preprocess: PreprocessSpec
+    operating_points: OperatingPoints
+    body_parts: tuple[str, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The network's answer for one tensor: the image's logit and its (h, w) map of logits."""
+
+    logit: float
+    map: NDArray[np.float32]
+
+
+@dataclass
+class _Clock:
+    """Milliseconds a stage, in the order in which the stages ran."""
+
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[name] = round((time.perf_counter() - start) * 1000, 3)
+
+
+class Detector:
+    """A loaded network with everything needed to answer; use as a context manager or call `close`."""
+
+    def __init__(self, backend: Backend, spec: DetectorSpec) -> None:
+        self.spec = spec
+        self._backend = backend
+
+    def detect(self, radiograph: Radiograph) -> Findings:
+        """Answer for one radiograph. Never raises on account of the image or the engine."""
+        return self._answer(radiograph, _Clock())
+
+    def detect_bytes(self, data: bytes, name: str = "") -> Findings:
+        """Read and answer; what cannot be read is UNREADABLE, with the reason. `name` goes to the log."""
+        clock = _Clock()
+        try:
+            with clock.stage("read"):
+                radiograph = read_bytes(data)
+        except InputError as error:
+            _log.info("%s refused: %s", name or "image", error)
+            return self.refuse(error, hashlib.sha256(data).hexdigest(), clock.timings_ms)
+        except Exception:
+            _log.exception("reading %s failed", name or "an image")
+            refusal = Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
+            return self._unreadable(refusal, hashlib.sha256(data).hexdigest(), clock)
+        return self._answer(radiograph, clock)
+
+    def refuse(
+        self, error: InputError, image_sha256: str = "", timings_ms: dict[str, float] | None = None
+    ) -> Findings:
+        """The UNREADABLE findings for a file that did not even become a radiograph."""
+        return self._unreadable(_refusal_of(error), image_sha256, _Clock(timings_ms or {}))
+
+    def score(self, tensor: NDArray[np.float32]) -> Score:
+        """Run the network on one (1, 1, S, S) float32 tensor.
+
+        Raises InferenceError for another shape, an engine that fails, and an answer that is none.
+        """
+        size = self.spec.preprocess.size_px
+        if tensor.shape != (1, 1, size, size):
+            raise InferenceError(f"expected a tensor of shape (1, 1, {size}, {size}), got {tensor.shape}")
+        outputs = self._backend.infer({INPUT_NAME: tensor})
+        missing = {LOGIT_NAME, MAP_NAME} - set(outputs)
+        if missing:
+            raise InferenceError(f"the network did not answer with {', '.join(sorted(missing))}")
+        logit, evidence = outputs[LOGIT_NAME], outputs[MAP_NAME]
+        if logit.size != 1 or evidence.ndim != 4 or evidence.shape[:2] != (1, 1) or 0 in evidence.shape:
+            raise InferenceError(f"the network answered with shapes {logit.shape} and {evidence.shape}")
+        if not (np.isfinite(logit).all() and np.isfinite(evidence).all()):
+            raise InferenceError("the network answered with values that are not numbers")
+        return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32))
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._backend.close()
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _answer(self, radiograph: Radiograph, clock: _Clock) -> Findings:
+        try:
+            with clock.stage("quality"):
+                assessment = assess(radiograph, body_parts=self.spec.body_parts)
+            if assessment.refusal is not None:
+                refused = self._unreadable(assessment.refusal, radiograph.sha256, clock, assessment.warnings)
+                return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
+            return self._findings(radiograph, assessment.warnings, clock)
+        except InferenceError as error:
+            _log.error("engine failed: %s", error)
+            return self._engine_failed(str(error), radiograph, clock)
+        except Exception as error:
+            # Whatever went wrong, the answer is "cannot read": silence could be taken for "no fracture".
+            _log.exception("detection failed")
+            return self._engine_failed(type(error).__name__, radiograph, clock)
+
+    def _findings(self, radiograph: Radiograph, warnings: tuple[str, ...], clock: _Clock) -> Findings:
+        with clock.stage("preprocess"):
+            tensor, placement = preprocess(radiograph, self.spec.preprocess)
+        with clock.stage("infer"):
+            score = self.score(tensor)
+        with clock.stage("locate"):
+            boxes, evidence = locate(score.map, placement)
+        chance = probability(score.logit)
+        verdict = self.spec.operating_points.decide(chance)
+        return Findings(
+            verdict=verdict,
+            provenance=self._provenance(radiograph.sha256),
+            width_px=radiograph.width_px,
+            height_px=radiograph.height_px,
+            probability=chance,
+            operating_points=self.spec.operating_points,
+            boxes=() if verdict is Verdict.NONE else boxes,
+            evidence=evidence,
+            warnings=warnings,
+            timings_ms=clock.timings_ms,
+        )
+
+    def _engine_failed(self, reason: str, radiograph: Radiograph, clock: _Clock) -> Findings:
+        message = f"The analysis failed ({reason}). There is no result for this image."
+        refused = self._unreadable(
+            Refusal(RefusalCode.ENGINE, message, _ENGINE_ADVICE),
+            radiograph.sha256,
+            clock,
+            radiograph.warnings,
+        )
+        return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
+
+    def _unreadable(
+        self, refusal: Refusal, image_sha256: str, clock: _Clock, warnings: tuple[str, ...] = ()
+    ) -> Findings:
+        return Findings(
+            verdict=Verdict.UNREADABLE,
+            provenance=self._provenance(image_sha256),
+            refusal=refusal,
+            warnings=warnings,
+            timings_ms=clock.timings_ms,
+        )
+
+    def _provenance(self, image_sha256: str) -> Provenance:
+        return replace(self.spec.provenance, image_sha256=image_sha256)
+
+
+def from_bundle(
+    bundle: Bundle, engine: str | None = None, options: BackendOptions = _DEFAULT_OPTIONS
+) -> Detector:
+    """Load one engine of an opened bundle, `engine` a key such as "onnxruntime-int8".
+
+    None: the fastest that passes the self-test on this device. Raises BackendError when none passes or the
+    engine cannot be loaded, BundleError for a key that the bundle does not hold.
+    """
+    from runtime import selftest  # noqa: PLC0415  it starts engines, and only a choice needs it
+    from runtime.backends import registry  # noqa: PLC0415
+
+    entry = bundle.entry(engine or selftest.choose(bundle, options).key)
+    backend = registry.open_backend(
+        entry.engine, bundle.model_files(entry), registry.options_for(entry.engine, options)
+    )
+    manifest = bundle.manifest
+    provenance = Provenance(
+        image_sha256="",
+        bundle_sha256=bundle.digest,
+        bundle_name=manifest.name,
+        bundle_version=manifest.version,
+        engine=entry.engine,
+        precision=entry.precision,
+        device=backend.device,
+        model_sha256=manifest.files[entry.main].sha256,
+    )
+    spec = DetectorSpec(
+        manifest.preprocess, manifest.operating_points, manifest.intended_use.body_parts, provenance
+    )
+    return Detector(backend, spec)
+
+
+def _refusal_of(error: InputError) -> Refusal:
+    damaged = isinstance(error, UnreadableImageError)
+    message = str(error)
+    return Refusal(
+        RefusalCode.DAMAGED if damaged else RefusalCode.UNSUPPORTED,
+        message[:1].upper() + message[1:] + ("" if message.endswith(".") else "."),
+        error.hint or "Have a clinician read the radiograph.",
+    )
