@@ -182,7 +182,7 @@ def _surface(kind: str, site: Break, rng: np.random.Generator) -> Surface:
         site.radius_mm,
         towards_deg=rng.uniform(0, 360),
         slope=rng.uniform(0.0, 0.2),
-        gap_mm=rng.uniform(0.4, 1.2),
+        gap_mm=rng.uniform(0.7, 2.0),
         waves=rough_waves(rng, rng.uniform(0.08, 0.2) * site.radius_mm, site.radius_mm),
     )
     if kind == "oblique":
@@ -191,15 +191,15 @@ def _surface(kind: str, site: Break, rng: np.random.Generator) -> Surface:
         return replace(base, pitch_mm=float(rng.choice([-1, 1]) * rng.uniform(2.5, 4.5) * site.radius_mm))
     if kind == "hairline":
         return replace(
-            base, slope=rng.uniform(0.0, 0.8), gap_mm=rng.uniform(0.5, 0.9), reach=rng.uniform(0.55, 1.0)
+            base, slope=rng.uniform(0.0, 0.8), gap_mm=rng.uniform(0.6, 1.1), reach=rng.uniform(0.55, 1.0)
         )
     return base
 
 
 def _distal_motion(kind: str, site: Break, rng: np.random.Generator) -> tuple[Motion, float, float]:
     """Sideways by a share of the bone's width, angulated, and shortened or pulled apart a little."""
-    sideways_mm = float(site.radius_mm * (0.12 + 0.9 * rng.beta(1.2, 2.2)))
-    angulation_deg = float(3 + 22 * rng.beta(1.2, 2.5)) * (_SPLINTED_SHARE if site.splinted else 1.0)
+    sideways_mm = float(site.radius_mm * (0.2 + 0.85 * rng.beta(1.3, 2.0)))
+    angulation_deg = float(4 + 24 * rng.beta(1.3, 2.2)) * (_SPLINTED_SHARE if site.splinted else 1.0)
     lengthwise_mm = rng.uniform(-0.5, 0.25) * sideways_mm * (1.0 if kind != "transverse" else 0.3)
     towards = rng.uniform(0, 2 * np.pi)
     local = np.array([np.cos(towards), np.sin(towards), 0.0])

@@ -101,7 +101,7 @@ def make_patient(number: int, seed: int, long_side_px: int) -> Patient:
 
 
 def _subject(body_part: str, is_fractured: bool, rng: np.random.Generator) -> _Subject:
-    child = bool(rng.random() < 0.25)
+    child = bool(rng.random() < 0.2)
     scale = rng.uniform(0.62, 0.85) if child else rng.normal(1.0, 0.06)
     build = Build(float(scale), child, float(rng.uniform(0.75, 1.15)), float(rng.uniform(0.6, 1.7)))
     limb = make_limb(body_part, build, rng)
@@ -274,7 +274,7 @@ def _exposure(rng: np.random.Generator) -> Exposure:
 
 
 def _collimation(rng: np.random.Generator) -> plate.Collimation:
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         return plate.Collimation(0.8, 0.8)
     half = rng.uniform(0.38, 0.5, 2)
     center = rng.uniform(-0.04, 0.04, 2)
@@ -284,7 +284,7 @@ def _collimation(rng: np.random.Generator) -> plate.Collimation:
         float(half[1]),
         turn_deg,
         (float(center[0]), float(center[1])),
-        bool(rng.random() < 0.35),
+        bool(rng.random() < 0.5),
     )
 
 

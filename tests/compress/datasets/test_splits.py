@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compress.datasets.base import Case
+from compress.datasets.splits import Splits, check_disjoint, split_by_patient
+from compress.recipe import SplitFractions
+from runtime.errors import StepError
+from tests.compress.datasets.folders import case
+
+FRACTIONS = SplitFractions()
+
+
+def cohort(sizes: list[int], labels: list[int], parts: list[str]) -> list[Case]:
+    """Patient number i has sizes[i] images of one label and part."""
+    patients = zip(sizes, labels, parts, strict=True)
+    owners = [(i, label, part) for i, (size, label, part) in enumerate(patients) for _ in range(size)]
+    return [case(number, f"p{i}", label, part) for number, (i, label, part) in enumerate(owners)]
+
+
+patients = st.lists(
+    st.tuples(st.integers(1, 12), st.integers(0, 1), st.sampled_from(["hand", "leg", "hip"])),
+    min_size=60,
+    max_size=160,
+).filter(lambda rows: 15 <= sum(label for _, label, _ in rows) <= len(rows) - 15)
+
+
+def as_cohort(rows: list[tuple[int, int, str]]) -> list[Case]:
+    return cohort([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+
+
+def patients_of(cases: tuple[Case, ...]) -> set[str]:
+    return {c.patient_id for c in cases}
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(patients, st.integers(0, 10_000))
+def test_every_case_is_used_once_and_no_patient_twice(rows: list[tuple[int, int, str]], seed: int) -> None:
+    cases = as_cohort(rows)
+    sets = [members for _, members in split_by_patient(cases, FRACTIONS, seed).items()]
+    used = [c.case_id for members in sets for c in members]
+    assert sorted(used) == sorted(c.case_id for c in cases)
+    assert sum(len(patients_of(members)) for members in sets) == len(rows)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(patients, st.integers(0, 10_000))
+def test_shares_of_images_and_fractures_are_near_the_request(
+    rows: list[tuple[int, int, str]], seed: int
+) -> None:
+    cases = as_cohort(rows)
+    splits = split_by_patient(cases, FRACTIONS, seed)
+    for name, members in splits.items():
+        wanted = getattr(FRACTIONS, name)
+        for label in (0, 1):
+            total = sum(c.label == label for c in cases)
+            share = sum(c.label == label for c in members) / total
+            assert abs(share - wanted) < 0.06 + 12 / total
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(patients, st.randoms(use_true_random=False))
+def test_the_order_of_the_cases_does_not_matter(rows: list[tuple[int, int, str]], random: object) -> None:
+    cases = as_cohort(rows)
+    shuffled = list(cases)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = split_by_patient(cases, FRACTIONS, 3), split_by_patient(shuffled, FRACTIONS, 3)
+    assert [patients_of(m) for _, m in one.items()] == [patients_of(m) for _, m in other.items()]
+
+
+def test_another_seed_gives_another_division() -> None:
+    cases = cohort([1] * 200, [0, 1] * 100, ["hand"] * 200)
+    first, second = (split_by_patient(cases, FRACTIONS, seed) for seed in (1, 2))
+    assert patients_of(first.gate) != patients_of(second.gate)
+
+
+def test_one_huge_group_does_not_unbalance_the_sets() -> None:
+    sizes = [300] + [2] * 500
+    cases = cohort(sizes, [0] + [0, 0, 0, 1] * 125, ["leg"] * 501)
+    splits = split_by_patient(cases, FRACTIONS, 0)
+    for name, members in splits.items():
+        assert len(members) / len(cases) == pytest.approx(getattr(FRACTIONS, name), abs=0.05)
+        assert sum(c.label for c in members) / 250 == pytest.approx(getattr(FRACTIONS, name), abs=0.03)
+
+
+def test_body_parts_are_spread_over_the_sets() -> None:
+    cases = cohort([2] * 400, [0, 1] * 200, ["hand"] * 200 + ["leg"] * 120 + ["hip"] * 80)
+    for name, members in split_by_patient(cases, FRACTIONS, 5).items():
+        for part, total in (("hand", 400), ("leg", 240), ("hip", 160)):
+            share = sum(c.body_part == part for c in members) / total
+            assert share == pytest.approx(getattr(FRACTIONS, name), abs=0.03)
+
+
+def test_the_fewest_patients_that_can_fill_four_sets_do() -> None:
+    cases = cohort([1] * 8, [0, 1] * 4, ["hand"] * 8)
+    for _, members in split_by_patient(cases, FRACTIONS, 0).items():
+        assert {c.label for c in members} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"), [([0] * 60 + [1] * 3, "fractured"), ([1] * 60 + [0] * 3, "healthy")]
+)
+def test_a_set_that_would_lack_a_label_is_refused(labels: list[int], word: str) -> None:
+    cases = cohort([1] * 63, labels, ["hand"] * 63)
+    with pytest.raises(StepError, match=f"holds no {word} case"):
+        split_by_patient(cases, FRACTIONS, 0)
+
+
+def test_no_cases_are_refused() -> None:
+    with pytest.raises(StepError, match="no cases"):
+        split_by_patient([], FRACTIONS, 0)
+
+
+def test_an_image_that_occurs_twice_is_refused() -> None:
+    cases = cohort([1] * 40, [0, 1] * 20, ["hand"] * 40)
+    with pytest.raises(StepError, match="c0 occurs twice"):
+        split_by_patient([*cases, cases[0]], FRACTIONS, 0)
+
+
+def test_a_leaking_patient_is_found() -> None:
+    leak = Splits((case(1, "a"),), (case(2, "b"),), (case(3, "a", 1),), (case(4, "c"),))
+    with pytest.raises(StepError, match="patient a is in the sets fit and gate"):
+        check_disjoint(leak)

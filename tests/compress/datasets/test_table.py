@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compress.datasets.table import TableDataset
+from runtime.errors import InputError, StepError
+from tests.compress.datasets.folders import COLUMNS, make_folder, row, write_image, write_table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "data")
+
+
+def test_cases_carry_what_the_table_says(folder: Path) -> None:
+    case = TableDataset(folder).cases[1]
+    assert (case.case_id, case.patient_id, case.label) == ("image1", "g0", 1)
+    assert (case.body_part, case.view, case.boxes) == ("hand", "frontal", ((0.1, 0.2, 0.3, 0.4),))
+    assert case.tags == {"hardware": "0"}
+
+
+def test_images_load_through_the_runtime_reader(folder: Path) -> None:
+    dataset = TableDataset(folder)
+    radiograph = dataset.load(dataset.cases[2])
+    assert radiograph.pixels.shape == (42, 30)
+    assert radiograph.bit_depth == 16
+
+
+def test_a_column_views_is_the_view_and_patient_id_the_patient(folder: Path) -> None:
+    renamed = (folder / "labels.csv").read_text().replace(",view,group,", ",views,patient_id,")
+    (folder / "labels.csv").write_text(renamed)
+    case = TableDataset(folder).cases[0]
+    assert (case.view, case.patient_id) == ("frontal", "g0")
+
+
+def test_without_a_patient_column_it_warns_and_counts_images(folder: Path) -> None:
+    columns = [name for name in COLUMNS if name != "group"]
+    write_table(folder, [row(number) for number in range(6)], columns)
+    with pytest.warns(UserWarning, match="every image counts as a patient"):
+        dataset = TableDataset(folder)
+    assert [case.patient_id for case in dataset.cases] == [case.case_id for case in dataset.cases]
+    assert not dataset.has_patients
+
+
+@pytest.mark.parametrize("missing", ["image_id", "file", "fractured"])
+def test_a_missing_column_is_named(folder: Path, missing: str) -> None:
+    write_table(folder, [row(0)], [name for name in COLUMNS if name != missing])
+    with pytest.raises(StepError, match=f"column {missing} is missing"):
+        TableDataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fractured": "maybe"}, "fractured must be 0 or 1, got 'maybe'"),
+        ({"fractured": ""}, "fractured must be 0 or 1, got ''"),
+        ({"file": "images/none.png"}, "'images/none.png' is missing"),
+        ({"file": "../outside.png"}, "lies outside the folder"),
+        ({"file": "/etc/hostname"}, "lies outside the folder"),
+        ({"file": ""}, "file must be a path inside the folder"),
+        ({"file": "images"}, "'images' is missing"),
+        ({"image_id": ""}, "image_id is empty"),
+        ({"image_id": "image1"}, "'image1' is used twice"),
+        ({"file": "images/1.png"}, "named twice"),
+        ({"group": " "}, "group is empty"),
+        ({"boxes": "[[0.1,"}, "boxes is not JSON"),
+        ({"boxes": "7"}, "boxes must be a list"),
+        ({"boxes": "[[0.5, 0.1, 0.4, 0.2]]", "fractured": 1}, "is not [x0, y0, x1, y1]"),
+        ({"boxes": "[[0.1, 0.1, 1.4, 0.2]]", "fractured": 1}, "is not [x0, y0, x1, y1]"),
+        ({"boxes": "[[0.1, 0.1, NaN, 0.2]]", "fractured": 1}, "is not [x0, y0, x1, y1]"),
+        ({"boxes": "[[0.1, 0.1, 0.2, 0.2]]", "fractured": 0}, "not fractured, yet it has fracture boxes"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line(folder: Path, changes: dict[str, str], message: str) -> None:
+    write_table(folder, [*(row(number) for number in range(1, 6)), row(0, **changes)])
+    with pytest.raises(StepError) as caught:
+        TableDataset(folder)
+    assert message in str(caught.value)
+    assert "1 problem:" in str(caught.value)
+
+
+def test_all_problems_come_in_one_error(folder: Path) -> None:
+    bad = [row(number, fractured="x", file="images/none.png") for number in range(15)]
+    write_table(folder, bad)
+    with pytest.raises(StepError) as caught:
+        TableDataset(folder)
+    text = str(caught.value)
+    assert "30 problems" in text and "and 10 more" in text
+    assert text.count("must be 0 or 1") == 10
+
+
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "secret.png", 99)
+    (folder / "images" / "link.png").symlink_to(tmp_path / "secret.png")
+    write_table(folder, [row(0, file="images/link.png")])
+    with pytest.raises(StepError, match="lies outside the folder"):
+        TableDataset(folder)
+
+
+def test_a_row_with_too_few_cells_is_refused(folder: Path) -> None:
+    with (folder / "labels.csv").open("a") as stream:
+        stream.write("image9,images/1.png\n")
+    with pytest.raises(StepError, match="more or fewer cells"):
+        TableDataset(folder)
+
+
+def test_the_same_image_under_two_patients_is_refused(folder: Path) -> None:
+    shutil.copy(folder / "images/0.png", folder / "images/4.png")
+    with pytest.raises(StepError, match="'image4' and 'image0' are the same image under two patients"):
+        TableDataset(folder)
+
+
+def test_the_same_image_with_two_labels_is_refused(folder: Path) -> None:
+    shutil.copy(folder / "images/0.png", folder / "images/1.png")
+    with pytest.raises(StepError, match="the same image with two labels"):
+        TableDataset(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"image_id,file,fractured\n", b"\xff\xfe\x00", b'image_id,"file\n'])
+def test_a_table_that_holds_nothing_readable_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "labels.csv").write_bytes(content)
+    with pytest.raises(StepError):
+        TableDataset(folder)
+
+
+def test_a_table_saved_by_a_spreadsheet_with_a_byte_order_mark_is_read(folder: Path) -> None:
+    text = (folder / "labels.csv").read_bytes()
+    (folder / "labels.csv").write_bytes(b"\xef\xbb\xbf" + text)
+    assert len(TableDataset(folder).cases) == 6
+
+
+def test_the_digest_does_not_depend_on_place_or_order(folder: Path, tmp_path: Path) -> None:
+    first = TableDataset(folder).digest
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    write_table(tmp_path / "elsewhere", [row(number) for number in reversed(range(6))])
+    assert TableDataset(tmp_path / "elsewhere").digest == first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fractured": 1},
+        {"group": "g9"},
+        {"boxes": "[[0.1, 0.2, 0.3, 0.41]]", "fractured": 1},
+        {"image_id": "x"},
+    ],
+)
+def test_the_digest_changes_with_the_table(folder: Path, changes: dict[str, str]) -> None:
+    first = TableDataset(folder).digest
+    write_table(folder, [row(0, **changes), *(row(number) for number in range(1, 6))])
+    assert TableDataset(folder).digest != first
+
+
+def test_the_digest_changes_with_a_single_pixel_file(folder: Path) -> None:
+    first = TableDataset(folder).digest
+    write_image(folder / "images/3.png", 77)
+    assert TableDataset(folder).digest != first
+
+
+def test_a_file_that_changes_later_is_not_used(folder: Path) -> None:
+    dataset = TableDataset(folder)
+    write_image(folder / "images/0.png", 77)
+    with pytest.raises(InputError, match="changed while the dataset was in use"):
+        dataset.load(dataset.cases[0])
+
+
+@given(st.text(max_size=60))
+def test_no_cell_of_boxes_ends_in_anything_but_boxes_or_a_step_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    folder = make_folder(tmp_path_factory.mktemp("boxes"), 1)
+    write_table(folder, [row(0, boxes=text, fractured=1)])
+    try:
+        boxes = TableDataset(folder).cases[0].boxes
+    except StepError:
+        return
+    assert not text.strip() or [list(box) for box in boxes] == json.loads(text)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif("ULNA_TEST_DATA" not in os.environ, reason="ULNA_TEST_DATA names no FracAtlas folder")
+def test_fracatlas_opens_with_its_groups() -> None:
+    dataset = TableDataset(Path(os.environ["ULNA_TEST_DATA"]))
+    assert len(dataset.cases) == 3139
+    assert sum(case.label for case in dataset.cases) == 542
+    assert len({case.patient_id for case in dataset.cases}) == 286
