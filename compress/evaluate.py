@@ -17,7 +17,6 @@ from compress.intervals import Interval, proportion
 from compress.localisation import boxes_hit, peak_hits
 from compress.metrics import MetricsReport, measure, thresholds
 from compress.predictions import NOT_ASKED, Predictions
-from runtime import selftest
 from runtime.backends.base import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.detector import Detector, DetectorSpec, from_bundle
@@ -150,12 +149,8 @@ def evaluate_bundle(
 
     Raises BackendError when no engine passes its self-test, StepError for a dataset without cases.
     """
-    engine = options.engine or selftest.choose(bundle, options.backend).key
-    detector = from_bundle(bundle, engine, options.backend)
-    try:
+    with from_bundle(bundle, options.engine, options.backend) as detector:
         answers = _ask_all(dataset.cases, lambda case: _read(detector, case), progress)
-    finally:
-        detector.close()
     points = bundle.manifest.operating_points
     predictions = _collect(answers)
     return EvaluationResult(
@@ -164,7 +159,7 @@ def evaluate_bundle(
         verdicts=_count_verdicts(answers),
         pessimistic_sensitivity=_pessimistic(answers, points, options.confidence),
         operating_points=points,
-        bundle=_describe_bundle(bundle, engine),
+        bundle=_describe_bundle(bundle, detector.spec),
         data={"name": dataset.name, "digest": dataset.digest, "images": len(answers)},
     )
 
@@ -244,12 +239,13 @@ def _pessimistic(
     }
 
 
-def _describe_bundle(bundle: Bundle, engine: str) -> dict[str, str]:
-    manifest = bundle.manifest
+def _describe_bundle(bundle: Bundle, spec: DetectorSpec) -> dict[str, str]:
+    manifest, used = bundle.manifest, spec.provenance
     return {
         "name": manifest.name,
         "version": manifest.version,
         "sha256": bundle.digest,
         "signed_by": bundle.signed_by,
-        "engine": engine,
+        "engine": f"{used.engine}-{used.precision}",
+        "device": used.device,
     }

@@ -1,1 +1,31 @@
-"""The run as one self-contained HTML page."""
+"""The run as one self-contained HTML page: no script, no font, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.record import RunRecord
+
+
+def render(record: RunRecord) -> str:
+    """The page as text. Every name, message and figure of the record is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  an extra's library
+
+    from compress.report import figures  # noqa: PLC0415
+    from compress.report.view import view  # noqa: PLC0415
+
+    environment = Environment(
+        loader=PackageLoader("compress.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(page=view(record), f=figures)
+
+
+def write_report(record: RunRecord, path: Path) -> None:
+    """Render into a file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(render(record), encoding="utf-8")
+    partial.replace(path)

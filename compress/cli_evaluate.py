@@ -1,0 +1,62 @@
+"""The verb `evaluate`: what a bundle makes of labelled radiographs, with intervals, on this machine."""
+
+# ruff: noqa: PLC0415  imports inside the verb keep `ulna --help` quick
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Option("--bundle", help="folder of the bundle")],
+    data: Annotated[Path, typer.Option("--data", help="folder with labels.csv and the images it names")],
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine", help="for example onnxruntime-int8 [default: what the self-test would use here]"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trust", help="trusted public key, a .pem file or a folder of them [default: this machine's]"
+        ),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="threads an engine may use, 0 for all cores")
+    ] = 0,
+) -> None:
+    """Read every image the way a clinic would, from its file, and measure the answers.
+
+    Refused images are counted apart. Intervals respect patients (column group or patient_id). Exit code 1
+    when no image gets an answer.
+    """
+    from rich.console import Console
+
+    from compress.datasets.registry import open_dataset
+    from compress.evaluate import EvaluateOptions, evaluate_bundle
+    from compress.evaluation_tables import evaluation_tables
+    from compress.progress import ProgressReporter
+    from runtime.backends.base import BackendOptions
+    from runtime.bundle import open_bundle
+    from runtime.errors import StepError
+    from runtime.trust import TrustStore
+
+    opened = open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None)
+    dataset = open_dataset(data)
+    options = EvaluateOptions(engine, BackendOptions(threads=threads))
+    with ProgressReporter(Console(stderr=True)).task("radiographs") as advance:
+        result = evaluate_bundle(opened, dataset, options, advance)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2, allow_nan=False))
+    else:
+        Console().print(*evaluation_tables(result), sep="\n")
+    if not result.report.images:
+        raise StepError(
+            f"none of {len(result.refused)} images got an answer",
+            "see the reasons; `ulna doctor` tests the engine",
+        )

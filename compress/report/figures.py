@@ -1,0 +1,143 @@
+"""Reads the figures of a record and words them; a missing one becomes a dash, never a zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from compress.artifact import STATUS_DEFERRED
+from compress.intervals import Interval
+from compress.record import NodeRecord, RunRecord
+
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+POINTS = {"high_sensitivity": "high-sensitivity point", "high_specificity": "high-specificity point"}
+_NONE = Interval.missing("not measured")
+_MADE = ("ok", STATUS_DEFERRED)
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A word with a shape and a colour. kind: pass | fail | inconclusive | deferred | idle."""
+
+    kind: str
+    word: str
+
+
+def interval(metrics: dict[str, Any], *path: str) -> Interval:
+    """The interval at metrics[path[0]][path[1]]…, one without a value where there is none."""
+    found: Any = metrics
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return Interval(**found) if isinstance(found, dict) else _NONE
+
+
+def at_point(metrics: dict[str, Any], point: str, figure: str) -> Interval:
+    """A figure at an operating point."""
+    return interval(metrics, "points", point, figure)
+
+
+def value_text(figure: Interval, digits: int = 3) -> str:
+    """ "0.931" or a dash."""
+    return DASH if figure.value is None else f"{figure.value:.{digits}f}"
+
+
+def bounds_text(figure: Interval, digits: int = 3) -> str:
+    """ "0.902 to 0.955", or nothing."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
+
+
+def interval_text(figure: Interval, digits: int = 3) -> str:
+    """ "0.931 [0.902, 0.955]" or a dash."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return DASH
+    return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+
+
+def size_text(size_bytes: int) -> str:
+    """ "1.24 MB"; a dash for nothing."""
+    if not size_bytes:
+        return DASH
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
+
+
+def count_text(count: Any) -> str:
+    """ "12.3 M", "1.24 G"; a dash where it is not known."""
+    if not isinstance(count, int | float) or count <= 0:
+        return DASH
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count:g}"
+
+
+def ms_text(latency_ms: dict[str, float], name: str = "p50") -> str:
+    """ "4.31"; a dash where nothing was timed."""
+    return f"{latency_ms[name]:.2f}" if name in latency_ms else DASH
+
+
+def seconds_text(seconds: float) -> str:
+    """ "12.3 s", "4 min 05 s", "1 h 02 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def signed_text(value: float | None, digits: int = 3) -> str:
+    """ "+0.012", with a real minus sign; a dash for None."""
+    return DASH if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def outcome(node: NodeRecord) -> str:
+    """pass | fail | inconclusive of the node's gate, "" where it was not judged."""
+    return str(node.verdict.get("outcome", ""))
+
+
+def badges(node: NodeRecord) -> tuple[Badge, ...]:
+    """What happened to the node: its gate's outcome, and what its status adds."""
+    found = []
+    if outcome(node):
+        found.append(Badge(outcome(node), outcome(node)))
+    parity = node.facts.get("gate_parity")
+    if isinstance(parity, dict) and parity.get("outcome") == "fail":
+        found.append(Badge("fail", "parity fail"))
+    if node.status == STATUS_DEFERRED:
+        found.append(Badge("deferred", "deferred"))
+    elif node.status == "failed":
+        found.append(Badge("fail", "not made"))
+    elif node.status not in _MADE and not found:
+        found.append(Badge("idle", node.status))
+    return tuple(found) or (Badge("idle", "not gated"),)
+
+
+def root(record: RunRecord) -> NodeRecord | None:
+    """The original checkpoint."""
+    return next((node for node in record.nodes if not node.parent), None)
+
+
+def shipped(record: RunRecord) -> NodeRecord | None:
+    """The last node of the engine that the released bundle would use here."""
+    key = str(record.release.get("engine", ""))
+    nodes = [node for node in record.nodes if node.engine and f"{node.engine}-{node.precision}" == key]
+    return nodes[-1] if nodes else None
+
+
+def cost_of(record: RunRecord, node: NodeRecord, name: str) -> Any:
+    """`macs` or `parameters`: the node's own, else what it inherited on its way; None if never counted.
+
+    Export, quantization and compilation keep the architecture, so they keep these counts.
+    """
+    by_name = {item.name: item for item in record.nodes}
+    seen: set[str] = set()
+    current: NodeRecord | None = node if node.status != "not run" else None
+    while current is not None and current.name not in seen:
+        if name in current.facts:
+            return current.facts[name]
+        seen.add(current.name)
+        current = by_name.get(current.parent)
+    return None

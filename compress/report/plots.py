@@ -1,0 +1,236 @@
+"""The report's pictures: gate forest, ROC curves, cost against quality, training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from compress.record import NodeRecord, RunRecord
+from compress.report import figures
+from compress.report.figures import MINUS
+from compress.report.svg import Scale, element, line, marker, picture, polyline, text
+
+_OUTCOME_SHAPES = {"pass": "circle", "inconclusive": "triangle", "fail": "square"}
+_ENGINE_SHAPES = {"": "circle", "onnxruntime": "square", "openvino": "triangle"}
+_ROW_PX = 22
+_SIDE_PX = 400
+
+
+@dataclass(frozen=True)
+class Series:
+    """One model in a picture: its name and the class that colours and shapes it."""
+
+    node: NodeRecord
+    class_: str
+    shape: str
+
+
+@dataclass(frozen=True)
+class ForestPanel:
+    """All gate checks of one figure."""
+
+    title: str
+    drawing: Markup
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    check: dict[str, Any]
+
+
+def series(nodes: Sequence[NodeRecord]) -> tuple[Series, ...]:
+    """Colour by engine, brightness by precision; the original checkpoint stands out."""
+    found = []
+    for node in nodes:
+        group = "origin" if not node.parent else node.engine.split("_")[0] or "torch"
+        shape = _ENGINE_SHAPES.get(node.engine, "diamond")
+        weak = "" if node.precision in ("", "int8") else " hollow"
+        found.append(Series(node, f"s-{group}{weak}", shape))
+    return tuple(found)
+
+
+def forest(nodes: Sequence[NodeRecord]) -> tuple[ForestPanel, ...]:
+    """One panel a figure, one row a step: the difference with its bounds, against minus the margin."""
+    rows: dict[str, list[_Row]] = {}
+    for node in nodes:
+        for check in node.verdict.get("checks", ()):
+            if check.get("difference") is not None and check.get("point") != "floor":
+                rows.setdefault(str(check.get("title", check["metric"])), []).append(_Row(node.name, check))
+    return tuple(ForestPanel(title, _forest(title, own)) for title, own in rows.items())
+
+
+def roc(nodes: Sequence[NodeRecord], points: dict[str, float]) -> Markup | None:
+    """ROC curves on the gate patients, with the checkpoint at its two operating points."""
+    drawn = [item for item in series(nodes) if item.node.roc.get("fpr")]
+    if not drawn:
+        return None
+    x, y = Scale(0, 1, 44, _SIDE_PX - 12), Scale(0, 1, _SIDE_PX - 40, 12)
+    parts = [_frame(x, y, f"1 {MINUS} specificity", "sensitivity"), line(x(0), y(0), x(1), y(1), "chance")]
+    # The original last, so that it stays visible where curves coincide.
+    for item in sorted(drawn, key=lambda item: not item.node.parent):
+        curve = list(zip(map(x, item.node.roc["fpr"]), map(y, item.node.roc["tpr"]), strict=True))
+        parts.append(polyline(curve, f"curve {item.class_}"))
+    origin = next((item.node for item in drawn if not item.node.parent), None)
+    for name in points if origin is not None else ():
+        parts += _roc_point(origin.metrics if origin else {}, name, x, y)
+    return picture(_SIDE_PX, _SIDE_PX, "ROC curves on the gate patients", *parts)
+
+
+def cost(nodes: Sequence[NodeRecord]) -> Markup | None:
+    """Median latency against AUROC with its interval; the area of a mark is the file's size."""
+    drawn = [item for item in series(nodes) if _is_timed(item.node)]
+    if not drawn:
+        return None
+    aurocs = [figures.interval(item.node.metrics, "auroc") for item in drawn]
+    low = max(0.0, min(a.low for a in aurocs if a.low is not None) - 0.02)
+    high = min(1.0, max(a.high for a in aurocs if a.high is not None) + 0.02)
+    times = [item.node.latency_ms["p50"] for item in drawn]
+    x = Scale(min(times) / 1.6, max(times) * 1.6, 52, _SIDE_PX - 12, logarithmic=True)
+    y = Scale(low, high, _SIDE_PX - 40, 12)
+    largest = max(item.node.size_bytes for item in drawn) or 1
+    parts = [_frame(x, y, "median latency, ms (batch 1, log scale)", "AUROC")]
+    for item, auroc in sorted(zip(drawn, aurocs, strict=True), key=lambda pair: -pair[0].node.size_bytes):
+        assert auroc.value is not None
+        assert auroc.low is not None
+        assert auroc.high is not None
+        at = x(item.node.latency_ms["p50"])
+        radius = 3.5 + 9 * (item.node.size_bytes / largest) ** 0.5
+        hint = f"{item.node.name}: {item.node.latency_ms['p50']:.2f} ms, AUROC {auroc.value:.3f}"
+        whisker = line(at, y(auroc.low), at, y(auroc.high), f"whisker {item.class_}")
+        mark = marker(item.shape, at, y(auroc.value), radius, f"mark {item.class_}")
+        parts.append(element("g", element("title", hint), whisker, mark))
+    return picture(_SIDE_PX, _SIDE_PX, "Latency against AUROC; the area of a mark is its file size", *parts)
+
+
+def training(record: RunRecord) -> Markup | None:
+    """Losses and calibration AUROC by epoch, one column a phase."""
+    phases = {name: table for name, table in record.history.items() if table.get("loss")}
+    if not phases:
+        return None
+    panel_px, height = 250, 300
+    parts = []
+    for index, (name, table) in enumerate(phases.items()):
+        left = index * panel_px
+        parts.append(text(left + 48, 14, name, "label strong"))
+        losses = [*table["loss"], *table.get("calibration_loss", ())]
+        parts.append(_epochs(table, ("loss", "calibration_loss"), (left, 24), (0.0, max(losses) * 1.05)))
+        aurocs = table.get("calibration_auroc") or [0.5]
+        parts.append(_epochs(table, ("calibration_auroc",), (left, 160), (min(0.5, *aurocs, 1.0), 1.0)))
+    return picture(panel_px * len(phases), height, "Training curves", *parts)
+
+
+def _forest(title: str, rows: list[_Row]) -> Markup:
+    low, high = _forest_range(rows)
+    name_px = 8 + 6.6 * max(len(row.name) for row in rows)
+    width, bottom = 400, 18 + _ROW_PX * len(rows)
+    x = Scale(low, high, name_px + 8, width - 14)
+    parts = [line(x(0), 8, x(0), bottom, "zero")]
+    for tick in x.ticks(4):
+        parts.append(line(x(tick), bottom, x(tick), bottom + 4, "axis"))
+        parts.append(text(x(tick), bottom + 17, _points_text(tick), "tick", "middle"))
+    for index, row in enumerate(rows):
+        parts.append(_forest_row(row, x, 18 + _ROW_PX * index))
+    parts.append(
+        text(width - 14, bottom + 33, "difference from the original checkpoint, points", "tick", "end")
+    )
+    return picture(width, bottom + 40, f"{title}: difference from the original checkpoint by step", *parts)
+
+
+def _forest_range(rows: list[_Row]) -> tuple[float, float]:
+    """Wide enough for the usual margins; bounds of a wild step are cut, with an arrow."""
+    margins = sorted(row.check["margin"] for row in rows)
+    usual = max(margins[len(margins) // 2], 0.01)
+    lowest = min(row.check["lower_bound"] for row in rows)
+    highest = max(row.check["upper_bound"] for row in rows)
+    return max(min(lowest * 1.1, -1.4 * usual), -5 * usual), min(max(highest * 1.1, usual), 3 * usual)
+
+
+def _forest_row(row: _Row, x: Scale, y: float) -> Markup:
+    check, outcome = row.check, str(row.check["outcome"])
+    margin, lower, upper = -check["margin"], check["lower_bound"], check["upper_bound"]
+    parts = [
+        element("title", f"{row.name}: {figures.signed_text(check['difference'])} ({outcome})"),
+        text(4, y + 4, row.name, "label"),
+        line(x(lower), y, x(upper), y, f"bound o-{outcome}"),
+        line(x(lower), y - 4, x(lower), y + 4, f"bound o-{outcome}"),
+        marker(_OUTCOME_SHAPES[outcome], x(check["difference"]), y, 4, f"o-{outcome}"),
+    ]
+    if margin >= x.low:
+        parts.append(line(x(margin), y - 9, x(margin), y + 9, "margin"))
+    else:
+        parts.append(text(x.start_px + 2, y - 4, f"◂ margin {_points_text(margin)}", "tick"))
+    if lower < x.low:
+        parts.append(marker("triangle", x.start_px, y, 3, f"o-{outcome}"))
+    return element("g", *parts)
+
+
+def _points_text(share: float) -> str:
+    """A share as percentage points."""
+    return f"{share * 100:+.3g}".replace("-", MINUS) if share else "0"
+
+
+def _roc_point(metrics: dict[str, Any], name: str, x: Scale, y: Scale) -> list[Markup]:
+    sensitivity = figures.at_point(metrics, name, "sensitivity").value
+    specificity = figures.at_point(metrics, name, "specificity").value
+    if sensitivity is None or specificity is None:
+        return []
+    at = x(1 - specificity), y(sensitivity)
+    words = figures.POINTS.get(name, name)
+    return [marker("circle", *at, 4.5, "point"), text(at[0] + 9, at[1] + 13, words, "label halo")]
+
+
+def _is_timed(node: NodeRecord) -> bool:
+    auroc = figures.interval(node.metrics, "auroc")
+    return node.latency_ms.get("p50", 0) > 0 and auroc.value is not None and auroc.low is not None
+
+
+def _frame(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
+    parts = [line(x.start_px, y.start_px, x.end_px, y.start_px, "axis")]
+    for tick in x.ticks():
+        parts.append(line(x(tick), y.start_px, x(tick), y.end_px, "grid"))
+        parts.append(text(x(tick), y.start_px + 16, f"{tick:g}", "tick", "middle"))
+    for tick in y.ticks():
+        parts.append(line(x.start_px, y(tick), x.end_px, y(tick), "grid"))
+        parts.append(text(x.start_px - 6, y(tick) + 4, f"{tick:g}", "tick", "end"))
+    parts.append(text((x.start_px + x.end_px) / 2, y.start_px + 33, x_title, "label", "middle"))
+    middle = (y.start_px + y.end_px) / 2
+    turned = f"rotate(-90 12 {middle:g})"
+    parts.append(
+        element("text", y_title, x=12, y=middle, class_="label", text_anchor="middle", transform=turned)
+    )
+    return element("g", *parts)
+
+
+def _epochs(
+    table: dict[str, Any], names: tuple[str, ...], corner: tuple[float, float], limits: tuple[float, float]
+) -> Markup:
+    """Curves by epoch in a small frame whose upper left corner is given."""
+    left, top = corner
+    count = len(table["loss"])
+    x = Scale(1, max(count, 2), left + 48, left + 236)
+    y = Scale(*limits, top + 100, top + 8)
+    parts = [_frame_small(x, y, "loss" if "loss" in names else "AUROC")]
+    for number, name in enumerate(names):
+        values = table.get(name, ())
+        curve = [(x(epoch), y(value)) for epoch, value in enumerate(values, 1)]
+        parts.append(polyline(curve, f"curve s-{'torch' if number == 0 else 'onnxruntime'}"))
+    best = table.get("best_epoch", 0)
+    if best:
+        parts.append(line(x(best), y.start_px, x(best), y.end_px, "margin soft"))
+    return element("g", *parts)
+
+
+def _frame_small(x: Scale, y: Scale, name: str) -> Markup:
+    parts = [line(x.start_px, y.start_px, x.end_px, y.start_px, "axis")]
+    for tick in y.ticks(3):
+        parts.append(line(x.start_px, y(tick), x.end_px, y(tick), "grid"))
+        parts.append(text(x.start_px - 6, y(tick) + 4, f"{tick:g}", "tick", "end"))
+    for tick in x.ticks(5):
+        if tick == int(tick):
+            parts.append(text(x(tick), y.start_px + 14, f"{tick:g}", "tick", "middle"))
+    parts.append(text(x.end_px, y.end_px + 2, name, "tick", "end"))
+    return element("g", *parts)

@@ -1,0 +1,74 @@
+"""The run as one table: on the terminal after a run, and as Markdown for notes."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from compress.record import NodeRecord, RunRecord
+from compress.report import figures
+from compress.report.figures import at_point
+
+_COLUMNS = (
+    "step",
+    "verdict",
+    "size",
+    "MACs",
+    "AUROC",
+    "sens. (HS)",
+    "spec. (HS)",
+    "sens. (HP)",
+    "spec. (HP)",
+    "p50 ms",
+)
+_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "deferred": "cyan", "idle": "dim"}
+_LEGEND = "95% intervals in brackets; HS, HP: high-sensitivity and high-specificity operating point"
+
+
+def step_table(record: RunRecord) -> Table:
+    """One row a node; narrow terminals fold the intervals under the figures."""
+    table = Table(
+        title=escape(f"{record.recipe.get('name', 'run')} on {record.data.get('name', 'unknown data')}"),
+        title_justify="left",
+        caption=_LEGEND,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for index, column in enumerate(_COLUMNS):
+        table.add_column(column, no_wrap=index == 0, justify="left" if index < 2 else "right")
+    for node in record.nodes:
+        table.add_row(escape(node.name), _verdict(node), *map(escape, _figures(record, node)))
+    return table
+
+
+def to_markdown(record: RunRecord) -> str:
+    """The same as a GitHub table, with a legend line under it."""
+    rows = [_COLUMNS, ("---", "---", *["---:"] * (len(_COLUMNS) - 2))]
+    for node in record.nodes:
+        words = ", ".join(badge.word for badge in figures.badges(node))
+        rows.append((node.name, words, *_figures(record, node)))
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([*lines, "", _LEGEND, ""])
+
+
+def _verdict(node: NodeRecord) -> str:
+    words = (f"[{_COLOURS[badge.kind]}]{escape(badge.word)}[/]" for badge in figures.badges(node))
+    return " ".join(words)
+
+
+def _figures(record: RunRecord, node: NodeRecord) -> tuple[str, ...]:
+    metrics = node.metrics
+    shares = (
+        figures.interval_text(at_point(metrics, point, figure), 2)
+        for point in figures.POINTS
+        for figure in ("sensitivity", "specificity")
+    )
+    return (
+        figures.size_text(node.size_bytes),
+        figures.count_text(figures.cost_of(record, node, "macs")),
+        figures.interval_text(figures.interval(metrics, "auroc")),
+        *shares,
+        figures.ms_text(node.latency_ms),
+    )
