@@ -94,7 +94,8 @@ def _in_words(file: Path, findings: Findings) -> Iterator[str]:
     else:
         yield f"{name}: {headline(findings.verdict)} (probability {probability_words(findings)})"
     for number, box in enumerate(findings.boxes, start=1):
-        yield f"  place {number}: x {box.x0_px:.0f} to {box.x1_px:.0f}, y {box.y0_px:.0f} to {box.y1_px:.0f} px"
+        across, down = f"x {box.x0_px:.0f} to {box.x1_px:.0f}", f"y {box.y0_px:.0f} to {box.y1_px:.0f}"
+        yield f"  place {number}: {across}, {down} px"
     for warning in findings.warnings:
         yield f"  note: {warning}"
     yield f"  next: {next_step(findings)}"

@@ -73,7 +73,8 @@ def to_gray8(radiograph: Radiograph) -> NDArray[np.uint8]:
         if window_low < high and window_high > low and width < 4 * (high - low):
             low, high = window_low, window_high
     unit = (radiograph.pixels.astype(np.float32) - low) / max(high - low, 1.0)
-    return (np.clip(unit, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    gray: NDArray[np.uint8] = (np.clip(unit, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    return gray
 
 
 def _picture(radiograph: Radiograph, findings: Findings, options: OverlayOptions) -> Canvas:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
@@ -11,7 +13,7 @@ from runtime.radiograph import Radiograph
 from runtime.readers import raster
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_file_size
 
-__all__ = ["ReadLimits", "read_bytes", "read_file"]
+__all__ = ["ReadLimits", "load", "read_bytes", "read_file"]
 
 _DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
 _SAVE_AS = "Export it as JPEG, PNG, TIFF or DICOM."
@@ -38,34 +40,42 @@ def read_bytes(data: bytes, name: str = "", limits: ReadLimits = DEFAULT_LIMITS)
     Raises UnreadableImageError for damaged bytes and for no image at all, UnsupportedImageError for a sound
     file of a kind that is not read.
     """
-    try:
+    with _named(name):
         return _read(data, limits)
-    except InputError as error:
-        if not name:
-            raise
-        raise type(error)(f"{name}: {error}", error.hint) from error
 
 
 def read_file(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
     """Read one image from a file. Raises as `read_bytes` does, and for a path that is no readable file."""
-    return read_bytes(load(path, limits), path.name, limits)
+    with _named(path.name):
+        return _read(load(path, limits), limits)
 
 
 def load(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> bytes:
-    """The bytes of a regular file. Raises UnreadableImageError where there is none or it may not be read."""
+    """The bytes of a regular file. Raises UnreadableImageError for a folder, no file, a forbidden file."""
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
             kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "not an ordinary file"
-            raise UnreadableImageError(f"{path} is {kind}", "Name one or more image files.")
+            raise UnreadableImageError(f"this is {kind}", "Name one or more image files.")
         check_file_size(facts.st_size, limits)
         with path.open("rb") as file:
             return file.read(limits.max_file_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImageError(
-            f"{path} cannot be read: {reason}", "Check the path and who may read it."
+            f"the file cannot be opened: {reason}", "Check the path and who may read it."
         ) from error
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Open the message of an InputError with a file's name, where there is one."""
+    try:
+        yield
+    except InputError as error:
+        if not name:
+            raise
+        raise type(error)(f"{name}: {error}", error.hint) from error
 
 
 def _read(data: bytes, limits: ReadLimits) -> Radiograph:

@@ -1,0 +1,25 @@
+"""What tests of every package share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA_VARIABLE = "ULNA_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real radiographs, named by ULNA_TEST_DATA; tests that need it skip without it.
+
+    It holds fracatlas/ (labels.csv, images/), dicom/ and negatives/ (each with a manifest.csv whose column
+    `expect` says what a reader should do with the file).
+    """
+    named = os.environ.get(REAL_DATA_VARIABLE, "")
+    if not named:
+        pytest.skip(f"{REAL_DATA_VARIABLE} does not name a folder of real radiographs")
+    folder = Path(named)
+    assert folder.is_dir(), f"{REAL_DATA_VARIABLE} names {folder}, which is no folder"
+    return folder

@@ -1,0 +1,280 @@
+"""JPEG, PNG and TIFF through the readers' public door."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
+from runtime.readers import ReadLimits, read_bytes
+from tests.runtime.readers.makers import (
+    encoded,
+    oriented,
+    plate,
+    png_chunk,
+    png_claiming,
+    tiff,
+    with_exif_orientation,
+)
+
+GRAY8, GRAY16 = plate(bits=8), plate(bits=16)
+JPEG = encoded(".jpg", GRAY8)
+PROGRESSIVE = encoded(".jpg", GRAY8, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+RESTARTS = encoded(".jpg", GRAY8, cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
+PNG8, PNG16 = encoded(".png", GRAY8), encoded(".png", GRAY16)
+LZW = encoded(".tiff", GRAY16, cv2.IMWRITE_TIFF_COMPRESSION, 5)
+SOUND = {
+    "jpeg": JPEG,
+    "progressive jpeg": PROGRESSIVE,
+    "jpeg with restarts": RESTARTS,
+    "png": PNG8,
+    "16-bit png": PNG16,
+    "tiff": tiff(GRAY8),
+    "16-bit tiff": tiff(GRAY16, ">"),
+    "lzw tiff": LZW,
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "pixels", "bits"), [(PNG8, GRAY8, 8), (PNG16, GRAY16, 16), (LZW, GRAY16, 16)]
+)
+def test_lossless_files_keep_every_value_and_their_depth(data: bytes, pixels: np.ndarray, bits: int) -> None:
+    radiograph = read_bytes(data)
+
+    assert np.array_equal(radiograph.pixels, pixels)
+    assert radiograph.bit_depth == bits
+    assert radiograph.colour_spread == 0.0
+
+
+def test_jpeg_comes_out_within_its_own_loss_and_names_its_format() -> None:
+    radiograph = read_bytes(JPEG)
+
+    assert radiograph.format == "jpeg"
+    assert np.abs(radiograph.pixels.astype(int) - GRAY8).max() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_orientation_of_a_jpeg_is_honoured(orientation: int, order: str) -> None:
+    radiograph = read_bytes(with_exif_orientation(JPEG, orientation, order))
+
+    assert np.array_equal(radiograph.pixels, oriented(read_bytes(JPEG).pixels, orientation))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("pixels", [GRAY8, GRAY16], ids=["8 bit", "16 bit"])
+def test_orientation_of_a_tiff_is_honoured_at_every_depth(orientation: int, pixels: np.ndarray) -> None:
+    radiograph = read_bytes(tiff(pixels, orientation=orientation))
+
+    assert np.array_equal(radiograph.pixels, oriented(pixels, orientation))
+
+
+def test_orientation_of_a_png_is_honoured() -> None:
+    exif = b"II*\x00" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    data = PNG8[:33] + png_chunk(b"eXIf", exif) + PNG8[33:]
+
+    assert np.array_equal(read_bytes(data).pixels, oriented(GRAY8, 6))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_leaves_the_picture_as_stored(orientation: int) -> None:
+    assert read_bytes(with_exif_orientation(JPEG, orientation)).pixels.shape == GRAY8.shape
+
+
+@pytest.mark.parametrize("pixels", [GRAY8, GRAY16], ids=["8 bit", "16 bit"])
+def test_a_tiff_whose_white_is_zero_is_inverted_at_every_depth(pixels: np.ndarray) -> None:
+    full = np.iinfo(pixels.dtype).max
+
+    assert np.array_equal(read_bytes(tiff(pixels, photometric=0)).pixels, full - pixels)
+
+
+def test_gray_stored_as_colour_reads_as_the_same_gray_without_spread() -> None:
+    radiograph = read_bytes(encoded(".png", cv2.merge([GRAY8] * 3)))
+
+    assert np.array_equal(radiograph.pixels, GRAY8)
+    assert radiograph.colour_spread == 0.0
+
+
+@pytest.mark.parametrize("scale", [1, 257], ids=["8 bit", "16 bit"])
+def test_colour_spread_is_in_255ths_at_every_depth(scale: int) -> None:
+    kind = np.uint8 if scale == 1 else np.uint16
+    picture = np.zeros((140, 140, 3), kind)
+    picture[..., 2] = 51 * scale
+
+    assert read_bytes(encoded(".png", picture)).colour_spread == pytest.approx(51, abs=0.5)
+
+
+def test_transparent_areas_read_as_black_and_are_mentioned() -> None:
+    alpha = np.full_like(GRAY8, 255)
+    alpha[:, :50] = 0
+    radiograph = read_bytes(encoded(".png", cv2.merge([GRAY8, GRAY8, GRAY8, alpha])))
+
+    assert not radiograph.pixels[:, :50].any()
+    assert np.array_equal(radiograph.pixels[:, 50:], GRAY8[:, 50:])
+    assert "Transparent" in radiograph.warnings[0]
+
+
+def test_an_alpha_channel_that_hides_nothing_is_not_mentioned() -> None:
+    opaque = np.full_like(GRAY8, 255)
+
+    assert read_bytes(encoded(".png", cv2.merge([GRAY8, GRAY8, GRAY8, opaque]))).warnings == ()
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_file_cut_anywhere_is_refused(name: str) -> None:
+    data = SOUND[name]
+    read_bytes(data)
+    cuts = {1, 2, 3, 4, 8, len(data) // 2, len(data) - 1, *range(5, len(data), max(1, len(data) // 97))}
+
+    for cut in sorted(cuts):
+        with pytest.raises(InputError):
+            read_bytes(data[:cut])
+
+
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "jpeg with restarts"])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.97])
+def test_a_cut_jpeg_that_was_given_an_end_marker_is_refused(name: str, share: float) -> None:
+    data = SOUND[name]
+
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        read_bytes(data[: int(len(data) * share)] + b"\xff\xd9")
+
+
+def test_a_jpeg_with_a_zeroed_stretch_is_refused() -> None:
+    data = bytearray(JPEG)
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(200)
+
+    with pytest.raises(UnreadableImageError):
+        read_bytes(bytes(data))
+
+
+def test_a_jpeg_with_trailing_bytes_after_its_end_is_read() -> None:
+    assert read_bytes(JPEG + b"\x00" * 1000).pixels.shape == GRAY8.shape
+
+
+def test_the_thumbnail_inside_a_cut_jpeg_is_not_taken_for_its_end() -> None:
+    thumbnail = encoded(".jpg", plate(40, 40))
+    data = JPEG[:2] + b"\xff\xe2" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + JPEG[2:]
+
+    assert read_bytes(data).pixels.shape == GRAY8.shape
+    with pytest.raises(UnreadableImageError):
+        read_bytes(data[:-40])
+
+
+def test_a_png_whose_data_ends_early_behind_right_checksums_is_refused() -> None:
+    with pytest.raises(UnreadableImageError):
+        read_bytes(png_claiming(200, 200, b"\x00" * 201 * 150))
+
+
+def test_one_flipped_bit_in_a_png_is_refused() -> None:
+    data = bytearray(PNG8)
+    data[len(data) // 2] ^= 1
+
+    with pytest.raises(UnreadableImageError, match="checksum"):
+        read_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("pixels", [GRAY8, GRAY16], ids=["8 bit", "16 bit"])
+def test_a_tiff_whose_compressed_strip_holds_too_little_is_refused(pixels: np.ndarray) -> None:
+    """The decoder reports this in its log only and returns black pixels."""
+    half = zlib.compress(pixels[:80].tobytes())
+    sound = tiff(pixels)
+    directory = tiff(pixels, compression=8, strip_bytes=len(half))[8 + pixels.nbytes :]
+    data = sound[:4] + struct.pack("<I", 8 + len(half)) + half + directory
+
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        read_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (tiff(plate().astype(np.float32), bits=32, sample_format=3), "unsigned integers"),
+        (tiff(GRAY16, sample_format=2), "unsigned integers"),
+        (tiff(GRAY8, next_page=8), "several pages"),
+        (tiff(GRAY8, compression=7), "compression 7"),
+        (tiff(GRAY8, photometric=3), "photometric"),
+        (PNG8[:33] + png_chunk(b"acTL", bytes(8)) + PNG8[33:], "animated"),
+        (b"GIF89a" + bytes(100), "GIF"),
+        (b"BM" + bytes(100), "BMP"),
+        (b"RIFF" + bytes(4) + b"WEBPVP8 " + bytes(100), "WebP"),
+        (b"%PDF-1.7" + bytes(100), "PDF"),
+        (b"\x1f\x8b" + bytes(100), "gzip"),
+    ],
+)
+def test_sound_files_of_other_kinds_are_named_and_refused(data: bytes, word: str) -> None:
+    with pytest.raises(UnsupportedImageError, match=word) as caught:
+        read_bytes(data)
+    assert caught.value.hint
+
+
+def test_a_lossless_jpeg_and_a_cmyk_jpeg_are_refused_as_unsupported() -> None:
+    frame = JPEG.index(b"\xff\xc0")
+    lossless = JPEG[:frame] + b"\xff\xc3" + JPEG[frame + 2 :]
+    cmyk = JPEG[: frame + 9] + b"\x04" + JPEG[frame + 10 :]
+
+    for data in (lossless, cmyk):
+        with pytest.raises(UnsupportedImageError):
+            read_bytes(data)
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (30_000, 10), (2**31 - 1, 2**31 - 1)])
+def test_a_bomb_is_refused_by_what_its_header_declares(width: int, height: int) -> None:
+    with pytest.raises(UnsupportedImageError, match="declares"):
+        read_bytes(png_claiming(width, height))
+
+
+def test_a_picture_without_extent_is_refused() -> None:
+    with pytest.raises(UnreadableImageError):
+        read_bytes(png_claiming(0, 10))
+
+
+def test_limits_are_the_callers_to_tighten() -> None:
+    with pytest.raises(UnsupportedImageError, match="MiB"):
+        read_bytes(PNG8, limits=ReadLimits(max_file_bytes=len(PNG8) - 1))
+    with pytest.raises(UnsupportedImageError, match="declares"):
+        read_bytes(PNG8, limits=ReadLimits(max_pixels=GRAY8.size - 1))
+
+
+def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    for data in (JPEG[:-500] + b"\xff\xd9", tiff(GRAY8, compression=8), png_claiming(200, 200)):
+        with pytest.raises(UnreadableImageError):
+            read_bytes(data)
+
+    assert capfd.readouterr() == ("", "")
+
+
+@given(st.sampled_from(sorted(SOUND)), st.data())
+def test_mutated_files_are_read_or_refused_and_nothing_else(name: str, data: st.DataObject) -> None:
+    changed = bytearray(SOUND[name])
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Headers are where mutations hurt, so half of them go there.
+        top = data.draw(st.sampled_from([min(400, len(changed)), len(changed)]))
+        changed[data.draw(st.integers(0, top - 1))] = data.draw(st.integers(0, 255))
+
+    _read_or_refuse(bytes(changed))
+
+
+@given(
+    st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"MM\x00*", b""]),
+    st.binary(max_size=300),
+)
+def test_noise_behind_a_signature_is_refused(signature: bytes, noise: bytes) -> None:
+    with pytest.raises(InputError):
+        read_bytes(signature + noise)
+
+
+def _read_or_refuse(data: bytes, read: Callable[..., object] = read_bytes) -> None:
+    limits = ReadLimits(max_pixels=4_000_000, max_side_px=4000)
+    try:
+        read(data, limits=limits)
+    except InputError as error:
+        assert "\n" not in str(error)
