@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime import machine
 from runtime.backends.base import BackendOptions
-from runtime.backends.registry import ENGINES, Availability, availability
+from runtime.backends.registry import ENGINES, Availability, availability, devices
 from runtime.bundle import Bundle
 from runtime.errors import BackendError
 from runtime.selftest import Choice, EngineResult, pick, run
@@ -16,10 +16,14 @@ from runtime.selftest import Choice, EngineResult, pick, run
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """results, choice, failure: with a bundle only; failure is set when no engine of it passes."""
+    """devices: those that each installed engine finds here.
+
+    results, choice, failure: with a bundle only; failure is set when no engine of it passes.
+    """
 
     machine: machine.Machine
     engines: tuple[Availability, ...]
+    devices: dict[str, tuple[str, ...]]
     results: tuple[EngineResult, ...] = ()
     choice: Choice | None = None
     failure: BackendError | None = None
@@ -28,7 +32,10 @@ class DoctorReport:
         """A JSON-safe dict."""
         return {
             "machine": self.machine.to_json(),
-            "engines": [asdict(engine) for engine in self.engines],
+            "engines": [
+                {**asdict(engine), "devices": list(self.devices.get(engine.engine, ()))}
+                for engine in self.engines
+            ],
             "results": [asdict(result) for result in self.results],
             "choice": None if self.choice is None else {"key": self.choice.key, "reason": self.choice.reason},
             "failure": None if self.failure is None else str(self.failure),
@@ -41,10 +48,11 @@ def examine_machine(
     """Look at the machine and its engines; with a bundle, run its self-test too."""
     here = machine.describe()
     engines = tuple(map(availability, ENGINES))
+    found = {engine.engine: devices(engine.engine) for engine in engines if engine.installed}
     if bundle is None:
-        return DoctorReport(here, engines)
+        return DoctorReport(here, engines, found)
     results = run(bundle, BackendOptions(threads=threads), progress=progress)
     try:
-        return DoctorReport(here, engines, results, pick(results))
+        return DoctorReport(here, engines, found, results, pick(results))
     except BackendError as error:
-        return DoctorReport(here, engines, results, failure=error)
+        return DoctorReport(here, engines, found, results, failure=error)

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+_BOARD_MODEL = "/proc/device-tree/model"
+"""On ARM boards, whose /proc/cpuinfo names no processor."""
+
 _INTERESTING_FLAGS = (
     "avx",
     "avx2",
@@ -50,7 +53,7 @@ def describe() -> Machine:
     info = _cpu_info(_read("/proc/cpuinfo"))
     flags = (info.get("flags") or info.get("features") or "").split()
     return Machine(
-        cpu=info.get("model name") or info.get("model") or platform.processor() or platform.machine(),
+        cpu=info.get("model name") or _read(_BOARD_MODEL).strip("\0\n ") or platform.machine(),
         architecture=platform.machine(),
         cores=os.cpu_count() or 1,
         usable_cores=usable_cores(),

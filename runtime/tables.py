@@ -70,8 +70,13 @@ def doctor_tables(report: DoctorReport) -> Iterable[RenderableType]:
     yield _machine(report.machine)
     engines = _table("engines on this machine", "engine", "version", "state")
     for engine in report.engines:
-        state = "[green]installed[/]" if engine.installed else escape(engine.reason)
-        engines.add_row(engine.engine, engine.version or "-", state)
+        found = ", ".join(report.devices.get(engine.engine, ()))
+        installed = (
+            f"[green]runs on {found}[/]" if found else "[yellow]installed, but no device for it here[/]"
+        )
+        engines.add_row(
+            engine.engine, engine.version or "-", installed if engine.installed else escape(engine.reason)
+        )
     yield engines
     if report.results:
         yield _self_test(report.results)

@@ -21,6 +21,8 @@ _DEVICE_INDEX = 0
 _NON_BLOCKING_STREAM = 1
 _HINT = "run this on a machine with an NVIDIA GPU and its driver, or choose another engine"
 
+_ErrorKind = Callable[[str, str], Exception]
+
 # Argument types are given so that ctypes cannot cut a 64-bit device address to 32 bits.
 _SIGNATURES: dict[str, list[Any]] = {
     "cuInit": [c_uint],
@@ -47,17 +49,19 @@ class Cuda:
     """
 
     def __init__(self) -> None:
-        self._library = _load()
-        self._call("cuInit", 0, error=DeviceUnavailableError)
-        self._require_device()
+        self._library = require_gpu()
         self._device, self._context, self._stream = c_int(), c_void_p(), c_void_p()
         self._buffers: dict[str, tuple[int, int]] = {}
-        self._call("cuDeviceGet", byref(self._device), _DEVICE_INDEX, error=DeviceUnavailableError)
+        setup = DeviceUnavailableError
+        self._call("cuDeviceGet", byref(self._device), _DEVICE_INDEX, error=setup)
         # The primary context is the one that TensorRT's own CUDA runtime uses.
-        retain = (byref(self._context), self._device.value)
-        self._call("cuDevicePrimaryCtxRetain", *retain, error=DeviceUnavailableError)
-        self.activate()
-        self._call("cuStreamCreate", byref(self._stream), _NON_BLOCKING_STREAM, error=DeviceUnavailableError)
+        self._call("cuDevicePrimaryCtxRetain", byref(self._context), self._device.value, error=setup)
+        try:
+            self._call("cuCtxSetCurrent", self._context, error=setup)
+            self._call("cuStreamCreate", byref(self._stream), _NON_BLOCKING_STREAM, error=setup)
+        except DeviceUnavailableError:
+            self._call("cuDevicePrimaryCtxRelease_v2", self._device.value)
+            raise
 
     @property
     def stream(self) -> int:
@@ -104,23 +108,31 @@ class Cuda:
         if address:
             self._call("cuMemFree_v2", address)
 
-    def _require_device(self) -> None:
-        count = c_int()
-        self._call("cuDeviceGetCount", byref(count), error=DeviceUnavailableError)
-        if count.value < 1:
-            raise DeviceUnavailableError("the NVIDIA driver finds no GPU", _HINT)
+    def _call(self, function: str, *arguments: Any, error: _ErrorKind = InferenceError) -> None:
+        _call(self._library, function, *arguments, error=error)
 
-    def _call(
-        self, function: str, *arguments: Any, error: Callable[[str, str], Exception] = InferenceError
-    ) -> None:
-        status = getattr(self._library, function)(*arguments)
-        if status != 0:
-            raise error(f"CUDA {function} failed: {self._explain(status)} (error {status})", _HINT)
 
-    def _explain(self, status: int) -> str:
-        text = c_char_p()
-        self._library.cuGetErrorString(status, byref(text))
-        return text.value.decode() if text.value else "unknown error"
+def require_gpu() -> ctypes.CDLL:
+    """The driver's library, ready to use. Raises DeviceUnavailableError without a driver or a GPU."""
+    library = _load()
+    _call(library, "cuInit", 0, error=DeviceUnavailableError)
+    count = c_int()
+    _call(library, "cuDeviceGetCount", byref(count), error=DeviceUnavailableError)
+    if count.value < 1:
+        raise DeviceUnavailableError("the NVIDIA driver finds no GPU", _HINT)
+    return library
+
+
+def _call(library: ctypes.CDLL, function: str, *arguments: Any, error: _ErrorKind) -> None:
+    status = getattr(library, function)(*arguments)
+    if status != 0:
+        raise error(f"CUDA {function} failed: {_explain(library, status)} (error {status})", _HINT)
+
+
+def _explain(library: ctypes.CDLL, status: int) -> str:
+    text = c_char_p()
+    library.cuGetErrorString(status, byref(text))
+    return text.value.decode() if text.value else "unknown error"
 
 
 def _load() -> ctypes.CDLL:

@@ -28,6 +28,12 @@ def version(engine: str = NAME) -> str:
     return str(openvino.__version__).split("-", 1)[0]
 
 
+def devices(engine: str = NAME) -> tuple[str, ...]:
+    """Those that the library finds here, in Ulna's words."""
+    found = {device.split(".")[0] for device in openvino.Core().available_devices}
+    return tuple(device for device, target in _DEVICES.items() if target in found)
+
+
 class OpenVinoBackend:
     """One model in OpenVINO. `main` is the IR's XML, `weights` its .bin.
 

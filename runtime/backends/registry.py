@@ -18,7 +18,10 @@ _DEFAULTS = BackendOptions()
 
 @dataclass(frozen=True)
 class _Engine:
-    """module: of Ulna, with version() and open_model(). library: what it imports. extra: what installs it."""
+    """module: of Ulna, with version(), devices() and open_model(). library: what that imports.
+
+    extra, install: what installs the library. gpu_only: it has no other device.
+    """
 
     module: str
     library: str
@@ -58,6 +61,12 @@ def availability(engine: str) -> Availability:
         return Availability(engine, installed=True, version=module.version(engine))
     except BackendMissingError as error:
         return Availability(engine, installed=False, reason=f"{error}; {error.hint}")
+
+
+def devices(engine: str) -> tuple[str, ...]:
+    """Those of "cpu" and "gpu" that an engine finds here. Raises BackendMissingError."""
+    found: tuple[str, ...] = _load(engine).devices(engine)
+    return found
 
 
 def open_backend(engine: str, files: ModelFiles, options: BackendOptions = _DEFAULTS) -> Backend:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.backends import feeds as feed_checks
 from runtime.backends.base import BackendOptions, ModelFiles, TensorInfo
-from runtime.backends.cuda import Cuda
+from runtime.backends.cuda import Cuda, require_gpu
 from runtime.errors import BackendError, DeviceUnavailableError, InferenceError
 
 _DEFAULTS = BackendOptions(device="gpu")
@@ -25,6 +25,15 @@ _LOAD_HINT = "an engine runs on the TensorRT version and GPU family it was built
 def version(engine: str) -> str:
     """Of the library `tensorrt` or `tensorrt_rtx`."""
     return str(importlib.import_module(engine).__version__)
+
+
+def devices(engine: str) -> tuple[str, ...]:
+    """("gpu",) where an NVIDIA driver finds one."""
+    try:
+        require_gpu()
+    except DeviceUnavailableError:
+        return ()
+    return ("gpu",)
 
 
 class TensorRtBackend:
@@ -47,6 +56,7 @@ class TensorRtBackend:
         self._library = importlib.import_module(engine)
         self._log = logger(engine)
         self._lock = threading.Lock()
+        self._log.messages.clear()
         runtime = self._library.Runtime(self._log)
         self._refuse_malformed(runtime, files.main)
         self._cuda: Cuda | None = Cuda()
