@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from device_app.store.database import disk_full, is_disk_full
 from runtime.errors import InputError, StoreError
@@ -43,7 +43,7 @@ class ImageFiles:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         sync_folder(folder)
 
-    def stage(self, stream: BinaryIO, limit_bytes: int) -> StagedFile:
+    def stage(self, stream: IO[bytes], limit_bytes: int) -> StagedFile:
         """Copy a stream beside the store and fsync it.
 
         Raises InputError for an empty or oversized stream, DiskFullError when there is no room; the
@@ -131,7 +131,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _copy(stream: BinaryIO, path: Path, limit_bytes: int) -> StagedFile:
+def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:
     digest, size_bytes = hashlib.sha256(), 0
     with path.open("xb") as file:
         while chunk := stream.read(_CHUNK_BYTES):

@@ -7,7 +7,7 @@ import shutil
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -93,7 +93,7 @@ class Records:
         self._limits = limits
         self._adopting = threading.Lock()
 
-    def receive(self, stream: BinaryIO, upload: Upload) -> Receipt:
+    def receive(self, stream: IO[bytes], upload: Upload) -> Receipt:
         """Store a picture and queue it; on return it is on disk and committed.
 
         Raises InputError for an empty or oversized file, DiskFullError for no room, StoreError for a

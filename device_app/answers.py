@@ -1,0 +1,125 @@
+"""From a stored row to the one state a screen shows. Pure, and strict in one direction only.
+
+"No fracture found" needs everything at once: a finished job, a stored result that parses, a verdict that
+follows from its own probability and operating points. Anything else ends in another state.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from device_app.store.models import JobState
+from device_app.store.records import ExaminationRecord, ImageRecord
+from runtime.findings import Box, OperatingPoints, Verdict
+
+
+class ScreenState(StrEnum):
+    """The five things a screen can say about a picture."""
+
+    FRACTURE = "fracture"
+    DOUBT = "doubt"
+    NONE = "none"
+    UNREADABLE = "unreadable"
+    WORKING = "working"
+
+
+ANSWERED = (ScreenState.FRACTURE, ScreenState.DOUBT, ScreenState.NONE)
+BAD_RECORD = "bad_record"
+"""Reason code of a stored result that cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a screen shows of one picture.
+
+    reason: code of a refusal or failure (RefusalCode, FailureCode or BAD_RECORD), "" otherwise.
+    message, advice: the refusal in the detector's own words. boxes: in source pixels.
+    ahead: pictures read before this one, while waiting. can_retry: a person may ask for another try.
+    """
+
+    state: ScreenState
+    reason: str = ""
+    message: str = ""
+    advice: str = ""
+    probability: float | None = None
+    points: OperatingPoints | None = None
+    boxes: tuple[Box, ...] = ()
+    warnings: tuple[str, ...] = ()
+    width_px: int = 0
+    height_px: int = 0
+    ahead: int = 0
+    being_read: bool = False
+    can_retry: bool = False
+    provenance: dict[str, Any] = field(default_factory=dict)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+def answer(image: ImageRecord) -> Answer:
+    """The state of one image."""
+    if image.state in (JobState.QUEUED, JobState.WORKING):
+        return Answer(ScreenState.WORKING, ahead=image.ahead, being_read=image.state is JobState.WORKING)
+    if image.state is JobState.FAILED:
+        return Answer(ScreenState.UNREADABLE, reason=image.failure, message=image.detail, can_retry=True)
+    try:
+        return _parse(image)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return Answer(ScreenState.UNREADABLE, reason=BAD_RECORD, message=f"{type(error).__name__}: {error}")
+
+
+# A view without a finding never hides one that was not read.
+_URGENCY = (
+    ScreenState.FRACTURE,
+    ScreenState.DOUBT,
+    ScreenState.UNREADABLE,
+    ScreenState.WORKING,
+    ScreenState.NONE,
+)
+
+
+def summary(examination: ExaminationRecord) -> Answer:
+    """One answer for an examination of one or more views: the one that needs attention first."""
+    return min(map(answer, examination.images), key=lambda found: _URGENCY.index(found.state))
+
+
+def _parse(image: ImageRecord) -> Answer:
+    if image.findings_json is None:
+        raise ValueError("a finished picture without a result")
+    record = json.loads(image.findings_json)
+    verdict = Verdict(record["verdict"])
+    if str(verdict) != image.verdict or record["provenance"]["image_sha256"] != image.sha256:
+        raise ValueError("the result is not this picture's")
+    refused = verdict is Verdict.UNREADABLE
+    return _with_facts(_refused(record) if refused else _answered(record, verdict), record)
+
+
+def _refused(record: dict[str, Any]) -> Answer:
+    refusal = record["refusal"]
+    return Answer(
+        ScreenState.UNREADABLE,
+        reason=str(refusal["code"]),
+        message=str(refusal["message"]),
+        advice=str(refusal["advice"]),
+    )
+
+
+def _answered(record: dict[str, Any], verdict: Verdict) -> Answer:
+    points = OperatingPoints(**record["operating_points"])
+    probability = float(record["probability"])
+    if points.decide(probability) is not verdict:
+        raise ValueError("the verdict does not follow from the probability")
+    boxes = tuple(Box(**box) for box in record["boxes"])
+    return Answer(ScreenState(str(verdict)), probability=probability, points=points, boxes=boxes)
+
+
+def _with_facts(found: Answer, record: dict[str, Any]) -> Answer:
+    return replace(
+        found,
+        width_px=int(record["width_px"]),
+        height_px=int(record["height_px"]),
+        warnings=tuple(map(str, record["warnings"])),
+        provenance=dict(record["provenance"]),
+        timings_ms={str(stage): float(ms) for stage, ms in record["timings_ms"].items()},
+    )

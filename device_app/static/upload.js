@@ -1,0 +1,98 @@
+// Sends each chosen or dropped picture by itself, shows how far it is and what the box said.
+"use strict";
+(() => {
+  const form = document.getElementById("upload");
+  const picker = document.getElementById("picture");
+  const drop = document.getElementById("drop");
+  const list = document.getElementById("outcomes");
+  const row = document.getElementById("outcome");
+  const says = form.dataset;
+  form.classList.add("scripted"); // choosing sends at once; the button is for browsers without scripts
+
+  const addRow = (name) => {
+    const item = row.content.cloneNode(true).querySelector("li");
+    item.querySelector(".outcome-name").textContent = name;
+    item.classList.add("outcome-sending");
+    item.querySelector(".outcome-says").textContent = says.sending;
+    list.append(item);
+    item.scrollIntoView({ block: "nearest" });
+    return item;
+  };
+
+  const settle = (item, ok, text, url) => {
+    item.classList.remove("outcome-sending");
+    item.classList.add(ok ? "outcome-ok" : "outcome-refused");
+    item.querySelector(".outcome-says").textContent = text;
+    item.querySelector("progress").remove();
+    if (url) {
+      const link = item.querySelector("a");
+      link.href = url;
+      link.hidden = false;
+    }
+    return url || null;
+  };
+
+  const understand = (request) => {
+    try {
+      const said = JSON.parse(request.responseText);
+      return said.outcomes ? said.outcomes[0] : said;
+    } catch {
+      return { error: says.lost };
+    }
+  };
+
+  const send = (file) =>
+    new Promise((done) => {
+      const item = addRow(file.name);
+      if (file.size === 0) return done(settle(item, false, says.empty));
+      if (file.size > Number(says.limit)) return done(settle(item, false, says.tooLarge));
+      const body = new FormData();
+      body.append("csrf_token", form.elements.csrf_token.value);
+      body.append("patient_label", form.elements.patient_label.value);
+      body.append("picture", file);
+      const request = new XMLHttpRequest();
+      request.open("POST", form.action);
+      request.setRequestHeader("Accept", "application/json");
+      request.upload.addEventListener("progress", (event) => {
+        if (event.lengthComputable) item.querySelector("progress").value = (100 * event.loaded) / event.total;
+      });
+      request.addEventListener("load", () => {
+        const said = understand(request);
+        if (said.url) done(settle(item, true, said.known ? says.known : says.stored, said.url));
+        else done(settle(item, false, [said.error, said.hint].filter(Boolean).join(" ")));
+      });
+      request.addEventListener("error", () => done(settle(item, false, says.lost)));
+      return request.send(body);
+    });
+
+  const sendAll = async (files) => {
+    const chosen = [...files];
+    const addresses = [];
+    for (const file of chosen) addresses.push(await send(file));
+    if (chosen.length === 1 && addresses[0]) location.assign(addresses[0]);
+  };
+
+  picker.addEventListener("change", () => {
+    const files = [...picker.files];
+    picker.value = ""; // the same file can be chosen again
+    sendAll(files);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    picker.click();
+  });
+  for (const name of ["dragenter", "dragover"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.add("drop-over");
+    });
+  }
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) drop.classList.remove("drop-over");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault(); // a picture dropped beside the zone must not replace the page
+    drop.classList.remove("drop-over");
+    sendAll(event.dataTransfer.files);
+  });
+})();

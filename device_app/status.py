@@ -1,0 +1,61 @@
+"""What the box can do right now, as its supervisor sees it; every screen shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Phase(StrEnum):
+    """Whether pictures are being read. Only READY means that answers are to be expected."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    CANNOT_ANSWER = "cannot_answer"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class ReaderStatus:
+    """The inference process.
+
+    reason, hint: why it cannot answer and what to do, in plain words; empty otherwise.
+    engine: key of the engine that passed the self-test, like "onnxruntime-int8".
+    bundle_sha256: digest of the manifest in use.
+    """
+
+    phase: Phase
+    reason: str = ""
+    hint: str = ""
+    engine: str = ""
+    engine_reason: str = ""
+    bundle_name: str = ""
+    bundle_version: str = ""
+    bundle_sha256: str = ""
+    pid: int | None = None
+    restarts: int = 0
+
+
+class Reader(Protocol):
+    """What the screens need of the inference process."""
+
+    def status(self) -> ReaderStatus:
+        """How it is."""
+        ...
+
+    def wake(self) -> None:
+        """Something was queued."""
+        ...
+
+
+class NoReader:
+    """No inference process: pictures are stored, none is read."""
+
+    def status(self) -> ReaderStatus:
+        """Always stopped."""
+        return ReaderStatus(Phase.STOPPED, reason="the program that reads pictures is not running")
+
+    def wake(self) -> None:
+        """Nobody listens."""

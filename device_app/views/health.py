@@ -1,0 +1,53 @@
+"""Whether the box can be trusted now: for machines (/health), for people (/box), for the pages' script."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from flask import Blueprint, jsonify, render_template
+from flask.typing import ResponseReturnValue
+
+from device_app.status import Phase, ReaderStatus
+from device_app.store.queue import QueueCounts
+from device_app.web import kiosk
+
+blueprint = Blueprint("health", __name__)
+
+
+@dataclass(frozen=True)
+class Health:
+    """`healthy` only when pictures are being read and new ones would be stored."""
+
+    healthy: bool
+    reader: ReaderStatus
+    queue: QueueCounts
+    disk_free_bytes: int
+    intake_open: bool
+
+
+def look() -> Health:
+    """How the box is at this moment."""
+    box = kiosk()
+    reader, counts = box.reader.status(), box.store.queue.counts()
+    free = box.store.records.free_bytes()
+    is_open = free >= box.config.reserve_bytes and counts.waiting < box.config.max_waiting
+    return Health(reader.phase is Phase.READY and is_open, reader, counts, free, is_open)
+
+
+@blueprint.get("/health")
+def machine() -> ResponseReturnValue:
+    """JSON; 200 when healthy, 503 otherwise."""
+    health = look()
+    return jsonify(asdict(health)), 200 if health.healthy else 503
+
+
+@blueprint.get("/box")
+def page() -> ResponseReturnValue:
+    """The same for a person."""
+    return render_template("box.html", health=look())
+
+
+@blueprint.get("/box/banner")
+def banner() -> ResponseReturnValue:
+    """The status line that every page shows, for its script to renew."""
+    return render_template("_banner.html")

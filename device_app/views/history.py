@@ -1,0 +1,20 @@
+"""All examinations, newest first."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from device_app.answers import summary
+from device_app.web import kiosk
+
+blueprint = Blueprint("history", __name__)
+
+
+@blueprint.get("/history")
+def page() -> ResponseReturnValue:
+    """One page of examinations."""
+    number = request.args.get("page", default=1, type=int)
+    found = kiosk().store.records.history(number, kiosk().config.page_size)
+    rows = [(examination, summary(examination)) for examination in found.examinations]
+    return render_template("history.html", found=found, rows=rows)

@@ -1,0 +1,193 @@
+"""Everything a screen says about a picture, marked for translation. Short sentences, one order each.
+
+Codes come from the runtime and the store; what a nurse reads is only here and in the templates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from device_app.answers import BAD_RECORD, Answer, ScreenState
+from device_app.language import LazyText, gettext, lazy_gettext
+from device_app.status import Phase
+from device_app.store.queue import FailureCode
+from runtime.findings import RefusalCode
+
+_ = lazy_gettext
+NEAR_LIMIT = 0.03
+"""A probability this near to an operating point is called close."""
+
+
+@dataclass(frozen=True)
+class StateWords:
+    """A state's name, what it means, and what to do next, first thing first."""
+
+    headline: LazyText
+    meaning: LazyText
+    steps: tuple[LazyText, ...]
+
+
+@dataclass(frozen=True)
+class ReasonWords:
+    """Why a picture was not read, and what to do about it."""
+
+    what: LazyText
+    step: LazyText
+
+
+STATES = {
+    ScreenState.FRACTURE: StateWords(
+        _("Fracture suspected"),
+        _("The picture shows signs of a broken bone at the marked place."),
+        (
+            _("Keep the injured part still. Splint it. No weight on it."),
+            _("Check feeling, warmth and movement beyond the injury. If one is missing or the skin is open, "
+              "refer at once."),
+            _("Show the picture to a clinician, or refer the patient."),
+        ),
+    ),
+    ScreenState.DOUBT: StateWords(
+        _("Doubt"),
+        _("There are weak signs. A broken bone cannot be ruled out."),
+        (
+            _("Treat the injury as broken for now. Splint it. No weight on it."),
+            _("Take a second picture from another side and have it read here."),
+            _("Show both pictures to a clinician, or refer the patient."),
+        ),
+    ),
+    ScreenState.NONE: StateWords(
+        _("No fracture found"),
+        _("No sign of a broken bone was found in this picture. Some breaks are missed."),
+        (
+            _("Examine the patient. The patient counts more than the picture."),
+            _("Tender over a bone, or cannot use the limb? Treat it as broken and refer."),
+            _("If pain persists, take a new picture after 7 to 10 days, or refer."),
+        ),
+    ),
+    ScreenState.UNREADABLE: StateWords(
+        _("Cannot read this picture"),
+        _("This is not a result. Nothing is known about a fracture."),
+        (_("Until there is a result, decide by examining the patient. If in doubt, refer."),),
+    ),
+    ScreenState.WORKING: StateWords(
+        _("Still working"),
+        _("There is no result yet. The picture is stored safely, even if the power goes."),
+        (_("Wait here, or come back later: the result will be in the history."),),
+    ),
+}  # fmt: skip
+
+_TRY_AGAIN = _("Press “Try again”. If it fails again, have the picture read by a clinician.")
+_REASONS = {
+    RefusalCode.DAMAGED: ReasonWords(
+        _("The file is damaged or is not a picture."),
+        _("Export the picture again from the X-ray machine and send the new file."),
+    ),
+    RefusalCode.UNSUPPORTED: ReasonWords(
+        _("This kind of file cannot be read here."),
+        _("Save the picture as JPEG, PNG, TIFF or DICOM and send it again."),
+    ),
+    RefusalCode.NOT_A_RADIOGRAPH: ReasonWords(
+        _("This does not look like an X-ray picture."),
+        _("Check that the right file was chosen, and send the X-ray picture itself."),
+    ),
+    RefusalCode.TOO_SMALL: ReasonWords(
+        _("The picture is too small to show a fine break."),
+        _("Export the picture in its full size and send it again."),
+    ),
+    RefusalCode.NO_CONTRAST: ReasonWords(
+        _("The picture is too dark, too bright or empty."),
+        _("Check the exposure, take the picture again and send the new one."),
+    ),
+    RefusalCode.BODY_PART: ReasonWords(
+        _("The picture shows a part of the body that this box was not made for."),
+        _("Have it read by a clinician, or refer the patient."),
+    ),
+    RefusalCode.ENGINE: ReasonWords(_("The box could not finish reading this picture."), _TRY_AGAIN),
+    FailureCode.DIED: ReasonWords(
+        _("Reading this picture stopped the reading program more than once."), _TRY_AGAIN
+    ),
+    FailureCode.TIMEOUT: ReasonWords(_("Reading this picture took too long."), _TRY_AGAIN),
+    FailureCode.INTERRUPTED: ReasonWords(
+        _("Reading this picture was interrupted too often, for example by power cuts."), _TRY_AGAIN
+    ),
+    FailureCode.FILE_LOST: ReasonWords(
+        _("The stored picture was damaged on the box's disk."),
+        _("Send the picture again, then press “Try again” here."),
+    ),
+    BAD_RECORD: ReasonWords(
+        _("The stored result is damaged and is not shown."),
+        _("Have the picture read by a clinician. Tell whoever looks after the box."),
+    ),
+}
+_UNKNOWN_REASON = ReasonWords(_("The box could not read this picture."), _TRY_AGAIN)
+
+PHASES = {
+    Phase.STARTING: _("Starting"),
+    Phase.READY: _("Ready"),
+    Phase.RESTARTING: _("Restarting"),
+    Phase.CANNOT_ANSWER: _("Cannot answer"),
+    Phase.STOPPED: _("Cannot answer"),
+}
+
+
+def state_words(answer: Answer) -> StateWords:
+    """What to say in this state."""
+    return STATES[answer.state]
+
+
+def reason_words(answer: Answer) -> ReasonWords | None:
+    """Why a picture was not read; None for every other state."""
+    if answer.state is not ScreenState.UNREADABLE:
+        return None
+    return _REASONS.get(answer.reason, _UNKNOWN_REASON)
+
+
+def steps(answer: Answer) -> list[str]:
+    """What to do next, first thing first."""
+    reason = reason_words(answer)
+    first = [str(reason.step)] if reason else []
+    return first + [str(step) for step in state_words(answer).steps]
+
+
+def place_words(answer: Answer) -> str:
+    """Where a waiting picture is."""
+    if answer.being_read:
+        return gettext("This picture is being read now.")
+    if answer.ahead == 0:
+        return gettext("This picture is next.")
+    if answer.ahead == 1:
+        return gettext("One picture is read before this one.")
+    return gettext("%(count)s pictures are read before this one.", count=answer.ahead)
+
+
+def score(probability: float) -> str:
+    """A probability as a figure from 0 to 100, never rounded across an operating point by eye."""
+    return f"{100 * probability:.1f}"
+
+
+def score_words(answer: Answer) -> list[str]:
+    """The probability explained; nothing without one."""
+    if answer.probability is None or answer.points is None:
+        return []
+    low, high = answer.points.high_sensitivity, answer.points.high_specificity
+    said = [
+        gettext("The score is %(score)s of 100.", score=score(answer.probability)),
+        {
+            ScreenState.FRACTURE: gettext(
+                "From %(high)s upward the box says “fracture suspected”.", high=score(high)
+            ),
+            ScreenState.DOUBT: gettext(
+                "From %(low)s up to %(high)s the box says “doubt”.", low=score(low), high=score(high)
+            ),
+            ScreenState.NONE: gettext("Below %(low)s the box says “no fracture found”.", low=score(low)),
+        }[answer.state],
+    ]
+    if min(abs(answer.probability - low), abs(answer.probability - high)) < NEAR_LIMIT:
+        said.append(gettext("That is close to the limit: look at this picture with extra care."))
+    said.append(
+        gettext(
+            "The score says how much the picture resembles pictures of broken bones. "
+            "It is not the chance that this patient has one."
+        )
+    )
+    return said

@@ -1,0 +1,192 @@
+"""The inference process: `python -m device_app.worker`, started and watched by device_app.supervisor.
+
+It alone parses what people send and runs the model, so that a picture which kills it takes down neither
+the screens nor the queue. It ends itself when its parent does, and after an engine failed: the next one
+starts with the signature check and the self-test again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+
+from device_app.config import KioskConfig
+from device_app.pictures import THUMB_SIDE_PX, heat_png, screen_png
+from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
+from device_app.status import Phase
+from device_app.store import Store, open_store
+from device_app.store.queue import Answer, Claim, FailureCode
+from runtime.backends.base import BackendOptions
+from runtime.bundle import Bundle, open_bundle
+from runtime.detector import Detector, from_bundle
+from runtime.errors import DiskFullError, InputError, StoreError, UlnaError
+from runtime.findings import Findings, RefusalCode
+from runtime.radiograph import Radiograph
+from runtime.readers import read_bytes
+from runtime.selftest import Choice, choose
+from runtime.trust import TrustStore
+
+_ALIVE_EVERY_S = 10.0
+_NO_ROOM_PAUSE_S = 10.0
+_NICENESS = 10  # the screens come first
+
+
+class Reports:
+    """Lines of JSON to the supervisor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, event: str, **facts: str) -> None:
+        """One line, written whole."""
+        os.write(self._descriptor, json.dumps({"event": event, **facts}).encode() + b"\n")
+
+
+class Orders:
+    """Bytes from the supervisor on standard input; when it is gone, so are we."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+        self.stopping = False
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Until something was queued, a stop was ordered or the time is over."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def _listen(self) -> None:
+        while orders := os.read(sys.stdin.fileno(), 64):
+            self.stopping = self.stopping or STOP in orders
+            self._woken.set()
+        os._exit(EXIT_STOPPED)  # the lease is given back when the kiosk starts again
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read pictures until told to stop; the exit code says why it ended."""
+    arguments = WorkerArguments.from_argv(sys.argv[1:] if argv is None else argv)
+    _confine(arguments.memory_bytes)
+    reports, orders = Reports(arguments.report_fd), Orders()
+    try:
+        detector = _open_detector(arguments, reports)
+    except Exception as error:  # whatever is wrong, the screens must say so
+        _say_why_not(reports, error)
+        return EXIT_CANNOT_ANSWER
+    config = KioskConfig(arguments.bundle, arguments.data_dir)
+    store = open_store(config)
+    try:
+        return _work(arguments.owner, store, detector, reports, orders)
+    finally:
+        detector.close()
+        store.close()
+
+
+def read_picture(claim: Claim, store: Store, detector: Detector) -> Answer:
+    """Read one claimed picture and store what the screens need of it; the answer is not yet stored.
+
+    Raises EngineFailedError when the engine gave no answer, StoreError when the picture is lost,
+    DiskFullError for no room.
+    """
+    data = store.files.read(claim.sha256)
+    radiograph, findings = _look(data, detector)
+    if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
+        raise EngineFailedError(findings.refusal.message)
+    _store_pictures(claim.sha256, store, radiograph, findings)
+    return Answer(
+        verdict=str(findings.verdict),
+        findings_json=json.dumps(findings.to_json(), allow_nan=False),
+        bundle_sha256=findings.provenance.bundle_sha256,
+    )
+
+
+class EngineFailedError(Exception):
+    """The engine failed over a picture; it must pass the self-test again before it answers."""
+
+
+def _look(data: bytes, detector: Detector) -> tuple[Radiograph | None, Findings]:
+    try:
+        radiograph = read_bytes(data)
+    except InputError:
+        return None, detector.detect_bytes(data)  # says why, in the detector's words
+    return radiograph, detector.detect(radiograph)
+
+
+def _store_pictures(sha256: str, store: Store, radiograph: Radiograph | None, findings: Findings) -> None:
+    if radiograph is None:
+        return
+    store.files.write_derived(sha256, "screen", screen_png(radiograph))
+    store.files.write_derived(sha256, "thumb", screen_png(radiograph, THUMB_SIDE_PX))
+    if findings.evidence is not None:
+        heat = heat_png(findings.evidence, radiograph.width_px, radiograph.height_px)
+        store.files.write_derived(sha256, "heat", heat)
+
+
+def _work(owner: str, store: Store, detector: Detector, reports: Reports, orders: Orders) -> int:
+    while not orders.stopping:
+        claim = store.queue.claim(owner)
+        if claim is None:
+            reports.send("idle")
+            orders.wait(_ALIVE_EVERY_S)
+            continue
+        reports.send("working")
+        try:
+            store.queue.complete(claim, read_picture(claim, store, detector))
+        except EngineFailedError as error:
+            store.queue.abandon(owner, FailureCode.ENGINE, str(error))
+            return EXIT_ENGINE_FAILED
+        except DiskFullError as error:
+            store.queue.release(owner)
+            reports.send("no_room", reason=str(error), hint=error.hint)
+            orders.wait(_NO_ROOM_PAUSE_S)
+        except StoreError as error:
+            store.queue.fail(claim, FailureCode.FILE_LOST, str(error))
+        else:
+            reports.send("done")
+    store.queue.release(owner)
+    return EXIT_STOPPED
+
+
+def _open_detector(arguments: WorkerArguments, reports: Reports) -> Detector:
+    trust = TrustStore.from_paths(*arguments.trust) if arguments.trust else None
+    bundle = open_bundle(arguments.bundle, trust)
+    options = BackendOptions(threads=arguments.threads)
+    choice = choose(bundle, options)
+    detector = from_bundle(bundle, choice.key, options)
+    _say_ready(reports, bundle, choice)
+    return detector
+
+
+def _say_ready(reports: Reports, bundle: Bundle, choice: Choice) -> None:
+    reports.send(
+        str(Phase.READY),
+        engine=choice.key,
+        engine_reason=choice.reason,
+        bundle_name=bundle.manifest.name,
+        bundle_version=bundle.manifest.version,
+        bundle_sha256=bundle.digest,
+    )
+
+
+def _say_why_not(reports: Reports, error: Exception) -> None:
+    known = isinstance(error, UlnaError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, UlnaError) else ""
+    reports.send(str(Phase.CANNOT_ANSWER), reason=reason, hint=hint)
+
+
+def _confine(memory_bytes: int) -> None:
+    """Limit memory, give way to the screens, and leave signals to the supervisor's orders."""
+    # RLIMIT_DATA counts private writable memory; RLIMIT_AS would also count what GPU drivers reserve.
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold patients' pictures
+    os.nice(_NICENESS)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
