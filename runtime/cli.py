@@ -1,4 +1,4 @@
-"""The box's verbs: verify, doctor, bench, keys. Nothing heavy is imported before a verb runs."""
+"""The box's verbs: detect, verify, doctor, bench, keys. Nothing heavy is imported before a verb runs."""
 
 # ruff: noqa: PLC0415  imports inside verbs keep `ulna --help` quick
 from __future__ import annotations
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.cli_detect import detect
 from runtime.cli_keys import keys
 
 if TYPE_CHECKING:
     from runtime.bundle import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(detect)
 app.add_typer(keys, name="keys")
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="folder of the bundle")]
