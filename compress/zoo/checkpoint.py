@@ -68,7 +68,9 @@ def read_safely(path: Path) -> dict[str, Any]:
     try:
         table = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever pickle, zip or the disk raise
-        raise StepError(f"cannot read checkpoint {path}: {_first_line(error)}") from error
+        raise StepError(
+            f"cannot read checkpoint {path}: {_first_line(error)}", "delete it and run the step again"
+        ) from error
     if not isinstance(table, dict) or table.get("schema") != _SCHEMA:
         raise StepError(f"{path} is no checkpoint of this version", "train it again")
     return table

@@ -1,0 +1,63 @@
+"""Boxes as masks, in the right place whatever the image's shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compress.training.data import LabelledTensors, box_mask
+from runtime.preprocess import place
+
+fractions = st.floats(0, 1)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
+    x0, x1 = sorted((draw(fractions), draw(fractions)))
+    y0, y1 = sorted((draw(fractions), draw(fractions)))
+    return x0, y0, max(x1, x0 + 1e-3), max(y1, y0 + 1e-3)
+
+
+@given(box=boxes(), height_px=st.integers(20, 900), width_px=st.integers(20, 900))
+def test_every_box_marks_the_cell_of_its_centre(
+    box: tuple[float, float, float, float], height_px: int, width_px: int
+) -> None:
+    placement = place(height_px, width_px, 64)
+    mask = box_mask((box,), placement)
+    x = min((box[0] + box[2]) / 2, 0.999) * width_px
+    y = min((box[1] + box[3]) / 2, 0.999) * height_px
+    x_px, y_px = placement.to_input(x, y)
+    assert mask[min(int(y_px / 4), 15), min(int(x_px / 4), 15)] == 1
+
+
+@given(box=boxes())
+def test_no_cell_is_marked_that_a_box_does_not_touch(box: tuple[float, float, float, float]) -> None:
+    placement = place(64, 64, 64)
+    rows, columns = np.nonzero(box_mask((box,), placement))
+    assert rows.min() + 1 >= box[1] * 16 - 1e-6
+    assert columns.min() + 1 >= box[0] * 16 - 1e-6
+    assert rows.max() <= box[3] * 16 + 1e-6
+    assert columns.max() <= box[2] * 16 + 1e-6
+
+
+def test_no_box_is_an_empty_mask_and_two_boxes_are_both_there() -> None:
+    placement = place(64, 64, 64)
+    assert not box_mask((), placement).any()
+    both = box_mask(((0, 0, 0.1, 0.1), (0.9, 0.9, 1, 1)), placement)
+    assert both[0, 0] == both[15, 15] == 1
+    assert both.sum() < 20
+
+
+def test_a_wide_image_lies_in_the_middle_rows() -> None:
+    mask = box_mask(((0, 0, 1, 1),), place(32, 64, 64))
+    assert mask[4:12].all()
+    assert not mask[:4].any()
+    assert not mask[12:].any()
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    tensors = np.zeros((3, 1, 32, 32), np.float32)
+    with pytest.raises(ValueError, match="must be"):
+        LabelledTensors(tensors, np.zeros(2, np.float32), np.zeros((3, 8, 8), np.uint8))
