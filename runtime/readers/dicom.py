@@ -16,7 +16,7 @@ from runtime.errors import InputError, UnreadableImageError, UnsupportedImageErr
 from runtime.radiograph import Radiograph
 from runtime.readers.complaints import caught
 from runtime.readers.dicom_facts import acquisition_facts, integer, notices, text
-from runtime.readers.dicom_pixels import read_plane
+from runtime.readers.dicom_pixels import NATIVE, RLE, read_plane
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MODALITIES = ("CR", "DX", "RG")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _CAPTURE_MODALITIES = (*MODALITIES, "OT", "SC", "")
 _DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
-_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-_RLE = "1.2.840.10008.1.2.5"
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))
 _TRANSFER_SYNTAX_TAG = (0x0002, 0x0010)
 _META_AT = 132
@@ -43,26 +41,28 @@ def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radio
     """
     pydicom = _library()
     syntax = transfer_syntax(data)
-    if syntax not in (*_NATIVE, _RLE, *_COMPRESSED):
-        raise UnsupportedImageError(
-            f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
-            "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
-        )
     with warnings.catch_warnings(), caught():
         warnings.simplefilter("ignore")
+        if syntax not in (*NATIVE, RLE, *_COMPRESSED):
+            raise UnsupportedImageError(
+                f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
+                "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
+            )
         dataset = _parse(pydicom, data)
         _check_kind(dataset)
         _check_layout(dataset, limits)
-        try:
-            plane = read_plane(dataset, syntax, compressed=syntax not in _NATIVE)
-            facts = acquisition_facts(dataset, plane)
-        except InputError:
-            raise
-        except Exception as error:  # the libraries raise anything at all on hostile content
-            raise UnreadableImageError(
-                f"the DICOM pixel data is damaged: {_line(error)}", _DAMAGED
-            ) from error
-        noticed = notices(dataset) + plane.warnings
+        return _radiograph(dataset, syntax, sha256)
+
+
+def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
+    try:
+        plane = read_plane(dataset, syntax)
+        facts = acquisition_facts(dataset, plane)
+    except InputError:
+        raise
+    except Exception as error:  # the libraries raise anything at all on hostile content
+        raise UnreadableImageError(f"the DICOM pixel data is damaged: {_line(error)}", _DAMAGED) from error
+    noticed = notices(dataset) + plane.warnings
     if text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE:
         noticed += ("This is a secondary capture, not the original image: detail may be lost.",)
     return Radiograph(plane.pixels, plane.bit_depth, sha256, format="dicom", facts=facts, warnings=noticed)

@@ -17,7 +17,9 @@ from runtime.readers.dicom_facts import integer, number, text
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_RLE = "1.2.840.10008.1.2.5"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_ENDIAN)
+RLE = "1.2.840.10008.1.2.5"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51.{4}(.{4})(.{4})(.{4})(.{4})", re.DOTALL)
@@ -52,18 +54,18 @@ class _Layout:
         return self.rows * self.columns * self.allocated // 8
 
 
-def read_plane(dataset: Dataset, syntax: str, compressed: bool) -> Plane:
+def read_plane(dataset: Dataset, syntax: str) -> Plane:
     """Decode and orient the gray scale.
 
     Raises UnreadableImageError for pixel data that does not match what is declared, UnsupportedImageError
     for bit depths and codecs that are not read; the libraries' own exceptions pass through.
     """
     layout = _layout(dataset)
-    if compressed:
-        _check_compressed(dataset, syntax, layout)
-    else:
+    if syntax in NATIVE:
         _check_native(dataset, layout)
-    stored = _decode(dataset, syntax, compressed)
+    else:
+        _check_compressed(dataset, syntax, layout)
+    stored = _decode(dataset, syntax, layout)
     if stored.shape != (layout.rows, layout.columns):
         raise UnreadableImageError(
             f"the DICOM file declares {layout.rows} rows x {layout.columns} columns, got {stored.shape}",
@@ -112,7 +114,7 @@ def _check_compressed(dataset: Dataset, syntax: str, layout: _Layout) -> None:
             "the compressed pixel data is larger than the picture it declares", _DAMAGED
         )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    if syntax == _RLE:
+    if syntax == RLE:
         return
     size = _j2k_size(frame) if syntax in _JPEG_2000 else jpeg.declared_size(frame)
     if syntax == _JPEG_EXTENDED and layout.stored > 8:
@@ -139,13 +141,16 @@ def _j2k_size(frame: bytes) -> tuple[int, int] | None:
     return y1 - y0, x1 - x0
 
 
-def _decode(dataset: Dataset, syntax: str, compressed: bool) -> NDArray[np.generic]:
+def _decode(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
     """Stored values (H, W). The plugin is named, so that no library that happens to be there decides."""
     from pydicom.pixels import pixel_array  # noqa: PLC0415  an extra
 
+    compressed = syntax not in NATIVE
+    if not compressed and layout.allocated == 16:
+        return _words(dataset.PixelData, syntax, layout)
     if not compressed:
         return np.asarray(pixel_array(dataset, raw=True))
-    if syntax == _RLE:
+    if syntax == RLE:
         return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="pydicom"))
     _require_gdcm()
     try:
@@ -153,6 +158,19 @@ def _decode(dataset: Dataset, syntax: str, compressed: bool) -> NDArray[np.gener
     except RuntimeError as error:
         name = dataset.file_meta.TransferSyntaxUID.name
         raise UnreadableImageError(f"the picture ({name}) cannot be decoded", _DAMAGED) from error
+
+
+def _words(data: bytes, syntax: str, layout: _Layout) -> NDArray[np.generic]:
+    """The 16-bit words as they are: pydicom would drop what a file holds above the bits it declares."""
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    words = np.frombuffer(data, f"{order}u2", layout.rows * layout.columns)
+    plane = words.reshape(layout.rows, layout.columns).astype(np.uint16)
+    if not layout.signed:
+        return plane
+    if int(plane.max()) < 1 << layout.stored:  # negative values whose sign was not carried upwards
+        sign = 1 << (layout.stored - 1)
+        return (plane ^ sign).astype(np.int32) - sign
+    return plane.view(np.int16)
 
 
 def _require_gdcm() -> None:

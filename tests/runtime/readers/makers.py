@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -97,7 +99,7 @@ def tiff(pixels: Pixels, order: str = "<", **tags: int) -> bytes:
 
 
 def dicom(
-    pixels: Pixels | None, frame: bytes | None = None, syntax: str = ExplicitVRLittleEndian, **elements: Any
+    pixels: Pixels, frame: bytes | None = None, syntax: str = ExplicitVRLittleEndian, **elements: Any
 ) -> bytes:
     """A CR image with the given elements over sensible ones; None removes an element.
 
@@ -107,20 +109,22 @@ def dicom(
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = str(elements.get("SOPClassUID", CR_STORAGE))
     meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    dataset = FileDataset("", Dataset(), file_meta=meta, preamble=b"\x00" * 128)
-    dataset.update(_image_elements(pixels) if pixels is not None else Dataset())
+    dataset = _image_elements(pixels)
+    dataset.file_meta = meta
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CR_STORAGE, "1.2.3.4", "CR"
     if frame is not None:
         dataset.PixelData = encapsulate([frame])
         dataset["PixelData"].VR = "OB"
         dataset["PixelData"].is_undefined_length = True
-    for keyword, value in elements.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd values are what these files are for
+        for keyword, value in elements.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
     file = BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
+    dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()
 
 

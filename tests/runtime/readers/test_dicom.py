@@ -1,0 +1,352 @@
+"""DICOM objects: what is accepted, how gray values come out, what is refused."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import warnings
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
+)
+
+from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
+from runtime.readers import ReadLimits, read_bytes
+from tests.runtime.readers.makers import dicom, encoded, plate
+
+GRAY8, GRAY12 = plate(bits=8), plate(bits=12)
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+JPEG_IN_DICOM = dicom(GRAY8, frame=encoded(".jpg", GRAY8), syntax=JPEGBaseline8Bit)
+NATIVE = dicom(GRAY12)
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "RG"])
+def test_plain_radiographs_keep_their_stored_values(modality: str) -> None:
+    radiograph = read_bytes(dicom(GRAY12, Modality=modality))
+
+    assert radiograph.format == "dicom"
+    assert radiograph.bit_depth == 12
+    assert np.array_equal(radiograph.pixels, GRAY12)
+    assert radiograph.warnings == ()
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless])
+def test_transfer_syntaxes_without_loss_give_the_same_pixels(syntax: str) -> None:
+    if syntax == RLELossless:
+        from pydicom import dcmread
+        from pydicom.filebase import DicomBytesIO
+
+        dataset = dcmread(DicomBytesIO(NATIVE))
+        dataset.compress(RLELossless)
+        file = DicomBytesIO()
+        dataset.save_as(file)
+        data = file.getvalue()
+    else:
+        data = dicom(GRAY12, syntax=syntax)
+
+    assert np.array_equal(read_bytes(data).pixels, GRAY12)
+
+
+def test_a_wrapped_jpeg_is_decoded() -> None:
+    assert np.abs(read_bytes(JPEG_IN_DICOM).pixels.astype(int) - GRAY8).max() < 12
+
+
+def test_monochrome1_comes_out_with_bone_bright() -> None:
+    radiograph = read_bytes(dicom(GRAY12, PhotometricInterpretation="MONOCHROME1"))
+
+    assert np.array_equal(radiograph.pixels, 4095 - GRAY12)
+
+
+def test_signed_values_keep_their_order_and_distances() -> None:
+    signed = GRAY12.astype(np.int16) - 2000
+    radiograph = read_bytes(dicom(signed))
+
+    assert np.array_equal(np.diff(radiograph.pixels.astype(int)), np.diff(signed.astype(int)))
+    assert radiograph.pixels.max() < 4096
+
+
+def test_signed_values_whose_sign_stops_at_the_stored_bits_are_understood() -> None:
+    signed = GRAY12.astype(np.int16) - 2000
+    masked = (signed & 0x0FFF).astype(np.int16)
+
+    assert np.array_equal(read_bytes(dicom(masked)).pixels, read_bytes(dicom(signed)).pixels)
+
+
+def test_big_endian_words_are_understood() -> None:
+    data = dicom(GRAY12, syntax=ExplicitVRBigEndian, PixelData=GRAY12.astype(">u2").tobytes())
+
+    assert np.array_equal(read_bytes(data).pixels, GRAY12)
+
+
+@pytest.mark.parametrize("slope", [0.5, 3.0])
+def test_a_rising_rescale_changes_nothing_that_preprocessing_sees(slope: float) -> None:
+    radiograph = read_bytes(dicom(GRAY12, RescaleSlope=slope, RescaleIntercept=-1000))
+
+    assert np.array_equal(radiograph.pixels, GRAY12)
+
+
+def test_a_falling_rescale_inverts_and_undoes_monochrome1() -> None:
+    falling = {"RescaleSlope": -1, "RescaleIntercept": 4095}
+
+    assert np.array_equal(read_bytes(dicom(GRAY12, **falling)).pixels, 4095 - GRAY12)
+    both = dicom(GRAY12, PhotometricInterpretation="MONOCHROME1", **falling)
+    assert np.array_equal(read_bytes(both).pixels, GRAY12)
+
+
+def test_a_modality_lookup_table_is_applied() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 16]
+    table.LUTData = ((255 - np.arange(256)) * 200).astype("<u2").tobytes()
+    table.ModalityLUTType = "US"
+    radiograph = read_bytes(dicom(GRAY8, ModalityLUTSequence=[table]))
+
+    assert radiograph.bit_depth == 16
+    assert np.array_equal(radiograph.pixels, (255 - GRAY8.astype(int)) * 200)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_becomes_as_dark_as_the_darkest_exposed_pixel(photometric: str) -> None:
+    padded = GRAY12.copy()
+    padded[:40] = 4095
+    padded[-40:] = 0
+    for value in (0, 4095):
+        data = dicom(padded, PhotometricInterpretation=photometric, PixelPaddingValue=value)
+        radiograph = read_bytes(data)
+        outside = padded == value
+        assert set(np.unique(radiograph.pixels[outside])) == {radiograph.pixels[~outside].min()}
+
+
+def test_a_padding_range_covers_its_limits() -> None:
+    padded = np.clip(GRAY12, 500, 4095)
+    padded[:40] = np.arange(40)[:, None]
+    data = dicom(padded, PixelPaddingValue=0, PixelPaddingRangeLimit=39)
+
+    assert read_bytes(data).pixels.min() == padded[40:].min()
+
+
+def test_values_beyond_the_declared_bits_are_kept_and_mentioned() -> None:
+    radiograph = read_bytes(dicom(GRAY12, BitsStored=10, HighBit=9))
+
+    assert np.array_equal(radiograph.pixels, GRAY12)
+    assert radiograph.bit_depth == 12
+    assert "declares 10" in radiograph.warnings[0]
+
+
+def test_facts_come_out_as_words_and_numbers_and_never_name_the_patient() -> None:
+    radiograph = read_bytes(
+        dicom(
+            GRAY12,
+            PatientName="Roe^Jane",
+            PatientID="P-17",
+            BodyPartExamined="LOWER_LEG",
+            ViewPosition="AP",
+            ImageLaterality="L",
+            PatientAge="018M",
+            PatientSex="F",
+            ImagerPixelSpacing=[0.15, 0.15],
+            WindowCenter=[2000, 1],
+            WindowWidth=[3000, 1],
+        )
+    )
+    facts = radiograph.facts
+
+    assert (facts.modality, facts.body_part, facts.view, facts.laterality) == (
+        "cr",
+        "lower leg",
+        "frontal",
+        "left",
+    )
+    assert (facts.age_years, facts.sex, facts.pixel_spacing_mm) == (1.5, "female", (0.15, 0.15))
+    assert facts.window == (2000, 3000)
+    assert "Roe" not in repr(radiograph) and "P-17" not in repr(radiograph)
+
+
+def test_the_window_follows_rescale_and_inversion_into_pixel_values() -> None:
+    shown = {"WindowCenter": 100, "WindowWidth": 200, "RescaleSlope": 0.1, "RescaleIntercept": 0}
+    radiograph = read_bytes(dicom(GRAY12, PhotometricInterpretation="MONOCHROME1", **shown))
+
+    assert radiograph.facts.window == (4095 - 1000, 2000)
+
+
+def test_a_file_that_says_nothing_has_no_facts() -> None:
+    facts = read_bytes(NATIVE).facts
+
+    assert (facts.body_part, facts.view, facts.age_years, facts.window, facts.pixel_spacing_mm) == (None,) * 5
+
+
+def test_the_anatomic_region_stands_in_for_a_missing_body_part() -> None:
+    region = Dataset()
+    region.CodeMeaning = "Upper arm"
+
+    assert read_bytes(dicom(GRAY12, AnatomicRegionSequence=[region])).facts.body_part == "upper arm"
+
+
+def test_burned_in_writing_and_odd_pixels_are_mentioned() -> None:
+    data = dicom(GRAY12, BurnedInAnnotation="YES", PixelSpacing=[0.1, 0.2])
+
+    assert [word in text for word, text in zip(["burned", "square"], read_bytes(data).warnings, strict=True)]
+
+
+@pytest.mark.parametrize("modality", ["OT", "SC", "CR"])
+def test_a_secondary_capture_is_read_and_mentioned(modality: str) -> None:
+    radiograph = read_bytes(dicom(GRAY8, Modality=modality, SOPClassUID=SECONDARY_CAPTURE))
+
+    assert "secondary capture" in radiograph.warnings[-1]
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", "MG", "US", "PX", "XA", "SR", "OT"])
+def test_other_modalities_are_refused_by_name(modality: str) -> None:
+    with pytest.raises(UnsupportedImageError, match=f"modality {modality} "):
+        read_bytes(dicom(GRAY12, Modality=modality))
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"Modality": None}, "not stated"),
+        ({"NumberOfFrames": 2}, "2 frames"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "RGB"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE"),
+        ({"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31}, "32 bits"),
+        ({"PresentationIntentType": "FOR PROCESSING"}, "raw"),
+        ({"Rows": 65535, "Columns": 65535}, "declares 65535"),
+    ],
+)
+def test_what_is_no_single_gray_plane_is_refused_with_a_reason(elements: dict[str, Any], word: str) -> None:
+    with pytest.raises(UnsupportedImageError, match=word) as caught:
+        read_bytes(dicom(GRAY12, **elements))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"PixelData": None}, "no pixel data"),
+        ({"Rows": 161}, "declares"),
+        ({"Rows": 80}, "declares"),
+        ({"Rows": 0}, "declares"),
+        ({"BitsStored": 17}, "contradicts"),
+        ({"HighBit": 14}, "contradicts"),
+        ({"PixelData": GRAY12.tobytes()[:-2]}, "declares"),
+    ],
+)
+def test_a_data_set_that_contradicts_its_pixels_is_refused(elements: dict[str, Any], word: str) -> None:
+    with pytest.raises(UnreadableImageError, match=word):
+        read_bytes(dicom(GRAY12, **elements))
+
+
+def test_a_wrapped_jpeg_of_another_size_than_declared_is_refused() -> None:
+    frame = encoded(".jpg", plate(80, 100))
+
+    with pytest.raises(UnreadableImageError, match="declares"):
+        read_bytes(dicom(GRAY8, frame=frame, syntax=JPEGBaseline8Bit))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_wrapped_jpeg_that_ends_early_is_refused(share: float) -> None:
+    frame = encoded(".jpg", GRAY8)
+
+    with pytest.raises(UnreadableImageError):
+        read_bytes(dicom(GRAY8, frame=frame[: int(len(frame) * share)], syntax=JPEGBaseline8Bit))
+
+
+def test_lossy_jpeg_of_12_bits_is_refused_with_what_to_export() -> None:
+    data = dicom(GRAY12, frame=encoded(".jpg", GRAY8), syntax=JPEGExtended12Bit)
+
+    with pytest.raises(UnsupportedImageError, match="12 bits") as caught:
+        read_bytes(data)
+    assert "lossless" in caught.value.hint
+
+
+def test_a_deflated_bomb_is_refused_before_it_is_inflated() -> None:
+    header = dicom(GRAY12, syntax=DeflatedExplicitVRLittleEndian)
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
+
+    with pytest.raises(UnsupportedImageError, match="Deflated"):
+        read_bytes(header[:400] + bomb)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 4000, 20_000, 60_000])
+def test_a_native_file_cut_anywhere_is_refused(cut: int) -> None:
+    with pytest.raises(InputError):
+        read_bytes(NATIVE[:-cut])
+
+
+@pytest.mark.parametrize("length", [0, 1, 131, 132, 133, 140, 200, 300])
+def test_a_file_cut_within_its_header_is_refused(length: int) -> None:
+    with pytest.raises(InputError):
+        read_bytes(NATIVE[:length])
+
+
+def test_a_tiff_header_in_the_preamble_does_not_hide_the_dicom() -> None:
+    assert np.array_equal(read_bytes(b"II*\x00" + NATIVE[4:]).pixels, GRAY12)
+
+
+def test_without_its_libraries_a_dicom_file_is_refused_with_the_command_to_install_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real_import = builtins.__import__
+
+    def refuse(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith("pydicom"):
+            raise ImportError(name)
+        return real_import(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(UnsupportedImageError, match="pydicom") as caught:
+        read_bytes(NATIVE)
+    assert caught.value.hint == 'run pip install "ulna[dicom]"'
+
+
+def test_without_gdcm_only_compressed_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gdcm" else real_find(name))
+
+    assert read_bytes(NATIVE).pixels.shape == GRAY12.shape
+    with pytest.raises(UnsupportedImageError, match="gdcm"):
+        read_bytes(JPEG_IN_DICOM)
+
+
+def test_nothing_leaks_from_the_libraries(capfd: pytest.CaptureFixture[str]) -> None:
+    j2k = encoded(".jp2", GRAY8, cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 500)
+    stream = j2k[j2k.index(b"\xff\x4f\xff\x51") :]
+    damaged = bytearray(stream)
+    damaged[len(damaged) // 3 : len(damaged) // 2] = bytes(len(damaged) // 2 - len(damaged) // 3)
+    odd = dicom(GRAY12, PatientAge="abc", PatientBirthDate="not a date", WindowCenter="1e999")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_bytes(odd)
+        _read_or_refuse(dicom(GRAY8, frame=bytes(damaged), syntax="1.2.840.10008.1.2.4.91"))
+    assert capfd.readouterr() == ("", "")
+
+
+@given(st.sampled_from([NATIVE, JPEG_IN_DICOM]), st.data())
+def test_mutated_files_are_read_or_refused_and_nothing_else(original: bytes, data: st.DataObject) -> None:
+    changed = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 6))):
+        top = data.draw(st.sampled_from([900, len(changed)]))
+        changed[data.draw(st.integers(132, top - 1))] = data.draw(st.integers(0, 255))
+
+    _read_or_refuse(bytes(changed))
+
+
+def _read_or_refuse(data: bytes) -> None:
+    try:
+        read_bytes(data, limits=ReadLimits(max_pixels=4_000_000, max_side_px=4000))
+    except InputError as error:
+        assert "\n" not in str(error)
