@@ -113,13 +113,18 @@ class Break:
 
 
 def keep_share(sides: tuple[Side, ...], points: tuple[Floats, Floats, Floats], blur_mm: float) -> Floats:
-    """How much of each point all sides leave, 0 to 1; edges are as soft as a pixel is wide."""
+    """How much all sides leave of a stretch `blur_mm` long about each point, 0 to 1 (a box filter)."""
     x, y, z = points
+    blur = np.float32(blur_mm)
     share = np.ones_like(x)
     for side in sides:
         distance = side.surface.signed_distance(x, y, z)
-        beyond = np.abs(distance) if side.sign == 0 else distance * np.float32(side.sign)
-        share *= np.clip((beyond - side.surface.half_gap(x, y)) / np.float32(blur_mm) + np.float32(0.5), 0, 1)
+        half = side.surface.half_gap(x, y)
+        if side.sign == 0:
+            deepest = np.minimum(2 * half / blur, np.float32(1))
+            share *= 1 - np.clip((half - np.abs(distance)) / blur + np.float32(0.5), 0, deepest)
+        else:
+            share *= np.clip((distance * np.float32(side.sign) - half) / blur + np.float32(0.5), 0, 1)
     return share
 
 
