@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -123,6 +124,9 @@ def _session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     # The memory arena stays on: without it the peak rose from 72 to 106 MB there.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A graph may name files beside it for its weights, and from bytes "beside it" is the current folder:
+    # nobody checked what lies there. This folder cannot exist, so such a graph is refused.
+    settings.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     if options.device != "cpu":
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return settings

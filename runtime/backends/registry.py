@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import dataclass, replace
 from types import ModuleType
 
+from runtime.backends import feeds
 from runtime.backends.base import Backend, BackendOptions, ModelFiles
 from runtime.backends.quiet import import_openvino
 from runtime.errors import BackendError, BackendMissingError
@@ -105,10 +106,11 @@ def _load(engine: str) -> ModuleType:
     found = _find(engine)
     try:
         _import(found.library)
-    except (ImportError, OSError, RuntimeError) as error:
-        # Installed but not loadable: a missing libcuda, a wrong processor, half an installation.
+    except Exception as error:
+        # Installed but not loadable: a missing libcuda, a wrong processor, half an installation. What such
+        # an import raises is anybody's guess; Ulna's own module is imported outside of this.
         raise BackendMissingError(
-            f"{found.library} is installed and does not load: {error}", found.hint
+            f"{found.library} is installed and does not load: {feeds.reason(error)}", found.hint
         ) from error
     return importlib.import_module(found.module)
 

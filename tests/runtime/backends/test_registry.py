@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import onnx
 import pytest
 
 from runtime.backends import registry
@@ -48,19 +51,39 @@ def test_a_missing_library_is_named_with_what_installs_it(engine: str, hide: Cal
     assert "not installed" in found.reason and EXTRAS[engine] in found.reason
 
 
-def test_a_library_that_does_not_load_is_not_called_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "tensorrt_rtx", raising=False)
+@pytest.mark.parametrize(
+    "error", [ImportError, OSError, AttributeError, SyntaxError], ids=lambda e: e.__name__
+)
+def test_a_library_that_does_not_load_is_not_called_installed(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Half an installation raises whatever it likes."""
     real = importlib.import_module
 
     def broken(name: str, package: str | None = None) -> object:
-        if name == "tensorrt_rtx":
-            raise ImportError("libtensorrt_rtx.so.1: cannot open shared object file")
+        if name == "onnxruntime":
+            raise error("libonnx.so.1: cannot open\nshared object file")
         return real(name, package)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    found = registry.availability("tensorrt_rtx")
+    found = registry.availability("onnxruntime")
     assert not found.installed
-    assert "cannot open shared object file" in found.reason
+    assert "does not load: libonnx.so.1: cannot open shared object file" in found.reason
+
+
+def test_onnxruntime_reads_no_weights_that_nobody_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph whose weights lie in a file of the current folder, where anybody may have put it."""
+    from onnx.external_data_helper import convert_model_to_external_data
+
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load_from_string(onnx_files().main)
+    convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save(model, "model.onnx")
+    assert Path("weights.bin").exists()
+    with pytest.raises(BackendError, match="cannot load the model"):
+        registry.open_backend("onnxruntime", ModelFiles(Path("model.onnx").read_bytes()))
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones() -> None:
