@@ -11,6 +11,7 @@ DIR/.lock         held while something changes
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -134,12 +135,12 @@ class Box:
 
     def sweep(self) -> bool:
         """Remove what an interrupted installation left; True if there was something."""
-        leftovers = [path for path in (self.incoming, self.outgoing, self.incoming_trusted) if path.exists()]
+        names = ("slots/.incoming", "slots/.outgoing", ".trusted.incoming", ".live.new", ".slots.json.new")
+        leftovers = [path for name in names if os.path.lexists(path := self.root / name)]
         for path in leftovers:
             durable.remove(path)
-        if leftovers:
-            sync_folder(self.root / "slots")
-            sync_folder(self.root)
+        for folder in {path.parent for path in leftovers}:
+            sync_folder(folder)
         return bool(leftovers)
 
 

@@ -94,9 +94,9 @@ def check(source: Path, root: Path, options: InstallOptions = DEFAULTS) -> Probe
         return options.probe(source, Path(keys), options.timeout_s)
 
 
-def _trust(box: Box, given: Path | None) -> TrustStore:
+def _trust(box: Box, given: tuple[Path, ...]) -> TrustStore:
     """The keys that count. A box that has keys of its own takes no others, whoever holds the stick."""
-    store = TrustStore.from_paths(given) if given else TrustStore.default()
+    store = TrustStore.from_paths(*given) if given else TrustStore.default()
     if not box.is_set_up():
         if not store.keys:
             raise SignatureError("no trusted key is known", "name the maker's public key with --trust")

@@ -18,12 +18,13 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """trust: keys for the first installation (None: this machine's). force: also when it is live already.
+    """trust: files or folders with the keys for the first installation, none for this machine's own.
 
-    timeout_s: for each self-test. say: told in one line what happens. probe: runs the self-test.
+    force: also when it is live already. timeout_s: for each engine's self-test. say: told in one line what
+    happens. probe: runs the self-test.
     """
 
-    trust: Path | None = None
+    trust: tuple[Path, ...] = ()
     force: bool = False
     timeout_s: float = DEFAULT_TIMEOUT_S
     say: Callable[[str], None] = _silent

@@ -13,12 +13,14 @@ from packaging.utils import canonicalize_name
 
 _BLOCKER = """
 import sys
-class _NotInstalled:
+class _WithoutExtras:
     names = frozenset({names!r})
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.names:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, _NotInstalled())
+        hidden = name.partition(".")[0] in self.names
+        return None if hidden else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [_WithoutExtras(finder) for finder in sys.meta_path]
 """
 
 

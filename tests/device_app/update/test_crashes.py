@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from device_app.update.box import Box
-from device_app.update.probe import probe
+from device_app.update.installer import install
+from device_app.update.options import InstallOptions
 from tests.device_app.update.conftest import Workshop
 from tests.device_app.update.faults import VARIABLE
+from tests.device_app.update.quick import quick_probe
 
 REPOSITORY = Path(__file__).parents[3]
 ULNA = Path(sys.executable).with_name("ulna")
@@ -44,15 +46,16 @@ def test_killed_before_any_single_change_of_the_disk(
     report = json.loads(done.stdout)
     assert report["wrong"] == []
     assert report["points"] > 8
-    if scenario not in ("bad-slot", "recovery"):
-        assert len(report["live_seen"]) == 2, "some kills come before the switch and some after it"
+    if scenario != "recovery":
+        assert len(set(report["live_seen"])) == 2, "some kills come before the switch and some after it"
+        assert report["live_seen"][0] != "2.0.0", "the first kill comes before the switch"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_real_command_killed_at_a_seeded_change_leaves_a_working_slot(
     seed: int, workshop: Workshop, root: Path, tmp_path: Path
 ) -> None:
-    _install(workshop, "1.0.0", root)
+    _prepare(workshop, root)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "from tests.device_app.update.faults import from_environment\nfrom_environment()\n"
@@ -64,11 +67,11 @@ def test_the_real_command_killed_at_a_seeded_change_leaves_a_working_slot(
     _works_and_can_be_updated(workshop, root)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_real_command_killed_after_a_seeded_delay_leaves_a_working_slot(
     seed: int, workshop: Workshop, root: Path
 ) -> None:
-    _install(workshop, "1.0.0", root)
+    _prepare(workshop, root)
     running = subprocess.Popen(
         _command(workshop, "2.0.0", root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -78,19 +81,19 @@ def test_the_real_command_killed_after_a_seeded_delay_leaves_a_working_slot(
     _works_and_can_be_updated(workshop, root)
 
 
+def _prepare(workshop: Workshop, root: Path) -> None:
+    install(workshop.bundle("1.0.0"), root, InstallOptions(trust=(workshop.trust(),), probe=quick_probe))
+
+
 def _works_and_can_be_updated(workshop: Workshop, root: Path) -> None:
-    assert probe(root / "live", root / "trusted").passed
-    _install(workshop, "2.0.0", root)
-    assert probe(root / "live", root / "trusted").passed
+    assert quick_probe(root / "live", root / "trusted").passed
+    repeated = _ulna(workshop, "2.0.0", root, {})
+    assert repeated.returncode == 0, repeated.stderr
+    assert quick_probe(root / "live", root / "trusted").passed
     assert json.loads((root / "live" / "manifest.json").read_bytes())["version"] == "2.0.0"
     box = Box(root)
     assert not box.incoming.exists()
     assert not box.outgoing.exists()
-
-
-def _install(workshop: Workshop, version: str, root: Path) -> None:
-    done = _ulna(workshop, version, root, {})
-    assert done.returncode == 0, done.stderr
 
 
 def _ulna(

@@ -28,11 +28,14 @@ from runtime.errors import (
     StoreError,
 )
 from tests.device_app.update.conftest import Workshop
+from tests.device_app.update.quick import quick_probe
+
+QUICK = InstallOptions(probe=quick_probe)
 
 
 @pytest.fixture
 def first(workshop: Workshop) -> InstallOptions:
-    return InstallOptions(trust=workshop.trust(), timeout_s=120)
+    return replace(QUICK, trust=(workshop.trust(),))
 
 
 @pytest.fixture
@@ -51,10 +54,8 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def test_a_first_installation_makes_slot_a_live_and_keeps_the_keys(
-    workshop: Workshop, root: Path, first: InstallOptions
-) -> None:
-    done = install(workshop.bundle("1.0.0"), root, first)
+def test_a_first_installation_makes_slot_a_live_and_keeps_the_keys(workshop: Workshop, root: Path) -> None:
+    done = install(workshop.bundle("1.0.0"), root, InstallOptions(trust=(workshop.trust(),)))
     assert (done.slot, done.bundle, done.former, done.engine) == ("a", "test 1.0.0", "", "onnxruntime-fp32")
     assert (root / "live").readlink() == Path("slots/a")
     assert [key.public for key in Box(root).keys().keys]
@@ -65,10 +66,10 @@ def test_an_update_goes_to_the_other_slot_and_leaves_the_former_one_untouched(
     workshop: Workshop, box: Box
 ) -> None:
     before = contents(box.slot("a"))
-    done = install(workshop.bundle("2.0.0"), box.root)
+    done = install(workshop.bundle("2.0.0"), box.root, QUICK)
     assert (done.slot, done.former, live_version(box)) == ("b", "test 1.0.0", "2.0.0")
     assert contents(box.slot("a")) == before
-    install(workshop.bundle("3.0.0"), box.root)
+    install(workshop.bundle("3.0.0"), box.root, QUICK)
     assert (box.live(), live_version(box)) == ("a", "3.0.0")
 
 
@@ -82,10 +83,10 @@ def test_an_older_version_is_installed_and_said(
 
 def test_the_bundle_that_is_live_already_changes_nothing(workshop: Workshop, box: Box) -> None:
     before = contents(box.root)
-    done = install(workshop.bundle("1.0.0"), box.root)
+    done = install(workshop.bundle("1.0.0"), box.root, QUICK)
     assert not done.changed
     assert contents(box.root) == before
-    assert install(workshop.bundle("1.0.0"), box.root, InstallOptions(force=True)).slot == "b"
+    assert install(workshop.bundle("1.0.0"), box.root, replace(QUICK, force=True)).slot == "b"
 
 
 @pytest.mark.parametrize("fault", ["golden", "nan", "garbage"])
@@ -94,7 +95,7 @@ def test_a_bundle_that_fails_its_self_test_never_becomes_live(
 ) -> None:
     before = contents(box.slot("a"))
     with pytest.raises(BackendError, match=r"fails its self-test on this box .*; slot a stays live"):
-        install(workshop.bundle("2.0.0", fault), box.root)
+        install(workshop.bundle("2.0.0", fault), box.root, QUICK)
     assert live_version(box) == "1.0.0"
     assert contents(box.slot("a")) == before
     assert not box.slot("b").exists()
@@ -136,9 +137,9 @@ def test_a_first_slot_that_fails_once_it_is_live_is_not_live_any_more(
 def test_a_key_from_outside_cannot_replace_the_boxs_own(workshop: Workshop, box: Box) -> None:
     foreign = workshop.bundle("2.0.0", signer="stranger")
     with pytest.raises(SignatureError):
-        install(foreign, box.root)
+        install(foreign, box.root, QUICK)
     with pytest.raises(SignatureError, match="not one that this box was set up with"):
-        install(foreign, box.root, InstallOptions(trust=workshop.trust("stranger")))
+        install(foreign, box.root, replace(QUICK, trust=(workshop.trust("stranger"),)))
     assert live_version(box) == "1.0.0"
 
 
@@ -147,7 +148,7 @@ def test_this_machines_keys_do_not_count_on_a_box_with_keys_of_its_own(
 ) -> None:
     monkeypatch.setenv("ULNA_TRUST", str(workshop.trust("stranger")))
     with pytest.raises(SignatureError):
-        install(workshop.bundle("2.0.0", signer="stranger"), box.root)
+        install(workshop.bundle("2.0.0", signer="stranger"), box.root, QUICK)
 
 
 def test_the_same_command_with_its_key_works_for_updates_too(
@@ -162,7 +163,7 @@ def test_without_any_key_nothing_is_installed(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ULNA_TRUST", "")
     with pytest.raises(SignatureError):
-        install(workshop.bundle("1.0.0"), root)
+        install(workshop.bundle("1.0.0"), root, QUICK)
 
 
 def test_an_altered_source_is_refused_and_nothing_changes(
@@ -174,7 +175,7 @@ def test_an_altered_source_is_refused_and_nothing_changes(
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
     before = contents(box.root)
     with pytest.raises(DigestMismatchError, match=r"model\.onnx"):
-        install(stick, box.root)
+        install(stick, box.root, QUICK)
     assert contents(box.root) == before
 
 
@@ -189,27 +190,27 @@ def test_a_stick_that_changes_between_check_and_copy_is_refused(
             (stick / "models" / "model.onnx").write_bytes(b"another")
 
     with pytest.raises(BundleError):
-        install(stick, box.root, InstallOptions(say=swap))
+        install(stick, box.root, replace(QUICK, say=swap))
     assert live_version(box) == "1.0.0"
 
 
 def test_rollback_makes_the_former_bundle_live_and_again_the_newer(workshop: Workshop, box: Box) -> None:
-    install(workshop.bundle("2.0.0"), box.root)
-    back = rollback(box.root)
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
+    back = rollback(box.root, QUICK)
     assert (back.bundle, back.former, live_version(box)) == ("test 1.0.0", "test 2.0.0", "1.0.0")
-    assert rollback(box.root).bundle == "test 2.0.0"
+    assert rollback(box.root, QUICK).bundle == "test 2.0.0"
 
 
 def test_rollback_refuses_a_damaged_slot(workshop: Workshop, box: Box) -> None:
-    install(workshop.bundle("2.0.0"), box.root)
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
     (box.slot("a") / "models" / "model.onnx").write_bytes(b"rot")
     with pytest.raises(StoreError, match=r"slot a .* no sound bundle"):
-        rollback(box.root)
+        rollback(box.root, QUICK)
     assert live_version(box) == "2.0.0"
 
 
 def test_rollback_refuses_a_slot_that_fails_its_self_test(workshop: Workshop, box: Box) -> None:
-    install(workshop.bundle("2.0.0"), box.root)
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
     with pytest.raises(BackendError, match="slot b stays live"):
         rollback(box.root, InstallOptions(probe=_always_fails))
     assert live_version(box) == "2.0.0"
@@ -217,7 +218,7 @@ def test_rollback_refuses_a_slot_that_fails_its_self_test(workshop: Workshop, bo
 
 def test_rollback_without_a_former_bundle_says_so(box: Box, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"slot b .* no sound bundle"):
-        rollback(box.root)
+        rollback(box.root, QUICK)
     with pytest.raises(StoreError, match="no box's folder"):
         rollback(tmp_path / "nowhere")
 
@@ -225,16 +226,16 @@ def test_rollback_without_a_former_bundle_says_so(box: Box, tmp_path: Path) -> N
 def test_a_damaged_live_slot_is_left_for_the_sound_one_before_anything_new_begins(
     workshop: Workshop, box: Box
 ) -> None:
-    install(workshop.bundle("2.0.0"), box.root)
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
     (box.slot("b") / "models" / "model.onnx").write_bytes(b"rot")
     with pytest.raises(BackendError, match="slot a stays live"):
-        install(workshop.bundle("3.0.0", "golden"), box.root)
+        install(workshop.bundle("3.0.0", "golden"), box.root, QUICK)
     assert live_version(box) == "1.0.0"
 
 
 def test_a_damaged_live_slot_is_mended_by_the_same_bundle(workshop: Workshop, box: Box) -> None:
     (box.slot("a") / "models" / "model.onnx").write_bytes(b"rot")
-    assert install(workshop.bundle("1.0.0"), box.root).slot == "b"
+    assert install(workshop.bundle("1.0.0"), box.root, QUICK).slot == "b"
     assert probe(box.live_link, box.trusted).passed
 
 
@@ -242,14 +243,14 @@ def test_a_damaged_live_slot_is_mended_by_the_same_bundle(workshop: Workshop, bo
 def test_a_damaged_journal_does_not_stop_an_update(workshop: Workshop, box: Box, damage: bytes) -> None:
     box.journal_file.write_bytes(damage)
     assert status(box.root)[0].bundle == "test 1.0.0"
-    assert install(workshop.bundle("2.0.0"), box.root).changed
+    assert install(workshop.bundle("2.0.0"), box.root, QUICK).changed
 
 
 def test_a_link_that_ulna_did_not_make_is_not_touched(workshop: Workshop, box: Box) -> None:
     box.live_link.unlink()
     box.live_link.symlink_to("/etc")
     with pytest.raises(StoreError, match="expected slots/a or slots/b"):
-        install(workshop.bundle("2.0.0"), box.root)
+        install(workshop.bundle("2.0.0"), box.root, QUICK)
     assert box.live_link.readlink() == Path("/etc")
 
 
@@ -258,19 +259,19 @@ def test_two_installations_cannot_interleave(workshop: Workshop, box: Box) -> No
         durable.exclusive(box.root / ".lock"),
         pytest.raises(StoreError, match="another installation"),
     ):
-        install(workshop.bundle("2.0.0"), box.root)
-    assert install(workshop.bundle("2.0.0"), box.root).changed
+        install(workshop.bundle("2.0.0"), box.root, QUICK)
+    assert install(workshop.bundle("2.0.0"), box.root, QUICK).changed
 
 
 def test_a_full_disk_in_the_middle_of_the_copy_leaves_the_box_as_it_was(workshop: Workshop, box: Box) -> None:
     before = contents(box.slot("a"))
     with _largest_file(2_000), pytest.raises(DiskFullError, match="no room") as caught:
-        install(workshop.bundle("2.0.0"), box.root)
+        install(workshop.bundle("2.0.0"), box.root, QUICK)
     assert "nothing that was live has changed" in caught.value.hint
     assert live_version(box) == "1.0.0"
     assert contents(box.slot("a")) == before
     assert not box.incoming.exists()
-    assert install(workshop.bundle("2.0.0"), box.root).changed
+    assert install(workshop.bundle("2.0.0"), box.root, QUICK).changed
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small disk")
@@ -300,7 +301,7 @@ def test_check_says_what_would_happen_and_changes_nothing(
 
 
 def test_status_shows_both_slots_and_what_the_self_test_said(workshop: Workshop, box: Box) -> None:
-    install(workshop.bundle("2.0.0"), box.root)
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
     (box.slot("a") / "models" / "model.onnx").write_bytes(b"rot")
     former, live = status(box.root)
     assert (former.live, former.bundle, former.record) == (False, "", None)
@@ -328,7 +329,7 @@ def test_everything_is_flushed_before_live_is_switched(workshop: Workshop, box: 
 
 
 def _fails_when_live(bundle: Path, trust: Path, timeout_s: float) -> ProbeResult:
-    result = probe(bundle, trust, timeout_s)
+    result = quick_probe(bundle, trust, timeout_s)
     return result if bundle.name == ".incoming" else replace(result, passed=False, reason="bad sector")
 
 
