@@ -1,0 +1,159 @@
+"""A TensorRT engine where one can be built, else the graph with its build plan, left to the device.
+
+Classic `tensorrt` builds for the GPU in this machine and needs it. `tensorrt_rtx` builds ahead of time for
+families of desktop GPUs on any host (not for Jetson, whose own software brings `tensorrt`). An engine built
+ahead of time has not been executed here, and its facts say so.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import STATUS_DEFERRED, StepOutput
+from compress.steps.graph import load_graph, summarize
+from compress.steps.stand_in import PLAN_FILE, SOURCE_FILE
+from compress.steps.tensorrt_build import RESULT_FILE
+from compress.steps.tensorrt_plan import ENGINE_FILE, BuildPlan, TensorRtOptions, make_plan
+from runtime.errors import BackendMissingError, DeviceUnavailableError, RecipeError, StepError
+
+LIBRARIES = ("tensorrt", "tensorrt_rtx")
+_DEFAULTS = TensorRtOptions()
+_SHOWN_ERRORS = 3
+
+
+def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEFAULTS) -> StepOutput:
+    """Write `model.engine`, or `source.onnx` to be built on the device, with `plan.json` into `folder`.
+
+    Raises StepError for a graph that TensorRT does not take, with the node; RecipeError for options that
+    make no sense; BackendMissingError or DeviceUnavailableError for a library that was asked for by name.
+    """
+    _check(options)
+    plan = make_plan(source, folder, options)
+    plan.write(folder)
+    library = choose_library(options.library)
+    if library is None:
+        return _deferred(folder, plan)
+    result = run_build(library, folder, options.timeout_s)
+    if result["errors"]:
+        shown = "; ".join(result["errors"][:_SHOWN_ERRORS])
+        raise StepError(f"{library} {result['version']} refuses the graph: {shown}", "see the node it names")
+    return StepOutput(ENGINE_FILE, library, facts=_facts(library, folder, plan, result))
+
+
+def choose_library(wanted: str = "auto", gpu: bool | None = None) -> str | None:
+    """Classic TensorRT where it and a GPU are, TensorRT for RTX where it is, else None.
+
+    Raises BackendMissingError or DeviceUnavailableError where the one asked for cannot build here.
+    """
+    has_gpu = gpu_count() > 0 if gpu is None else gpu
+    if wanted == "auto":
+        usable = (name for name in LIBRARIES if _installed(name) and (has_gpu or name != "tensorrt"))
+        return next(usable, None)
+    if not _installed(wanted):
+        raise BackendMissingError(
+            f"{wanted} is not installed",
+            'run pip install "ulna[tensorrt]" for tensorrt_rtx; tensorrt comes with the device\'s software',
+        )
+    if wanted == "tensorrt" and not has_gpu:
+        raise DeviceUnavailableError(
+            "tensorrt builds on an NVIDIA GPU only, none is here", "use tensorrt_rtx"
+        )
+    return wanted
+
+
+def gpu_count() -> int:
+    """NVIDIA GPUs that the driver sees; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def run_build(library: str, folder: Path, timeout_s: float) -> dict[str, Any]:
+    """Run tensorrt_build on the plan in `folder`. Raises StepError when it crashes or takes too long."""
+    command = [sys.executable, "-m", "compress.steps.tensorrt_build", library, str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise StepError(f"{library} took longer than {timeout_s:g} s to build the engine") from error
+    result = folder / RESULT_FILE
+    if done.returncode != 0 or not result.is_file():
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise StepError(f"{library} ended with code {done.returncode}: {lines[-1]}")
+    table: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    result.unlink()
+    return table
+
+
+def _check(options: TensorRtOptions) -> None:
+    if options.library not in ("auto", *LIBRARIES):
+        raise RecipeError(f"no library {options.library!r}", f"libraries: auto, {', '.join(LIBRARIES)}")
+    known = capabilities()
+    unknown = [name for name in options.capabilities if known and name not in known]
+    if unknown or not options.capabilities:
+        raise RecipeError(
+            f"no compute capability {', '.join(unknown) or 'given'}", f"capabilities: {', '.join(known)}"
+        )
+    if options.max_batch < 1:
+        raise RecipeError(f"max_batch must be at least 1, got {options.max_batch}")
+
+
+def capabilities() -> tuple[str, ...]:
+    """Those that the installed TensorRT for RTX builds for; () where it is not installed."""
+    if not _installed("tensorrt_rtx"):
+        return ()
+    names = importlib.import_module("tensorrt_rtx").ComputeCapability.__members__
+    return tuple(sorted((name.lower() for name in names if name.startswith("SM")), key=lambda n: int(n[2:])))
+
+
+def _installed(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
+
+
+def _deferred(folder: Path, plan: BuildPlan) -> StepOutput:
+    facts = {**_common_facts(plan, folder), "size_bytes": (folder / SOURCE_FILE).stat().st_size}
+    facts |= {"reason": "no TensorRT library can build on this host", "commands": plan.commands}
+    return StepOutput(SOURCE_FILE, "onnx", (PLAN_FILE,), facts, STATUS_DEFERRED)
+
+
+def _facts(library: str, folder: Path, plan: BuildPlan, result: dict[str, Any]) -> dict[str, Any]:
+    engine = folder / ENGINE_FILE
+    built_for = list(plan.capabilities) if library == "tensorrt_rtx" else ["the GPU of this machine"]
+    return {
+        **_common_facts(plan, folder),
+        "size_bytes": engine.stat().st_size,
+        "engine_sha256": hashlib.sha256(engine.read_bytes()).hexdigest(),
+        "versions": {library: result["version"]},
+        "capabilities": built_for,
+        "layers": result["layers"],
+        "tensors": result["tensors"],
+        "build_peak_memory_bytes": result["peak_memory_bytes"],
+        "messages": result["messages"],
+        # The same plan gives engines of other bytes: the builder does not promise to be reproducible.
+        "reproducible": False,
+        "executed_here": False,
+    }
+
+
+def _common_facts(plan: BuildPlan, folder: Path) -> dict[str, Any]:
+    graph = summarize(load_graph(folder / SOURCE_FILE))
+    return {
+        "precision": plan.precision,
+        "onnx_sha256": plan.onnx_sha256,
+        "shapes": plan.shapes,
+        "strongly_typed": plan.strongly_typed,
+        "tf32": plan.tf32,
+        "opset": plan.opset,
+        **graph.to_json(),
+    }

@@ -1,0 +1,77 @@
+"""How much of a float model's answer survives in its quantized or compiled form, as signal to noise."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend
+from runtime.errors import ExportMismatchError
+
+_IMAGES = 32
+_LIMIT_DB = 150.0
+"""Float32 itself holds about 144 dB; identical outputs are reported as this."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """snr_db: 10 log10 of the reference's variance over the mean squared difference. images: compared."""
+
+    logit_snr_db: float
+    map_snr_db: float
+    logit_max_error: float
+    map_max_error: float
+    images: int
+
+    def to_json(self) -> dict[str, float]:
+        """Plain values."""
+        return asdict(self)
+
+
+def compare_backends(reference: Backend, candidate: Backend, tensors: NDArray[np.float32]) -> Fidelity:
+    """Run both on at most 32 of the (N, 1, S, S) images, evenly chosen, one at a time.
+
+    Raises ExportMismatchError for outputs of different shapes or values that are not finite.
+    """
+    rows = np.unique(np.linspace(0, len(tensors) - 1, min(_IMAGES, len(tensors))).round().astype(int))
+    wanted, got = (_outputs(backend, tensors, rows) for backend in (reference, candidate))
+    for name in (LOGIT_NAME, MAP_NAME):
+        _require_comparable(name, wanted[name], got[name])
+    return Fidelity(
+        logit_snr_db=snr_db(wanted[LOGIT_NAME], got[LOGIT_NAME]),
+        map_snr_db=snr_db(wanted[MAP_NAME], got[MAP_NAME]),
+        logit_max_error=_max_error(wanted[LOGIT_NAME], got[LOGIT_NAME]),
+        map_max_error=_max_error(wanted[MAP_NAME], got[MAP_NAME]),
+        images=len(rows),
+    )
+
+
+def snr_db(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float:
+    """The constant part is no signal: a model that gives every case the same logit says nothing."""
+    signal = float(np.var(reference.astype(np.float64)))
+    noise = float(np.mean((candidate.astype(np.float64) - reference) ** 2))
+    if noise == 0:
+        return _LIMIT_DB
+    if signal == 0:
+        return -_LIMIT_DB
+    return round(float(np.clip(10 * np.log10(signal / noise), -_LIMIT_DB, _LIMIT_DB)), 2)
+
+
+def _outputs(
+    backend: Backend, tensors: NDArray[np.float32], rows: NDArray[np.int64]
+) -> dict[str, NDArray[np.float32]]:
+    results = [backend.infer({INPUT_NAME: np.ascontiguousarray(tensors[i][None])}) for i in rows]
+    return {name: np.concatenate([result[name] for result in results]) for name in (LOGIT_NAME, MAP_NAME)}
+
+
+def _require_comparable(name: str, wanted: NDArray[np.float32], got: NDArray[np.float32]) -> None:
+    if wanted.shape != got.shape:
+        raise ExportMismatchError(f"{name} has shape {got.shape}, expected {wanted.shape}")
+    if not np.isfinite(got).all():
+        raise ExportMismatchError(f"{name} holds values that are not finite")
+
+
+def _max_error(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float:
+    return float(np.abs(candidate.astype(np.float64) - reference).max())

@@ -1,0 +1,212 @@
+"""What an ONNX graph holds: counts for the record, its head, and what a target's compiler would get wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from runtime.backends.base import LOGIT_NAME, MAP_NAME
+from runtime.errors import StepError
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+_COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv")
+_INTEGER_COMPUTE = ("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger")
+
+
+@dataclass(frozen=True)
+class GraphSummary:
+    """nodes: by operator. quantized_share: of convolutions and matrix products, those with int8 data and weights.
+
+    weights_bytes: of all initializers. domains: operator sets, {"": opset, "com.microsoft": 1}.
+    """
+
+    nodes: dict[str, int]
+    node_count: int
+    compute_nodes: int
+    quantized_share: float
+    domains: dict[str, int]
+    weights_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Read a model with its weights inside. Raises StepError for anything else."""
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # protobuf's DecodeError is not part of its public interface
+        raise StepError(f"{path.name} is no ONNX graph: {error}") from error
+
+
+def summarize(model: onnx.ModelProto) -> GraphSummary:
+    """Count what is there."""
+    graph = model.graph
+    nodes = Counter(node.op_type for node in graph.node)
+    dequantized = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    integer = sum(nodes[name] for name in _INTEGER_COMPUTE)
+    floating = [node for node in graph.node if node.op_type in _COMPUTE]
+    quantized = integer + sum(dequantized.issuperset(node.input[:2]) for node in floating)
+    compute = integer + len(floating)
+    return GraphSummary(
+        nodes=dict(sorted(nodes.items())),
+        node_count=len(graph.node),
+        compute_nodes=compute,
+        quantized_share=round(quantized / compute, 4) if compute else 0.0,
+        domains={item.domain: item.version for item in model.opset_import},
+        weights_bytes=sum(numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer),
+    )
+
+
+def name_nodes(model: onnx.ModelProto) -> None:
+    """Give every node without a name one, in place: quantizers are told by name what to leave alone."""
+    taken = {node.name for node in model.graph.node}
+    for index, node in enumerate(model.graph.node):
+        if not node.name:
+            node.name = f"{node.op_type}_{index}"
+            while node.name in taken:
+                node.name += "_"
+            taken.add(node.name)
+
+
+def drop_unused_domains(model: onnx.ModelProto) -> None:
+    """Leave out operator sets that no node uses, in place: some parsers refuse what they do not know."""
+    used = {"" if node.domain == "ai.onnx" else node.domain for node in model.graph.node} | {""}
+    kept = [item for item in model.opset_import if ("" if item.domain == "ai.onnx" else item.domain) in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def head_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the nodes from the last convolution over the evidence map to the logit.
+
+    They stay in float: eight bits over the whole range of logits is a step of about 0.05, which moves cases
+    over a threshold, and these nodes cost next to nothing. Raises StepError where the graph has no such head.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+    if MAP_NAME not in makers or LOGIT_NAME not in makers:
+        raise StepError(f"the graph must compute {MAP_NAME!r} and {LOGIT_NAME!r}, got {sorted(makers)[-4:]}")
+    classifier = _classifier(makers)
+    after = _descendants(model.graph, classifier.output[0])
+    return tuple(node.name for node in model.graph.node if node is classifier or node.output[0] in after)
+
+
+def lint_for_tensorrt(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Everything that TensorRT would refuse or, worse, read as something else; () for a sound graph.
+
+    Its parser imports UINT8 zero points as INT8 with only a warning, which shifts every activation by 128.
+    Each line names the node.
+    """
+    reader = _Reader(model)
+    problems = [f"graph: {text}" for text in _lint_opsets(model)]
+    for node in model.graph.node:
+        problems += [f"{node.op_type} {node.name or node.output[0]}: {text}" for text in reader.lint(node)]
+    return tuple(problems)
+
+
+def require_tensorrt_graph(model: onnx.ModelProto) -> None:
+    """Raises StepError with the first problems and their number."""
+    problems = lint_for_tensorrt(model)
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise StepError(
+            f"TensorRT would misread this graph: {'; '.join(problems[:3])}{more}",
+            "quantize it with the TensorRT recipe: signed INT8, zero points 0, per-channel weights",
+        )
+
+
+def _classifier(makers: dict[str, onnx.NodeProto]) -> onnx.NodeProto:
+    """The convolution that computes the map, behind whatever only renames or reshapes it."""
+    node = makers[MAP_NAME]
+    while node.op_type not in ("Conv", "FusedConv"):
+        if not node.input or node.input[0] not in makers:
+            raise StepError(f"no convolution computes {MAP_NAME!r}", "the head must be a 1x1 convolution")
+        node = makers[node.input[0]]
+    return node
+
+
+def _descendants(graph: onnx.GraphProto, name: str) -> set[str]:
+    found = {name}
+    for node in graph.node:  # a valid graph is in topological order
+        if found.intersection(node.input):
+            found.update(node.output)
+    return found - {name}
+
+
+def _lint_opsets(model: onnx.ModelProto) -> list[str]:
+    versions = {item.domain: item.version for item in model.opset_import}
+    opset = max((versions.get(domain, 0) for domain in _STANDARD_DOMAINS), default=0)
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    # Per-channel Q/DQ came with opset 13; TensorRT parses from 9 on.
+    least = 13 if quantized else 9
+    return [f"opset {opset}, needs at least {least}"] if opset < least else []
+
+
+class _Reader:
+    """Reads constants of one graph, wherever they are kept."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        graph = model.graph
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant":
+                values = [item.t for item in node.attribute if item.name == "value"]
+                self._constants |= dict(zip(node.output, values, strict=False))
+
+    def lint(self, node: onnx.NodeProto) -> list[str]:
+        """Problems of one node."""
+        if node.domain not in _STANDARD_DOMAINS:
+            return [f"operator of {node.domain}, which TensorRT does not know"]
+        if node.op_type in _INTEGER_COMPUTE or node.op_type == "DynamicQuantizeLinear":
+            return ["integer operator, TensorRT takes Q/DQ around float ones only"]
+        if node.op_type == "QuantizeLinear":
+            return self._lint_scale(node) + self._lint_zero_point(node)
+        if node.op_type == "DequantizeLinear":
+            return self._lint_scale(node) + self._lint_data(node) + self._lint_zero_point(node)
+        return []
+
+    def _lint_scale(self, node: onnx.NodeProto) -> list[str]:
+        scale = self._value(node.input[1])
+        if scale is None:
+            return ["the scale is not a constant"]
+        numbers = scale.astype(np.float64)
+        return [] if (np.isfinite(numbers) & (numbers > 0)).all() else ["a scale is not positive"]
+
+    def _lint_data(self, node: onnx.NodeProto) -> list[str]:
+        """Constants that are dequantized: int8 weights are fine, int32 biases are not."""
+        tensor = self._constants.get(node.input[0])
+        return [] if tensor is None else _lint_type(tensor.data_type, "values")
+
+    def _lint_zero_point(self, node: onnx.NodeProto) -> list[str]:
+        if len(node.input) < 3 or not node.input[2]:
+            return self._lint_missing_zero_point(node)
+        tensor = self._constants.get(node.input[2])
+        if tensor is None:
+            return ["the zero point is not a constant"]
+        wrong = _lint_type(tensor.data_type, "zero point")
+        return wrong or (["the zero point is not 0"] if numpy_helper.to_array(tensor).any() else [])
+
+    def _lint_missing_zero_point(self, node: onnx.NodeProto) -> list[str]:
+        """Without one QuantizeLinear gives UINT8 unless told otherwise; DequantizeLinear takes what comes."""
+        if node.op_type == "DequantizeLinear":
+            return []
+        given = next((item.i for item in node.attribute if item.name == "output_dtype"), 0)
+        return _lint_type(given or onnx.TensorProto.UINT8, "output")
+
+    def _value(self, name: str) -> NDArray[Any] | None:
+        tensor = self._constants.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+
+def _lint_type(data_type: int, what: str) -> list[str]:
+    if data_type == onnx.TensorProto.INT8:
+        return []
+    return [f"{what} of type {onnx.TensorProto.DataType.Name(data_type)}, must be INT8"]

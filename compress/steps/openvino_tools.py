@@ -1,0 +1,102 @@
+"""What the OpenVINO steps share: reading models, saving them the same way twice, finding the head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from runtime.backends.ov import OpenVinoBackend
+from runtime.backends.quiet import import_openvino
+from runtime.errors import BackendMissingError, StepError
+
+MODEL_FILE = "model.xml"
+WEIGHTS_FILE = "model.bin"
+
+
+def load_openvino() -> ModuleType:
+    """The library, its telemetry shut out. Raises BackendMissingError."""
+    try:
+        return import_openvino()
+    except ImportError as error:
+        raise BackendMissingError("openvino is not installed", 'run pip install "ulna[openvino]"') from error
+
+
+def read_model(path: Path) -> Any:
+    """An ov.Model from an ONNX graph, or from an IR whose .bin lies beside its .xml. Raises StepError."""
+    try:
+        if path.suffix == ".xml":
+            return load_openvino().Core().read_model(str(path))
+        return load_openvino().convert_model(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise StepError(f"openvino cannot read {path.name}: {' '.join(str(error).split())}") from error
+
+
+def save(model: Any, folder: Path) -> Path:
+    """Write `model.xml` and `model.bin` with the weights in full precision.
+
+    What the tools note about themselves in the model (versions, conversion parameters, absolute paths) is
+    left out, so that the same model gives the same bytes.
+    """
+    path = folder / MODEL_FILE
+    for key in list(model.get_rt_info()):
+        del model.get_rt_info()[key]
+    model.set_friendly_name("ulna")
+    load_openvino().save_model(model, str(path), compress_to_fp16=False)
+    return path
+
+
+def open_ir(path: Path) -> OpenVinoBackend:
+    """An IR from its .xml, as a backend."""
+    return OpenVinoBackend(ModelFiles(path.read_bytes(), path.with_suffix(".bin").read_bytes()))
+
+
+def require_contract(model: Any) -> None:
+    """Raises StepError unless the model takes `image` and gives `logit` and `map`."""
+    names = {name for port in (*model.inputs, *model.outputs) for name in port.get_names()}
+    missing = [name for name in (INPUT_NAME, LOGIT_NAME, MAP_NAME) if name not in names]
+    if missing:
+        raise StepError(f"the openvino model has no {', '.join(missing)}, it has {', '.join(sorted(names))}")
+
+
+def head_operations(model: Any) -> tuple[str, ...]:
+    """Friendly names of the operations from the last convolution over the map to the logit."""
+    classifier = model.output(MAP_NAME).get_node().input_value(0).get_node()
+    while classifier.get_type_name() not in ("Convolution", "GroupConvolution"):
+        if not classifier.inputs():
+            raise StepError(f"no convolution computes {MAP_NAME!r}", "the head must be a 1x1 convolution")
+        classifier = classifier.input_value(0).get_node()
+    names, inside = [], set()
+    for operation in model.get_ordered_ops():
+        fed = any(value.get_node().get_friendly_name() in inside for value in operation.input_values())
+        if operation.get_friendly_name() == classifier.get_friendly_name() or fed:
+            inside.add(operation.get_friendly_name())
+            if operation.get_type_name() != "Result":
+                names.append(operation.get_friendly_name())
+    return tuple(names)
+
+
+def count_operations(model: Any) -> dict[str, Any]:
+    """nodes by type, and the share of convolutions and matrix products whose data is quantized."""
+    operations = model.get_ordered_ops()
+    kinds = [operation.get_type_name() for operation in operations]
+    compute = [item for item in operations if item.get_type_name() in _COMPUTE]
+    quantized = sum(_reads_quantized(item) for item in compute)
+    return {
+        "nodes": {kind: kinds.count(kind) for kind in sorted(set(kinds)) if kind != "Constant"},
+        "node_count": len(kinds) - kinds.count("Constant"),
+        "compute_nodes": len(compute),
+        "quantized_share": round(quantized / len(compute), 4) if compute else 0.0,
+    }
+
+
+_COMPUTE = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+_TRANSPARENT = ("MaxPool", "Pad", "Reshape", "Transpose")
+
+
+def _reads_quantized(operation: Any) -> bool:
+    node = operation.input_value(0).get_node()
+    while node.get_type_name() in _TRANSPARENT:
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "FakeQuantize")

@@ -1,0 +1,90 @@
+"""ONNX Runtime's static quantizer, called the way both of our Q/DQ recipes need it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from compress.steps.calibration import CalibrationData, OrtCalibrationReader
+from compress.steps.graph import drop_unused_domains, head_nodes, load_graph, name_nodes
+from runtime.errors import RecipeError, StepError
+
+METHODS = ("minmax", "percentile", "entropy")
+PERCENTILE = 99.99
+_STRIDE = 16
+"""Images whose activations are in memory at once while histograms are made."""
+
+
+@dataclass(frozen=True)
+class QdqPlan:
+    """How the Q/DQ pairs are placed: see onnxruntime.quantization.quantize_static."""
+
+    operators: tuple[str, ...]
+    signed_activations: bool
+    reduce_range: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def insert_qdq(
+    source: Path, target: Path, calibration: CalibrationData, method: str, plan: QdqPlan
+) -> onnx.ModelProto:
+    """Read `source`, write the Q/DQ graph to `target` and return it; the head stays in float.
+
+    Per-channel signed weights; activations as the plan says. Raises RecipeError for an unknown method.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    activations = QuantType.QInt8 if plan.signed_activations else QuantType.QUInt8
+    model = prepare(source)
+    try:
+        quantize_static(
+            model,
+            str(target),
+            OrtCalibrationReader(_whole_strides(calibration)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(plan.operators),
+            per_channel=True,
+            reduce_range=plan.reduce_range,
+            activation_type=activations,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(head_nodes(model)),
+            calibrate_method=_method(method),
+            extra_options={"CalibStridedMinMax": _STRIDE, "CalibPercentile": PERCENTILE, **plan.extra},
+        )
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise StepError(f"onnxruntime cannot quantize {source.name}: {error}") from error
+    quantized = load_graph(target)
+    drop_unused_domains(quantized)
+    target.write_bytes(quantized.SerializeToString(deterministic=True))
+    return quantized
+
+
+def prepare(source: Path) -> onnx.ModelProto:
+    """The graph with shapes inferred, constants folded and every node named."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model = load_graph(source)
+    name_nodes(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prepared.onnx"
+        # Symbolic shape inference is for transformers and wants sympy; only our batch is free.
+        quant_pre_process(model, str(path), skip_symbolic_shape=True)
+        prepared = load_graph(path)
+    name_nodes(prepared)
+    return prepared
+
+
+def _whole_strides(calibration: CalibrationData) -> CalibrationData:
+    return calibration.spread(len(calibration) // _STRIDE * _STRIDE)
+
+
+def _method(name: str) -> Any:
+    from onnxruntime.quantization import CalibrationMethod
+
+    if name not in METHODS:
+        raise RecipeError(f"no calibration method {name!r}", f"methods: {', '.join(METHODS)}")
+    return getattr(CalibrationMethod, {"minmax": "MinMax"}.get(name, name.capitalize()))

@@ -1,0 +1,29 @@
+"""One recipe a target: what one engine runs fast, the next runs slowly or misreads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.artifact import StepOutput
+from compress.recipe import TargetOptions
+from compress.steps.calibration import CalibrationData
+from compress.steps.quantize_openvino import quantize_openvino
+from compress.steps.quantize_ort import quantize_ort
+from compress.steps.quantize_tensorrt import quantize_tensorrt
+from runtime.errors import RecipeError
+
+__all__ = ["QUANTIZERS", "quantize", "quantize_openvino", "quantize_ort", "quantize_tensorrt"]
+
+QUANTIZERS = {
+    "onnxruntime": quantize_ort,
+    "openvino": quantize_openvino,
+    "tensorrt": quantize_tensorrt,
+}
+
+
+def quantize(source: Path, folder: Path, calibration: CalibrationData, options: TargetOptions) -> StepOutput:
+    """Quantize the ONNX graph `source` for `options.engine`. Raises RecipeError for an unknown engine."""
+    quantizer = QUANTIZERS.get(options.engine)
+    if quantizer is None:
+        raise RecipeError(f"no target {options.engine!r}", f"targets: {', '.join(QUANTIZERS)}")
+    return quantizer(source, folder, calibration, options)

@@ -1,0 +1,92 @@
+"""INT8 for ONNX Runtime's CPU kernels: unsigned activations, signed per-channel weights, Q/DQ.
+
+U8S8 is what its x86 kernels compute; signed activations cost a conversion of every tensor. On x86 with AVX2
+but without VNNI the U8S8 kernel adds two products in 16 bits, which saturates for large weights; seven-bit
+weights (`reduce_range`) cannot. The box is not known here, so the processor that builds and gates decides,
+and the record says on which others the model may saturate; the self-test on the box catches it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from compress.artifact import StepOutput
+from compress.recipe import TargetOptions
+from compress.steps.calibration import CalibrationData
+from compress.steps.chatter import collected
+from compress.steps.fidelity import compare_backends
+from compress.steps.graph import head_nodes, load_graph, name_nodes, summarize
+from compress.steps.ort_tools import QdqPlan, insert_qdq
+from runtime import machine
+from runtime.backends.base import ModelFiles
+from runtime.backends.ort import OrtBackend
+
+MODEL_FILE = "model.onnx"
+OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "Concat")
+_VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+@dataclass(frozen=True)
+class RangeDecision:
+    """Whether weights get seven bits instead of eight, and why."""
+
+    reduce_range: bool
+    reason: str
+
+
+def decide_range(cpu_flags: tuple[str, ...], wanted: bool | None = None) -> RangeDecision:
+    """`wanted` where it is given, else by the processor: seven bits where eight may saturate."""
+    if wanted is not None:
+        return RangeDecision(wanted, "asked for")
+    flags = frozenset(cpu_flags)
+    if "avx2" in flags and not flags & _VNNI_FLAGS:
+        return RangeDecision(True, "this processor has AVX2 without VNNI, whose kernels saturate at 8 bits")
+    kind = ", ".join(sorted(flags & _VNNI_FLAGS)) or "no AVX2"
+    return RangeDecision(False, f"this processor does not saturate ({kind})")
+
+
+def quantize_ort(
+    source: Path,
+    folder: Path,
+    calibration: CalibrationData,
+    options: TargetOptions,
+    reduce_range: bool | None = None,
+) -> StepOutput:
+    """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, RecipeError, ExportMismatchError."""
+    chosen = calibration.spread(options.calibration_cases)
+    decision = decide_range(machine.describe().cpu_flags, reduce_range)
+    plan = QdqPlan(OPERATORS, signed_activations=False, reduce_range=decision.reduce_range)
+    path = folder / MODEL_FILE
+    with collected() as messages:
+        model = insert_qdq(source, path, chosen, options.method, plan)
+    fidelity = compare_backends(_open(source), _open(path), chosen.tensors)
+    facts: dict[str, Any] = {
+        "method": options.method,
+        "scheme": "U8 activations, S8 weights per channel, Q/DQ",
+        "reduce_range": decision.reduce_range,
+        "reduce_range_reason": decision.reason,
+        "may_saturate_on": "" if decision.reduce_range else "x86 with AVX2 but no VNNI",
+        "float_nodes": list(float_head(source)),
+        "versions": {"onnxruntime": onnxruntime.__version__},
+        "size_bytes": path.stat().st_size,
+        **chosen.facts(),
+        **summarize(model).to_json(),
+        "fidelity": fidelity.to_json(),
+        "messages": messages,
+    }
+    return StepOutput(MODEL_FILE, "onnx", facts=facts)
+
+
+def float_head(source: Path) -> tuple[str, ...]:
+    """Names of the nodes of a float graph that no recipe quantizes."""
+    model = load_graph(source)
+    name_nodes(model)
+    return head_nodes(model)
+
+
+def _open(path: Path) -> OrtBackend:
+    return OrtBackend(ModelFiles(path.read_bytes()))
