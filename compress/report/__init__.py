@@ -9,10 +9,11 @@ from compress.record import RunRecord
 
 def render(record: RunRecord) -> str:
     """The page as text. Every name, message and figure of the record is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  an extra's library
+    # An extra's library: `ulna --help` must work without it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from compress.report import figures  # noqa: PLC0415
-    from compress.report.view import view  # noqa: PLC0415
+    from compress.report import figures
+    from compress.report.view import view
 
     environment = Environment(
         loader=PackageLoader("compress.report"),

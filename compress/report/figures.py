@@ -115,6 +115,12 @@ def badges(node: NodeRecord) -> tuple[Badge, ...]:
     return tuple(found) or (Badge("idle", "not gated"),)
 
 
+def confidence_text(record: RunRecord) -> str:
+    """Of the intervals, as "95%"; a dash where nothing was measured."""
+    found = next((node.metrics["confidence"] for node in record.nodes if "confidence" in node.metrics), None)
+    return DASH if found is None else f"{100 * found:g}%"
+
+
 def root(record: RunRecord) -> NodeRecord | None:
     """The original checkpoint."""
     return next((node for node in record.nodes if not node.parent), None)

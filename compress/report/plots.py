@@ -11,7 +11,7 @@ from markupsafe import Markup
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
 from compress.report.figures import MINUS
-from compress.report.svg import Scale, element, line, marker, picture, polyline, text
+from compress.report.svg import Scale, clipped, element, line, marker, picture, polyline, text
 
 _OUTCOME_SHAPES = {"pass": "circle", "inconclusive": "triangle", "fail": "square"}
 _ENGINE_SHAPES = {"": "circle", "onnxruntime": "square", "openvino": "triangle"}
@@ -37,6 +37,12 @@ class ForestPanel:
 
 
 @dataclass(frozen=True)
+class _Area:
+    left_px: float
+    right_px: float
+
+
+@dataclass(frozen=True)
 class _Row:
     name: str
     check: dict[str, Any]
@@ -58,31 +64,46 @@ def forest(nodes: Sequence[NodeRecord]) -> tuple[ForestPanel, ...]:
     rows: dict[str, list[_Row]] = {}
     for node in nodes:
         for check in node.verdict.get("checks", ()):
-            if check.get("difference") is not None and check.get("point") != "floor":
+            measured = check.get("difference") is not None and check.get("point") != "floor"
+            if measured and not check.get("body_part"):
                 rows.setdefault(str(check.get("title", check["metric"])), []).append(_Row(node.name, check))
     return tuple(ForestPanel(title, _forest(title, own)) for title, own in rows.items())
 
 
 def roc(nodes: Sequence[NodeRecord], points: dict[str, float]) -> Markup | None:
-    """ROC curves on the gate patients, with the checkpoint at its two operating points."""
+    """ROC curves on the gate patients, with the checkpoint at its two operating points.
+
+    Good curves crowd into the upper left corner, so the picture then shows only that.
+    """
     drawn = [item for item in series(nodes) if item.node.roc.get("fpr")]
     if not drawn:
         return None
-    x, y = Scale(0, 1, 44, _SIDE_PX - 12), Scale(0, 1, _SIDE_PX - 40, 12)
-    parts = [_frame(x, y, f"1 {MINUS} specificity", "sensitivity"), line(x(0), y(0), x(1), y(1), "chance")]
+    side = _roc_side([figures.interval(item.node.metrics, "auroc").value or 0.0 for item in drawn])
+    x, y = Scale(0, side, 44, _SIDE_PX - 12), Scale(1 - side, 1, _SIDE_PX - 40, 12)
+    curves = []
     # The original last, so that it stays visible where curves coincide.
     for item in sorted(drawn, key=lambda item: not item.node.parent):
-        curve = list(zip(map(x, item.node.roc["fpr"]), map(y, item.node.roc["tpr"]), strict=True))
-        parts.append(polyline(curve, f"curve {item.class_}"))
+        curve = zip(item.node.roc["fpr"], item.node.roc["tpr"], strict=True)
+        path = [(x.unbounded(fpr), y.unbounded(tpr)) for fpr, tpr in curve]
+        curves.append(polyline(path, f"curve {item.class_}"))
+    diagonal = line(x.unbounded(0), y.unbounded(0), x.unbounded(1), y.unbounded(1), "chance")
+    parts = [_frame(x, y, f"1 {MINUS} specificity", "sensitivity"), clipped(x, y, diagonal, *curves)]
     origin = next((item.node for item in drawn if not item.node.parent), None)
     for name in points if origin is not None else ():
         parts += _roc_point(origin.metrics if origin else {}, name, x, y)
     return picture(_SIDE_PX, _SIDE_PX, "ROC curves on the gate patients", *parts)
 
 
+def _roc_side(aurocs: Sequence[float]) -> float:
+    """How much of either axis is shown."""
+    middle = sorted(aurocs)[len(aurocs) // 2]
+    return 0.3 if middle > 0.97 else 0.5 if middle > 0.9 else 1.0
+
+
 def cost(nodes: Sequence[NodeRecord]) -> Markup | None:
     """Median latency against AUROC with its interval; the area of a mark is the file's size."""
-    drawn = [item for item in series(nodes) if _is_timed(item.node)]
+    # The pruned network before fine-tuning never ships, and would flatten everything else.
+    drawn = [item for item in series(nodes) if item.node.kind != "prune" and _is_timed(item.node)]
     if not drawn:
         return None
     aurocs = [figures.interval(item.node.metrics, "auroc") for item in drawn]
@@ -111,16 +132,19 @@ def training(record: RunRecord) -> Markup | None:
     phases = {name: table for name, table in record.history.items() if table.get("loss")}
     if not phases:
         return None
-    panel_px, height = 250, 300
+    panel_px = max(200, _SIDE_PX / len(phases))
     parts = []
     for index, (name, table) in enumerate(phases.items()):
         left = index * panel_px
-        parts.append(text(left + 48, 14, name, "label strong"))
+        area = _Area(left + 42, left + panel_px - 10)
+        parts.append(text(left + 42, 14, name, "label strong"))
         losses = [*table["loss"], *table.get("calibration_loss", ())]
-        parts.append(_epochs(table, ("loss", "calibration_loss"), (left, 24), (0.0, max(losses) * 1.05)))
-        aurocs = table.get("calibration_auroc") or [0.5]
-        parts.append(_epochs(table, ("calibration_auroc",), (left, 160), (min(0.5, *aurocs, 1.0), 1.0)))
-    return picture(panel_px * len(phases), height, "Training curves", *parts)
+        y = Scale(0.0, max(*losses, 1e-6) * 1.05, 186, 26)
+        parts.append(_epochs(table, {"loss": "torch", "calibration_loss": "onnxruntime"}, area, y))
+        aurocs = table.get("calibration_auroc", ())
+        y = Scale(min(0.5, *aurocs, 0.5), 1.0, 376, 226)
+        parts.append(_epochs(table, {"calibration_auroc": "onnxruntime"}, area, y))
+    return picture(panel_px * len(phases), _SIDE_PX, "Training curves", *parts)
 
 
 def _forest(title: str, rows: list[_Row]) -> Markup:
@@ -129,7 +153,7 @@ def _forest(title: str, rows: list[_Row]) -> Markup:
     width, bottom = 400, 18 + _ROW_PX * len(rows)
     x = Scale(low, high, name_px + 8, width - 14)
     parts = [line(x(0), 8, x(0), bottom, "zero")]
-    for tick in x.ticks(4):
+    for tick in x.ticks(6):
         parts.append(line(x(tick), bottom, x(tick), bottom + 4, "axis"))
         parts.append(text(x(tick), bottom + 17, _points_text(tick), "tick", "middle"))
     for index, row in enumerate(rows):
@@ -162,7 +186,7 @@ def _forest_row(row: _Row, x: Scale, y: float) -> Markup:
     if margin >= x.low:
         parts.append(line(x(margin), y - 9, x(margin), y + 9, "margin"))
     else:
-        parts.append(text(x.start_px + 2, y - 4, f"◂ margin {_points_text(margin)}", "tick"))
+        parts.append(text(x.start_px + 2, y - 8, f"◂ margin {_points_text(margin)}", "tick"))
     if lower < x.low:
         parts.append(marker("triangle", x.start_px, y, 3, f"o-{outcome}"))
     return element("g", *parts)
@@ -179,8 +203,10 @@ def _roc_point(metrics: dict[str, Any], name: str, x: Scale, y: Scale) -> list[M
     if sensitivity is None or specificity is None:
         return []
     at = x(1 - specificity), y(sensitivity)
-    words = figures.POINTS.get(name, name)
-    return [marker("circle", *at, 4.5, "point"), text(at[0] + 9, at[1] + 13, words, "label halo")]
+    # The two lie close together on a good curve; their names must not.
+    drop_px = 14 if name == "high_sensitivity" else 30
+    words = text(at[0] + 9, at[1] + drop_px, figures.POINTS.get(name, name), "label halo")
+    return [marker("circle", *at, 4.5, "point"), words]
 
 
 def _is_timed(node: NodeRecord) -> bool:
@@ -205,32 +231,21 @@ def _frame(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
     return element("g", *parts)
 
 
-def _epochs(
-    table: dict[str, Any], names: tuple[str, ...], corner: tuple[float, float], limits: tuple[float, float]
-) -> Markup:
-    """Curves by epoch in a small frame whose upper left corner is given."""
-    left, top = corner
-    count = len(table["loss"])
-    x = Scale(1, max(count, 2), left + 48, left + 236)
-    y = Scale(*limits, top + 100, top + 8)
-    parts = [_frame_small(x, y, "loss" if "loss" in names else "AUROC")]
-    for number, name in enumerate(names):
-        values = table.get(name, ())
-        curve = [(x(epoch), y(value)) for epoch, value in enumerate(values, 1)]
-        parts.append(polyline(curve, f"curve s-{'torch' if number == 0 else 'onnxruntime'}"))
-    best = table.get("best_epoch", 0)
-    if best:
-        parts.append(line(x(best), y.start_px, x(best), y.end_px, "margin soft"))
-    return element("g", *parts)
-
-
-def _frame_small(x: Scale, y: Scale, name: str) -> Markup:
+def _epochs(table: dict[str, Any], curves: dict[str, str], area: _Area, y: Scale) -> Markup:
+    """Curves by epoch in a frame of their own; `curves` names each and its colour."""
+    x = Scale(1, max(len(table["loss"]), 2), area.left_px, area.right_px)
     parts = [line(x.start_px, y.start_px, x.end_px, y.start_px, "axis")]
-    for tick in y.ticks(3):
+    for tick in y.ticks(4):
         parts.append(line(x.start_px, y(tick), x.end_px, y(tick), "grid"))
         parts.append(text(x.start_px - 6, y(tick) + 4, f"{tick:g}", "tick", "end"))
     for tick in x.ticks(5):
         if tick == int(tick):
             parts.append(text(x(tick), y.start_px + 14, f"{tick:g}", "tick", "middle"))
-    parts.append(text(x.end_px, y.end_px + 2, name, "tick", "end"))
+    for name, colour in curves.items():
+        curve = [(x(epoch), y(value)) for epoch, value in enumerate(table.get(name, ()), 1)]
+        parts.append(polyline(curve, f"curve s-{colour}"))
+    if table.get("best_epoch"):
+        best = x(table["best_epoch"])
+        parts.append(line(best, y.start_px, best, y.end_px, "margin soft"))
+    parts.append(text(x.start_px + 4, y.end_px + 4, "loss" if "loss" in curves else "AUROC", "tick halo"))
     return element("g", *parts)

@@ -71,8 +71,11 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Pixel of a value."""
-        inside = min(max(value, self.low), self.high)
-        share = (self._flat(inside) - self._flat(self.low)) / (self._flat(self.high) - self._flat(self.low))
+        return self.unbounded(min(max(value, self.low), self.high))
+
+    def unbounded(self, value: float) -> float:
+        """Pixel of a value, also outside."""
+        share = (self._flat(value) - self._flat(self.low)) / (self._flat(self.high) - self._flat(self.low))
         return self.start_px + share * (self.end_px - self.start_px)
 
     def ticks(self, count: int = 5) -> list[float]:
@@ -91,6 +94,14 @@ class Scale:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
         return [round(value, 10) for value in values if self.low <= value <= self.high]
+
+
+def clipped(x: Scale, y: Scale, *children: Markup) -> Markup:
+    """Children, drawn only inside the area of the two scales."""
+    left, top = min(x.start_px, x.end_px), min(y.start_px, y.end_px)
+    width, height = abs(x.end_px - x.start_px), abs(y.end_px - y.start_px)
+    view = f"{left:g} {top:g} {width:g} {height:g}"
+    return element("svg", *children, x=left, y=top, width=width, height=height, viewBox=view, class_="clip")
 
 
 def _round_step(raw: float) -> float:

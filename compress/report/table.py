@@ -23,7 +23,7 @@ _COLUMNS = (
     "p50 ms",
 )
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "deferred": "cyan", "idle": "dim"}
-_LEGEND = "95% intervals in brackets; HS, HP: high-sensitivity and high-specificity operating point"
+_LEGEND = "in brackets {} intervals; HS, HP: high-sensitivity and high-specificity operating point"
 
 
 def step_table(record: RunRecord) -> Table:
@@ -31,7 +31,7 @@ def step_table(record: RunRecord) -> Table:
     table = Table(
         title=escape(f"{record.recipe.get('name', 'run')} on {record.data.get('name', 'unknown data')}"),
         title_justify="left",
-        caption=_LEGEND,
+        caption=_LEGEND.format(figures.confidence_text(record)),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -50,7 +50,7 @@ def to_markdown(record: RunRecord) -> str:
         words = ", ".join(badge.word for badge in figures.badges(node))
         rows.append((node.name, words, *_figures(record, node)))
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([*lines, "", _LEGEND, ""])
+    return "\n".join([*lines, "", _LEGEND.format(figures.confidence_text(record)), ""])
 
 
 def _verdict(node: NodeRecord) -> str:

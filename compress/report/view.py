@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -77,6 +78,7 @@ class Page:
     pictures: tuple[tuple[str, Markup], ...]
     legend: tuple[plots.Series, ...]
     parts: tuple[PartRow, ...]
+    stops: tuple[tuple[str, tuple[str, ...]], ...]
     deferred: tuple[NodeRecord, ...]
     recipe_json: str
     flips_shown: int = _FLIPS_SHOWN
@@ -108,6 +110,7 @@ def view(record: RunRecord) -> Page:
         pictures=_pictures(record, judged),
         legend=plots.series(judged),
         parts=tuple(_parts(record)),
+        stops=tuple((node.name, tuple(_reasons(node))) for node in record.nodes if _reasons(node)),
         deferred=tuple(node for node in record.nodes if node.status == STATUS_DEFERRED),
         recipe_json=json.dumps(record.recipe, indent=2, ensure_ascii=False),
     )
@@ -132,7 +135,10 @@ def _sentence(record: RunRecord) -> str:
     outcomes = Counter(figures.outcome(node) for node in record.nodes if figures.outcome(node))
     judged = sum(outcomes.values())
     said = [f"{outcomes['pass']} of {judged} gates passed" if judged else "No gate was reached"]
-    said += [f"{outcomes[word]} {word}" for word in ("fail", "inconclusive") if outcomes[word]]
+    if outcomes["fail"]:
+        said.append(f"{outcomes['fail']} failed")
+    if outcomes["inconclusive"]:
+        said.append(f"{outcomes['inconclusive']} inconclusive")
     missing = [node.title for node in record.nodes if node.status in ("failed", "not run")]
     if missing:
         said.append(f"{len(missing)} {'step was' if len(missing) == 1 else 'steps were'} not made")
@@ -143,14 +149,23 @@ def _sentence(record: RunRecord) -> str:
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     machine, points = record.machine, record.operating_points
     cores = machine.get("usable_cores", machine.get("cores"))
+    digest = record.data.get("digest", "")
     facts = [
         ("Recipe", f"{record.recipe.get('name', figures.DASH)} (seed {record.recipe.get('seed', 0)})"),
-        ("Data", f"{record.data.get('name', figures.DASH)}, sha256 {record.data.get('digest', '')[:12]}"),
+        ("Data", str(record.data.get("name", figures.DASH)) + (f", sha256 {digest[:12]}" if digest else "")),
         ("Machine", f"{machine.get('cpu', figures.DASH)}" + (f", {cores} cores" if cores else "")),
-        ("Started", f"{record.started_utc}, took {figures.seconds_text(record.seconds)}"),
+        ("Started", f"{_moment(record.started_utc)}, took {figures.seconds_text(record.seconds)}"),
     ]
     named = [f"{figures.POINTS.get(name, name)} {value:.4f}" for name, value in points.items()]
     return [*facts, ("Locked thresholds", ", ".join(named) or "none were chosen")]
+
+
+def _moment(utc: str) -> str:
+    """ "2026-01-01 10:00 UTC"; what is no time stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(utc).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return utc
 
 
 def _headlines(record: RunRecord) -> list[Headline]:
@@ -247,6 +262,21 @@ def _part(name: str, first: dict[str, Any], last: dict[str, Any], node: NodeReco
         ),
     ]
     return PartRow(name, int(first.get("images", 0)), int(first.get("fractured", 0)), tuple(pairs), worst)
+
+
+def _reasons(node: NodeRecord) -> list[str]:
+    """Why a step went no further: what it could not do, or each check that did not pass."""
+    if node.status == "failed":
+        return [str(node.facts.get("error", "the step could not be made; no reason was recorded"))]
+    found = [
+        f"{check.get('title', check['metric'])}: {check.get('reason') or check['outcome']}"
+        for check in node.verdict.get("checks", ())
+        if check["outcome"] != "pass"
+    ]
+    parity = node.facts.get("gate_parity", {})
+    if isinstance(parity, dict) and parity.get("outcome") == "fail":
+        found.append(f"parity: logits differ by {_words(parity.get('worst'))}, allowed {parity.get('limit')}")
+    return found
 
 
 def _words(value: Any) -> str:

@@ -1,0 +1,186 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from compress.record import NodeRecord, RunRecord
+from compress.report import render, write_report
+from tests.compress.report.runs import finished_run, renamed, stopped_run
+
+_VOID = {"meta", "link", "br", "img", "input", "hr"}
+_FETCHING = ("src", "srcset", "poster", "data", "action", "formaction", "background", "ping")
+_NASTY = "<script>alert('x')</script> & \"quoted\" 'single' {{ 7 * 7 }}"
+
+
+class _Page(HTMLParser):
+    """Collects text, tags and attributes, and checks that elements close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def record() -> RunRecord:
+    return finished_run()
+
+
+@pytest.fixture(scope="module")
+def html(record: RunRecord) -> str:
+    return render(record)
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(html: str) -> None:
+    page = _Page(html)
+    assert not {"script", "link", "iframe", "object", "embed", "img"} & set(page.tags)
+    assert not [item for item in page.attributes if item[1] in _FETCHING or item[1].startswith("on")]
+    hrefs = [value for _, name, value in page.attributes if name.endswith("href")]
+    assert hrefs
+    assert all(value.startswith("#") for value in hrefs)
+    assert "://" not in html
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_every_link_leads_to_a_step_of_the_page(html: str) -> None:
+    page = _Page(html)
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= set(ids)
+
+
+def test_every_node_its_verdict_and_its_digest_are_on_the_page(record: RunRecord, html: str) -> None:
+    page = _Page(html)
+    outcomes = {node.verdict.get("outcome") for node in record.nodes}
+    assert {"pass", "fail"} <= outcomes
+    for node in record.nodes:
+        summary = re.search(rf'<details id="step-{re.escape(node.name)}".*?</summary>', html, re.DOTALL)
+        assert summary is not None
+        word = node.verdict.get("outcome") or node.status
+        assert f">{word}<" in re.sub(r"</svg>", ">", summary.group())
+        assert node.title in page.text
+        assert node.sha256 in page.text
+
+
+def test_every_changed_decision_of_a_step_is_listed_or_counted(record: RunRecord, html: str) -> None:
+    for node in record.nodes:
+        flips = node.verdict.get("flips", [])
+        section = html[html.index(f'<details id="step-{node.name}"') :].split("</details>", maxsplit=1)[0]
+        assert section.count(" to positive") + section.count(" to negative") == min(len(flips), 100)
+        assert (f"{len(flips) - 100} more are in" in section) == (len(flips) > 100)
+        for flip in flips[:100]:
+            assert flip["from"] != flip["to"]
+
+
+def test_what_failed_is_said_with_its_reasons_and_what_is_deferred_plainly(
+    record: RunRecord, html: str
+) -> None:
+    text = _Page(html).text
+    failed = next(node for node in record.nodes if node.verdict.get("outcome") == "fail")
+    for check in failed.verdict["checks"]:
+        assert check["reason"] in text
+    assert "What did not pass" in text
+    assert "It is not proved here" in text
+    assert "tensorrt/int8/compile : gated by running the Q/DQ graph on ONNX Runtime in its place" in text
+
+
+def test_figures_on_the_page_are_those_of_the_record(record: RunRecord, html: str) -> None:
+    text = _Page(html).text
+    shipped = next(node for node in record.nodes if node.name == "onnxruntime/int8/compile")
+    for figure in (shipped.metrics["auroc"], record.test["auroc"]):
+        assert f"{figure['value']:.3f} {figure['low']:.3f} to {figure['high']:.3f}" in text
+    assert "0.34 MB" in text
+    assert "88.1 M" in text
+    assert "ankle" in text
+
+
+def test_the_gate_is_drawn_for_each_figure_with_every_judged_step(record: RunRecord, html: str) -> None:
+    panels = re.findall(r"<figure>(.*?)</figure>", html, re.DOTALL)
+    gates = [panel for panel in panels if "difference from the original checkpoint" in panel]
+    judged = [node.name for node in record.nodes if node.verdict and node.parent]
+    assert len(gates) == 5
+    for panel in gates:
+        assert all(f">{name}</text>" in panel for name in judged)
+
+
+def test_names_from_outside_are_escaped_everywhere() -> None:
+    html = render(renamed(finished_run(patients=60), _NASTY))
+    page = _Page(html)
+    assert "script" not in page.tags
+    assert "<script>alert" not in html
+    assert page.text.count(_NASTY) > 15
+
+
+def test_a_run_that_stopped_at_once_says_so_and_shows_no_figure() -> None:
+    text = _Page(render(stopped_run())).text
+    assert "No gate was reached, 2 steps were not made. Nothing was released." in text
+    assert "no fractured image to learn from" in text
+    assert "not run" in text
+    assert not re.search(r"\b0\.\d{3}\b", text)
+
+
+def test_a_run_without_any_step_renders() -> None:
+    text = _Page(render(RunRecord({}, {}, {}, ""))).text
+    assert "No step was reached." in text
+
+
+def test_a_step_without_fractured_gate_images_shows_reasons_in_place_of_figures() -> None:
+    missing = {"value": None, "low": None, "high": None, "n": 0, "reason": "no fractured image"}
+    check = {
+        "metric": "auroc",
+        "outcome": "fail",
+        "margin": 0.03,
+        "difference": None,
+        "reason": "none to rank",
+    }
+    node = NodeRecord(
+        "train", "", "train", "train", "stopped", metrics={"auroc": missing},
+        verdict={"outcome": "fail", "checks": [check], "flips": []},
+    )  # fmt: skip
+    text = _Page(render(RunRecord({"name": "x"}, {}, {}, "", nodes=(node,)))).text
+    assert "no fractured image" in text
+    assert "none to rank" in text
+
+
+def test_a_record_read_back_from_json_gives_the_same_page(record: RunRecord, html: str) -> None:
+    assert render(RunRecord.from_json(record.to_json())) == html
+
+
+def test_nodes_that_name_each_other_as_parents_do_not_hang_the_page() -> None:
+    first, second = (
+        NodeRecord(name, parent, name, "train", "ok") for name, parent in (("a", "b"), ("b", "a"))
+    )
+    assert "<html" in render(RunRecord({"name": "x"}, {}, {}, "", nodes=(first, second)))
+
+
+def test_the_file_is_replaced_as_a_whole(tmp_path: Path, record: RunRecord, html: str) -> None:
+    (tmp_path / "report.html").write_text("old")
+    write_report(replace(record), tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

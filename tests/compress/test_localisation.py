@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compress.localisation import boxes_hit, intersection, iou, peak_hits
+from compress.predictions import HIT, MISSED, NOT_ASKED
+from runtime.findings import Box
+from runtime.preprocess import place
+
+_TRUE = ((0.4, 0.2, 0.6, 0.3),)
+"""On a plate 200 wide and 400 high: pixels (80, 80) to (120, 120)."""
+
+
+def _map(row: int, column: int) -> np.ndarray:
+    evidence = np.full((8, 8), -4.0, np.float32)
+    evidence[row, column] = 1.0
+    return evidence
+
+
+def test_a_peak_over_the_true_box_hits_through_the_letterbox() -> None:
+    # 400 x 200 into 64: scale 0.16, 16 px of margin at the sides; the box becomes (28.8, 12.8, 35.2, 19.2).
+    placement = place(400, 200, 64)
+    assert peak_hits(_map(1, 3), _TRUE, placement) == HIT
+    assert peak_hits(_map(2, 4), _TRUE, placement) == HIT
+    assert peak_hits(_map(4, 4), _TRUE, placement) == MISSED
+    assert peak_hits(_map(1, 0), _TRUE, placement) == MISSED
+
+
+def test_without_true_boxes_nobody_is_asked() -> None:
+    assert peak_hits(_map(0, 0), (), place(10, 10, 64)) == NOT_ASKED
+    assert boxes_hit([Box(0, 0, 5, 5, 0.9)], (), 10, 10) == NOT_ASKED
+
+
+def test_nothing_shown_is_a_miss() -> None:
+    assert boxes_hit([], _TRUE, 200, 400) == MISSED
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (Box(90, 90, 110, 110, 0.5), HIT),
+        (Box(60, 60, 130, 130, 0.5), HIT),
+        (Box(112, 112, 160, 160, 0.5), MISSED),
+        (Box(0, 0, 200, 400, 0.5), MISSED),
+        (Box(0, 300, 40, 340, 0.5), MISSED),
+    ],
+)
+def test_a_box_must_overlap_the_fracture_and_not_merely_cover_the_plate(shown: Box, expected: int) -> None:
+    assert boxes_hit([shown], _TRUE, 200, 400) == expected
+
+
+def test_only_the_best_box_counts() -> None:
+    good, bad = Box(90, 90, 110, 110, 0.4), Box(0, 300, 40, 340, 0.9)
+    assert boxes_hit([good, bad], _TRUE, 200, 400) == MISSED
+    assert boxes_hit([bad, good, Box(85, 85, 115, 115, 0.95)], _TRUE, 200, 400) == HIT
+
+
+_BOXES = st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(0.1, 100)] * 2).map(
+    lambda t: (t[0], t[1], t[0] + t[2], t[1] + t[3])
+)
+
+
+@given(_BOXES, _BOXES)
+def test_overlap_is_symmetric_and_between_none_and_all(
+    first: tuple[float, float, float, float], second: tuple[float, float, float, float]
+) -> None:
+    assert iou(first, second) == pytest.approx(iou(second, first))
+    assert 0 <= iou(first, second) <= 1 + 1e-9
+    assert iou(first, first) == pytest.approx(1)
+    assert (iou(first, second) > 0) == (intersection(first, second) > 0)
