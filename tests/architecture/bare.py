@@ -20,6 +20,8 @@ class _WithoutExtras:
     def find_spec(self, name, path=None, target=None):
         hidden = name.partition(".")[0] in self.names
         return None if hidden else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
 sys.meta_path[:] = [_WithoutExtras(finder) for finder in sys.meta_path]
 """
 
