@@ -1,6 +1,6 @@
 """The verbs that set up and update a box: install, slots, rollback."""
 
-# ruff: noqa: PLC0415  imports inside verbs keep `ulna --help` quick
+# Imports inside the verbs keep `ulna --help` quick.
 from __future__ import annotations
 
 import dataclasses
@@ -80,11 +80,13 @@ def slots(
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(slot) for slot in both], indent=2))
         return
-    table = Table("slot", "live", "bundle", "digest", "signed by", "self-test")
+    table = Table("slot", "bundle", "digest", "signed by", "self-test")
+    for column in table.columns:
+        column.overflow = "fold"
     for slot in both:
-        live = "live" if slot.live else ""
+        name = f"{slot.slot} (live)" if slot.live else slot.slot
         what = escape(slot.bundle or slot.problem)
-        table.add_row(slot.slot, live, what, slot.digest[:16], slot.signed_by, _self_test(slot))
+        table.add_row(name, what, slot.digest[:12], slot.signed_by, _self_test(slot))
     Console().print(table)
 
 
@@ -101,7 +103,8 @@ def rollback(root: Root, timeout_s: Timeout = _DEFAULT_TIMEOUT_S) -> None:
 def _self_test(slot: SlotStatus) -> str:
     if slot.record is None:
         return "" if slot.problem else "not yet"
-    return f"{'passed' if slot.record.passed else 'FAILED'} {slot.record.checked_utc}, {slot.record.engine}"
+    outcome = "passed" if slot.record.passed else "FAILED"
+    return f"{outcome} {slot.record.checked_utc} {slot.record.engine}".rstrip()
 
 
 def _options(timeout_s: float, trust: tuple[Path, ...] = (), force: bool = False) -> InstallOptions:
