@@ -57,7 +57,7 @@ class QualityLimits:
     plain_border: float = 0.08
     bright_dark_area: float = 0.012
     inverted_median: float = 0.7
-    inverted_dark_area: float = 0.06
+    inverted_dark_area: float = 0.12
     blur_ratio: float = 0.65
 
 
@@ -205,7 +205,9 @@ def _too_small(radiograph: Radiograph, limits: QualityLimits) -> Refusal | None:
 
 
 def _no_contrast(look: Appearance, limits: QualityLimits) -> Refusal | None:
-    if look.levels >= limits.min_levels and look.blank <= limits.max_blank:
+    # A ramp is nowhere steep either; it is told apart below.
+    blank = look.blank > limits.max_blank and look.evenness < limits.max_evenness
+    if look.levels >= limits.min_levels and not blank:
         return None
     return Refusal(
         RefusalCode.NO_CONTRAST,
