@@ -14,6 +14,7 @@ from device_app.store.queue import FailureCode
 from runtime.findings import RefusalCode
 
 _ = lazy_gettext
+LEAST_SHOWN = 0.1
 NEAR_LIMIT = 0.03
 """A probability this near to an operating point is called close."""
 
@@ -38,7 +39,7 @@ class ReasonWords:
 STATES = {
     ScreenState.FRACTURE: StateWords(
         _("Fracture suspected"),
-        _("The picture shows signs of a broken bone at the marked place."),
+        _("The picture shows signs of a broken bone."),
         (
             _("Keep the injured part still. Splint it. No weight on it."),
             _("Check feeling, warmth and movement beyond the injury. If one is missing or the skin is open, "
@@ -47,7 +48,7 @@ STATES = {
         ),
     ),
     ScreenState.DOUBT: StateWords(
-        _("Doubt"),
+        _("Doubt: fracture possible"),
         _("There are weak signs. A broken bone cannot be ruled out."),
         (
             _("Treat the injury as broken for now. Splint it. No weight on it."),
@@ -135,6 +136,15 @@ def state_words(answer: Answer) -> StateWords:
     return STATES[answer.state]
 
 
+def place_marked(answer: Answer) -> str:
+    """Whether there is a place to look at; empty where none is looked for."""
+    if answer.state not in (ScreenState.FRACTURE, ScreenState.DOUBT):
+        return ""
+    if answer.boxes:
+        return gettext("See the marked place.")
+    return gettext("The place could not be marked: look at the whole picture.")
+
+
 def reason_words(answer: Answer) -> ReasonWords | None:
     """Why a picture was not read; None for every other state."""
     if answer.state is not ScreenState.UNREADABLE:
@@ -161,8 +171,13 @@ def place_words(answer: Answer) -> str:
 
 
 def score(probability: float) -> str:
-    """A probability as a figure from 0 to 100, never rounded across an operating point by eye."""
-    return f"{100 * probability:.1f}"
+    """A probability as a figure from 0 to 100 that never rounds to certainty."""
+    percent = 100 * probability
+    if percent < LEAST_SHOWN:
+        return gettext("less than %(figure)s", figure=LEAST_SHOWN)
+    if percent > 100 - LEAST_SHOWN:
+        return gettext("more than %(figure)s", figure=100 - LEAST_SHOWN)
+    return f"{percent:.1f}"
 
 
 def score_words(answer: Answer) -> list[str]:

@@ -23,7 +23,7 @@ from device_app.store.queue import Answer, Claim, FailureCode
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector, from_bundle
-from runtime.errors import DiskFullError, InputError, StoreError, UlnaError
+from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
@@ -110,8 +110,8 @@ class EngineFailedError(Exception):
 def _look(data: bytes, detector: Detector) -> tuple[Radiograph | None, Findings]:
     try:
         radiograph = read_bytes(data)
-    except InputError:
-        return None, detector.detect_bytes(data)  # says why, in the detector's words
+    except Exception:
+        return None, detector.detect_bytes(data)  # whatever it was, the detector has the words for it
     return radiograph, detector.detect(radiograph)
 
 

@@ -70,9 +70,15 @@ def model_bytes() -> bytes:
     center = np.zeros((13, 13), np.float32)
     center[5:8, 3:-3] = 1.0
     kernel -= center / center.sum()
-    constants = {"kernel": kernel[None, None], "gain": np.float32(GAIN), "bias": np.float32(BIAS)}
+    constants = {
+        "pads": np.array([0, 0, 6, 6, 0, 0, 6, 6], np.int64),
+        "kernel": kernel[None, None],
+        "gain": np.float32(GAIN),
+        "bias": np.float32(BIAS),
+    }
     nodes = [
-        helper.make_node("Conv", ["image", "kernel"], ["response"], pads=[6, 6, 6, 6]),
+        helper.make_node("Pad", ["image", "pads"], ["padded"], mode="edge"),
+        helper.make_node("Conv", ["padded", "kernel"], ["response"]),
         helper.make_node(
             "MaxPool", ["response"], ["pooled"], kernel_shape=[CELL_PX] * 2, strides=[CELL_PX] * 2
         ),

@@ -1,0 +1,103 @@
+"""A real signed bundle, prepared stores, and real results read by the real worker code."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from device_app import KioskConfig, WorkerLimits, create_app
+from device_app.store import Store, open_store, prepare_store
+from device_app.store.records import Receipt, Upload
+from device_app.worker import read_picture
+from runtime.bundle import open_bundle
+from runtime.detector import Detector, from_bundle
+from runtime.trust import TrustStore, generate_key, save_public_key
+from tests.device_app import sample
+
+
+@pytest.fixture(scope="session")
+def kiosk_keys(tmp_path_factory):
+    key = generate_key()
+    path = tmp_path_factory.mktemp("trust") / "maker.pem"
+    save_public_key(key.public_key(), path)
+    return key, path
+
+
+@pytest.fixture(scope="session")
+def kiosk_bundle(tmp_path_factory, kiosk_keys) -> Path:
+    root = tmp_path_factory.mktemp("bundles") / "gap-finder"
+    sample.make_bundle(root, kiosk_keys[0])
+    return root
+
+
+@pytest.fixture(scope="session")
+def detector(kiosk_bundle, kiosk_keys) -> Iterator[Detector]:
+    with from_bundle(open_bundle(kiosk_bundle, TrustStore.from_paths(kiosk_keys[1])), sample.KEY) as opened:
+        yield opened
+
+
+@pytest.fixture
+def config(tmp_path, kiosk_bundle, kiosk_keys) -> KioskConfig:
+    return KioskConfig(
+        bundle=kiosk_bundle,
+        data_dir=tmp_path / "data",
+        trust=(kiosk_keys[1],),
+        port=0,
+        threads=1,
+        max_upload_bytes=64 << 20,
+        reserve_bytes=0,
+        page_size=3,
+        limits=WorkerLimits(first_pause_s=0.05, longest_pause_s=0.5),
+    )
+
+
+@pytest.fixture
+def store(config) -> Iterator[Store]:
+    prepare_store(config)
+    opened = open_store(config)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def receive(store) -> Callable[..., Receipt]:
+    """Hand bytes to the store as an upload."""
+
+    def hand_over(data: bytes, name: str = "picture.png", label: str = "") -> Receipt:
+        return store.records.receive(io.BytesIO(data), Upload(name, label))
+
+    return hand_over
+
+
+@pytest.fixture
+def work_off(store, detector) -> Callable[[], int]:
+    """Read everything that waits, with the worker's own code, in this process."""
+
+    def work() -> int:
+        count = 0
+        while (claim := store.queue.claim("here")) is not None:
+            assert store.queue.complete(claim, read_picture(claim, store, detector))
+            count += 1
+        return count
+
+    return work
+
+
+@pytest.fixture
+def client(config, store) -> FlaskClient:
+    app = create_app(config)
+    app.testing = True
+    return app.test_client()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Until the condition holds; fails when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)

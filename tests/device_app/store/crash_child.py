@@ -1,0 +1,76 @@
+"""A store that is used until it is killed: kill -9 of this very process at its n-th durable step."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine.default import DefaultDialect
+
+from device_app import KioskConfig
+from device_app.store import open_store, prepare_store
+from device_app.store.queue import Answer
+from device_app.store.records import Upload
+
+PICTURES = tuple(b"picture %d " % number * 1000 for number in range(4))
+NEVER = 10**9
+
+
+class Killer:
+    """Counts steps, before and after each, and ends the process at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.steps = 0
+
+    def tick(self) -> None:
+        self.steps += 1
+        if self.steps == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*arguments: Any, **named: Any) -> Any:
+            self.tick()
+            answer = function(*arguments, **named)
+            self.tick()
+            return answer
+
+        return stepped
+
+
+def run(folder: str, kill_at: int) -> None:
+    """Start up, receive, read, store; every confirmation goes to `confirmed` at once."""
+    killer = Killer(kill_at)
+    os.fsync = killer.around(os.fsync)
+    for name in ("replace", "unlink", "open"):
+        setattr(Path, name, killer.around(getattr(Path, name)))
+    DefaultDialect.do_commit = killer.around(DefaultDialect.do_commit)  # type: ignore[method-assign]
+    use_store(Path(folder))
+    note(Path(folder), f"steps {killer.steps}")
+
+
+def use_store(folder: Path) -> None:
+    """The same pictures every time: what was confirmed before is known now."""
+    config = KioskConfig(folder / "bundle", folder / "data", reserve_bytes=0)
+    prepare_store(config)
+    store = open_store(config)
+    for start in range(0, len(PICTURES), 2):
+        for data in PICTURES[start : start + 2]:
+            receipt = store.records.receive(io.BytesIO(data), Upload("a.png"))
+            note(folder, f"received {receipt.public_id}")
+        while (claim := store.queue.claim("worker")) is not None:
+            store.files.write_derived(claim.sha256, "screen", b"png of " + claim.sha256.encode())
+            if store.queue.complete(claim, Answer("none", f'"{claim.sha256}"', "0" * 64)):
+                note(folder, f"answered {claim.sha256}")
+    store.close()
+
+
+def note(folder: Path, line: str) -> None:
+    """What a person or another process was told; written past every Python buffer."""
+    descriptor = os.open(folder / "confirmed", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, line.encode() + b"\n")
+    os.close(descriptor)
