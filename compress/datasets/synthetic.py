@@ -171,7 +171,7 @@ def _make_one(task: tuple[SyntheticOptions, Path, int]) -> tuple[int, list[Row]]
 
 def _save(folder: Path, patient: Patient, shot: Shot) -> Row:
     name = f"p{patient.number:05d}-{shot.view}"
-    fractured = bool(shot.mask.any())
+    fractured = bool(shot.masks)
     digests = {f"images/{name}.png": _write_png(folder / "images" / f"{name}.png", shot.pixels)}
     if fractured:
         mask = shot.mask.astype(np.uint8) * 255
@@ -183,7 +183,7 @@ def _save(folder: Path, patient: Patient, shot: Shot) -> Row:
         "body_part": patient.body_part,
         "view": shot.view,
         "group": f"p{patient.number:05d}",
-        "boxes": json.dumps([_box(shot.mask)] if fractured else []),
+        "boxes": json.dumps([_box(mask) for mask in shot.masks]),
         "fracture_type": patient.fracture_type if fractured else "",
         "displacement_mm": f"{patient.displacement_mm:.2f}" if fractured else "",
         "angulation_deg": f"{patient.angulation_deg:.1f}" if fractured else "",

@@ -374,7 +374,7 @@ def _forearm(maker: _Maker) -> Limb:
     _arm_flesh(maker)
     maker.site("radius", 125, 224, 8.5, 1.6)
     maker.site("ulna", 125, 222, 7.0, 1.0)
-    return maker.limb((95, 135), ("lateral", 90), {"radius": "ulna", "ulna": "radius"})
+    return maker.limb((72, 105), ("lateral", 90), {"radius": "ulna", "ulna": "radius"})
 
 
 def _hand(maker: _Maker) -> Limb:
@@ -386,7 +386,7 @@ def _hand(maker: _Maker) -> Limb:
             maker.site(
                 f"{name}{number}", 0.22 * length, 0.8 * length, half_width * (1, 0.95, 0.82)[number], weight
             )
-    return maker.limb((80, 115), ("oblique", 42))
+    return maker.limb((58, 85), ("oblique", 42))
 
 
 def _leg(maker: _Maker) -> Limb:
@@ -420,7 +420,7 @@ def _leg(maker: _Maker) -> Limb:
     maker.flesh((2, 34, 36), (-2, -150, 50), foot, carriers, 4.0)
     maker.site("tibia", 170, 338, 14.0, 1.4)
     maker.site("fibula", 170, 335, 7.0, 1.2)
-    return maker.limb((115, 165), ("lateral", 88), {"tibia": "fibula", "fibula": "tibia"})
+    return maker.limb((88, 128), ("lateral", 88), {"tibia": "fibula", "fibula": "tibia"})
 
 
 def _shoulder(maker: _Maker) -> Limb:
@@ -442,7 +442,7 @@ def _shoulder(maker: _Maker) -> Limb:
     torso = ((0.0, 40.0, 44.0), (40.0, 78.0, 64.0), (140.0, 84.0, 76.0), (260.0, 88.0, 78.0))
     maker.flesh((-84, 4, -66), (-106, 4, 200), torso, (), 8.0)
     maker.site("humerus", 58, 165, 13.0)
-    return maker.limb((120, 170), ("lateral", 55))
+    return maker.limb((90, 130), ("lateral", 55))
 
 
 _PARTS: dict[str, Callable[[_Maker], Limb]] = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compress.datasets.synth.geometry import Floats, Motion, Pose, Vector, rotation
 
 TYPES = ("transverse", "oblique", "spiral", "comminuted", "hairline")
-TYPE_SHARES = (0.26, 0.24, 0.18, 0.2, 0.12)
+TYPE_SHARES = (0.27, 0.25, 0.19, 0.2, 0.09)
 _ROUGH_WAVES = 5
 _SPLINTED_SHARE = 0.35
 
@@ -187,7 +187,7 @@ def _surface(kind: str, site: Break, rng: np.random.Generator) -> Surface:
         site.radius_mm,
         towards_deg=rng.uniform(0, 360),
         slope=rng.uniform(0.0, 0.2),
-        gap_mm=rng.uniform(0.7, 2.0),
+        gap_mm=rng.uniform(0.9, 2.4),
         waves=rough_waves(rng, rng.uniform(0.08, 0.2) * site.radius_mm, site.radius_mm),
     )
     if kind == "oblique":

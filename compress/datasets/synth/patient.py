@@ -37,13 +37,19 @@ _BEND_MM = 16.0  # soft tissue bends over this length
 class Shot:
     """One computed radiograph and the truth about it.
 
-    pixels: (H, W) uint16 holding 12 bits. mask: (H, W) bool, where rays cross a fracture surface.
+    pixels: (H, W) uint16 holding 12 bits. masks: (H, W) bool of every bone whose fracture lies in the field,
+    True where rays cross a fracture surface.
     """
 
     view: str
     pixels: NDArray[np.uint16]
-    mask: NDArray[np.bool_]
+    masks: tuple[NDArray[np.bool_], ...]
     quanta: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """All of them in one."""
+        return np.any(self.masks, axis=0) if self.masks else np.zeros(self.pixels.shape, bool)
 
 
 @dataclass(frozen=True)
@@ -188,8 +194,8 @@ def _shoot(subject: _Subject, view: View, long_side_px: int, rng: np.random.Gene
     collimation = _collimation(rng)
     marker = _marker("L" if subject.left else "R", rng)
     pixels, field = expose(paths, detector.pitch_mm, Room(exposure, collimation, marker, _curve(rng)), rng)
-    mask = _clean(paths.crossed & (field > 0.5))
-    return Shot(view.name, pixels, mask, exposure.quanta)
+    masks = tuple(mask for crossed in paths.crossed if (mask := _clean(crossed & (field > 0.5))).any())
+    return Shot(view.name, pixels, masks, exposure.quanta)
 
 
 @dataclass(frozen=True)
@@ -307,7 +313,7 @@ def _curve(rng: np.random.Generator) -> plate.Curve:
 
 
 def _clean(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask closed to one area a fracture; a few stray pixels are no visible fracture."""
+    """The mask with its pores closed; a few stray pixels are no visible fracture."""
     if mask.sum() < _SMALLEST_MASK_PX:
         return np.zeros_like(mask)
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))

@@ -53,7 +53,7 @@ class Plate:
 
 @dataclass(eq=False)
 class Paths:
-    """Path lengths in mm, each (H, W) float32, and where a fracture surface was crossed.
+    """Path lengths in mm, each (H, W) float32, and where the ray crosses fracture surfaces, one plane a bone.
 
     solid_bone: bone mineral tissue. bone: all that lies inside bones, marrow included. tissue: inside the
     skin. fat: its outer layer.
@@ -64,13 +64,13 @@ class Paths:
     spongy: Floats
     tissue: Floats
     fat: Floats
-    crossed: NDArray[np.bool_]
+    crossed: list[NDArray[np.bool_]]
 
     @classmethod
     def empty(cls, height_px: int, width_px: int) -> Paths:
         """Nothing but air."""
         solid_bone, bone, spongy, tissue, fat = np.zeros((5, height_px, width_px), np.float32)
-        return cls(solid_bone, bone, spongy, tissue, fat, np.zeros((height_px, width_px), bool))
+        return cls(solid_bone, bone, spongy, tissue, fat, [])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -121,12 +121,15 @@ class Projector:
 
     def add_bone(self, broken: BrokenBone) -> None:
         """Add a bone, piece by piece."""
+        crossed = np.zeros(self.paths.shape, bool)
         for piece in broken.pieces:
-            self._add_piece(broken.bone, piece)
+            self._add_piece(broken.bone, piece, crossed)
+        if crossed.any():
+            self.paths.crossed.append(crossed)
         for canal in broken.bone.canals:
             self._bore(canal, broken.pieces[0].pose)
 
-    def _add_piece(self, bone: Bone, piece: Piece) -> None:
+    def _add_piece(self, bone: Bone, piece: Piece, crossed: NDArray[np.bool_]) -> None:
         window = self._window(bone, piece.pose)
         if window is None:
             return
@@ -136,8 +139,7 @@ class Projector:
         if sides:
             kept = _Kept(chords, window.rays, self._plate.pitch_mm)
             outer, inner = kept.apply(outer, inner, sides)
-            crossed = kept.crossed(piece.sides)
-            self.paths.crossed[window.area] |= crossed.reshape(window.shape)
+            crossed[window.area] |= kept.crossed(piece.sides).reshape(window.shape)
         self.paths.bone[window.area] += outer.reshape(window.shape)
         self.paths.solid_bone[window.area] += (outer - inner).reshape(window.shape)
         self.paths.spongy[window.area] += (inner * chords.mineral).reshape(window.shape)

@@ -84,13 +84,13 @@ def test_the_neighbourhood_of_a_sheet_is_as_wide_as_the_margin() -> None:
 @pytest.mark.parametrize("view", [FRONTAL, LATERAL])
 def test_every_type_shows_in_the_mask_of_both_views(kind: str, view: View) -> None:
     paths = project(broken(kind).pieces, view)
-    assert paths.crossed.any()
-    assert paths.bone[paths.crossed].max() > 0
+    assert len(paths.crossed) == 1
+    assert paths.bone[paths.crossed[0]].max() > 0
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_both_views_see_the_fracture_at_the_same_level(kind: str) -> None:
-    rows = [np.nonzero(project(broken(kind, 3).pieces, view).crossed)[0] for view in (FRONTAL, LATERAL)]
+    rows = [np.nonzero(project(broken(kind, 3).pieces, view).crossed[0])[0] for view in (FRONTAL, LATERAL)]
     assert abs(rows[0].mean() - rows[1].mean()) * PLATE.pitch_mm < 12
     assert max(rows[0].min(), rows[1].min()) < min(rows[0].max(), rows[1].max())
 
@@ -99,7 +99,7 @@ def test_both_views_see_the_fracture_at_the_same_level(kind: str) -> None:
 def test_a_fracture_changes_the_projection_near_the_mask(kind: str) -> None:
     whole, split = project((Piece(SHAFT.pose),)), project(broken(kind).pieces)
     difference = np.abs(whole.solid_bone - split.solid_bone)
-    assert difference[split.crossed].mean() > 2 * difference[~split.crossed].mean()
+    assert difference[split.crossed[0]].mean() > 2 * difference[~split.crossed[0]].mean()
 
 
 def test_a_hairline_only_takes_bone_away_and_only_in_its_mask() -> None:
@@ -107,7 +107,7 @@ def test_a_hairline_only_takes_bone_away_and_only_in_its_mask() -> None:
     lost = whole.bone - split.bone
     assert lost.min() > -1e-3
     assert lost.sum() > 0
-    assert lost[~split.crossed].max() < 0.05 * lost.max()
+    assert lost[~split.crossed[0]].max() < 0.05 * lost.max()
 
 
 def test_a_gap_takes_its_volume_out_of_the_bone() -> None:

@@ -66,7 +66,7 @@ def test_a_growth_plate_is_a_gap_without_being_a_fracture() -> None:
     )
     paths = project(bone)
     assert paths.bone[100, 80] < 0.1 * paths.bone[130, 80]
-    assert not paths.crossed.any()
+    assert not paths.crossed
 
 
 def test_a_nutrient_canal_is_a_thin_line_in_the_cortex() -> None:
