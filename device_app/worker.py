@@ -30,7 +30,7 @@ from runtime.readers import read_bytes
 from runtime.selftest import Choice, choose
 from runtime.trust import TrustStore
 
-_ALIVE_EVERY_S = 10.0
+_ALIVE_EVERY_S = 5.0
 _NO_ROOM_PAUSE_S = 10.0
 _NICENESS = 10  # the screens come first
 
