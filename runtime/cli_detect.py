@@ -3,7 +3,6 @@
 With --json one file gives one object (schemas/findings-1.json plus the key `file`), several give one array.
 """
 
-# ruff: noqa: PLC0415  imports inside the verb keep `ulna --help` quick
 from __future__ import annotations
 
 import json

@@ -201,8 +201,8 @@ def from_bundle(
     None: the fastest that passes the self-test on this device. Raises BackendError when none passes or the
     engine cannot be loaded, BundleError for a key that the bundle does not hold.
     """
-    from runtime import selftest  # noqa: PLC0415  it starts engines, and only a choice needs it
-    from runtime.backends import registry  # noqa: PLC0415
+    from runtime import selftest
+    from runtime.backends import registry
 
     entry = bundle.entry(engine or selftest.choose(bundle, options).key)
     backend = registry.open_backend(

@@ -83,7 +83,7 @@ def _read(data: bytes, limits: ReadLimits) -> Radiograph:
     sha256 = hashlib.sha256(data).hexdigest()
     # DICOM first: its 128 free bytes may hold a TIFF header for other software.
     if data[_DICOM_PREFIX_AT : _DICOM_PREFIX_AT + len(_DICOM_PREFIX)] == _DICOM_PREFIX:
-        from runtime.readers import dicom  # noqa: PLC0415  its library is an extra
+        from runtime.readers import dicom
 
         return dicom.read(data, sha256, limits)
     kind = raster.detect_format(data)

@@ -10,11 +10,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
+
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression", "TIFF_Error")
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_PADDING_BYTES = 4  # more left over at the end than this: decoding went astray on the way
 
 _log = logging.getLogger("ulna.readers")
 _lock = threading.Lock()
@@ -42,6 +47,18 @@ def caught() -> Iterator[list[str]]:
             lines += sink.read().decode("utf-8", "replace").splitlines()
     for line in lines:
         _log.debug("decoder: %s", line)
+
+
+def damage(lines: Iterable[str]) -> str | None:
+    """The first line that says that a picture came out damaged, None where none does."""
+    return next((line for line in lines if _tells_damage(line)), None)
+
+
+def _tells_damage(line: str) -> bool:
+    left_over = _LEFT_OVER.search(line)
+    if left_over is not None:
+        return int(left_over[1]) > _PADDING_BYTES
+    return any(sign in line for sign in _DAMAGE)
 
 
 def _duplicate(descriptor: int) -> int | None:

@@ -6,6 +6,7 @@ Both come with the extra `dicom` and are imported on demand. The order of checks
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from io import BytesIO
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
 from runtime.radiograph import Radiograph
-from runtime.readers.complaints import caught
 from runtime.readers.dicom_facts import acquisition_facts, integer, notices, text
 from runtime.readers.dicom_pixels import NATIVE, RLE, read_plane
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
@@ -29,6 +29,7 @@ _DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))
 _TRANSFER_SYNTAX_TAG = (0x0002, 0x0010)
 _META_AT = 132
+_UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
 
@@ -41,7 +42,7 @@ def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radio
     """
     pydicom = _library()
     syntax = transfer_syntax(data)
-    with warnings.catch_warnings(), caught():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if syntax not in (*NATIVE, RLE, *_COMPRESSED):
             raise UnsupportedImageError(
@@ -83,17 +84,24 @@ def transfer_syntax(data: bytes) -> str:
             (length,) = struct.unpack_from(form, data, position + at)
             value_at = position + at + struct.calcsize(form)
             if (group, element) == _TRANSFER_SYNTAX_TAG:
-                return data[value_at : value_at + length].rstrip(b"\x00 ").decode("ascii")
+                return _uid(data[value_at : value_at + length])
             position = value_at + int(length)
-    except (struct.error, UnicodeDecodeError) as error:
+    except struct.error as error:
         raise UnreadableImageError("the DICOM header is damaged", _DAMAGED) from error
     raise UnreadableImageError("the DICOM header does not state the transfer syntax", _DAMAGED)
 
 
+def _uid(value: bytes) -> str:
+    text_value = value.rstrip(b"\x00 ").decode("ascii", "replace")
+    if not _UID.fullmatch(text_value):
+        raise UnreadableImageError("the DICOM header states no valid transfer syntax", _DAMAGED)
+    return text_value
+
+
 def _library() -> ModuleType:
     try:
-        import pydicom  # noqa: PLC0415  an extra
-        import pydicom.pixels  # noqa: PLC0415
+        import pydicom
+        import pydicom.pixels
     except ImportError as error:
         raise UnsupportedImageError(
             "DICOM files need pydicom, which is not installed", 'run pip install "ulna[dicom]"'
@@ -144,4 +152,5 @@ def _check_layout(dataset: Dataset, limits: ReadLimits) -> None:
 def _line(error: Exception) -> str:
     """The first line of a library's message, short enough for a screen."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:160]
+    line = lines[0] if lines else type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:160]

@@ -15,6 +15,7 @@ _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 _MAX_WORDS_CHARS = 48
+_MAX_TEXT_CHARS = 128
 _VIEWS = {
     "ap": "frontal",
     "pa": "frontal",
@@ -79,14 +80,19 @@ def notices(dataset: Dataset) -> tuple[str, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """The first value of an element as stripped text, "" where it is missing or malformed."""
+    """The first value of an element as one short printable line, "" where it is missing or malformed."""
     try:
         value = dataset.get(keyword)
         if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue":
             value = value[0] if value else None
-        return "" if value is None else str(value).strip().strip("\x00")
+        return "" if value is None else _one_line(str(value))
     except Exception:  # pydicom converts on access and raises anything on malformed values
         return ""
+
+
+def _one_line(value: str) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in value)
+    return printable[:_MAX_TEXT_CHARS].strip()
 
 
 def number(dataset: Dataset, keyword: str, default: float) -> float:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UnreadableImageError, UnsupportedImageError
-from runtime.readers import jpeg
+from runtime.readers import gdcm_child, jpeg, raster
 from runtime.readers.dicom_facts import integer, number, text
+from runtime.readers.gdcm_child import Request
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", _BIG_ENDIAN)
 RLE = "1.2.840.10008.1.2.5"
-_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_JPEG_BASELINE, _JPEG_EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
+_JPEG_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51.{4}(.{4})(.{4})(.{4})(.{4})", re.DOTALL)
 _END_OF_IMAGE = b"\xff\xd9"  # the same in JPEG, JPEG-LS and JPEG 2000
@@ -63,9 +65,9 @@ def read_plane(dataset: Dataset, syntax: str) -> Plane:
     layout = _layout(dataset)
     if syntax in NATIVE:
         _check_native(dataset, layout)
+        stored = _native(dataset, syntax, layout)
     else:
-        _check_compressed(dataset, syntax, layout)
-    stored = _decode(dataset, syntax, layout)
+        stored = _decode(dataset, syntax, layout, _checked_frame(dataset, syntax, layout))
     if stored.shape != (layout.rows, layout.columns):
         raise UnreadableImageError(
             f"the DICOM file declares {layout.rows} rows x {layout.columns} columns, got {stored.shape}",
@@ -105,17 +107,17 @@ def _check_native(dataset: Dataset, layout: _Layout) -> None:
         )
 
 
-def _check_compressed(dataset: Dataset, syntax: str, layout: _Layout) -> None:
-    """One complete frame whose own header declares what the data set declares."""
-    from pydicom.encaps import get_frame  # noqa: PLC0415  an extra
+def _checked_frame(dataset: Dataset, syntax: str, layout: _Layout) -> bytes:
+    """The one complete frame, whose own header declares what the data set declares."""
+    from pydicom.encaps import get_frame
 
     if len(dataset.PixelData) > _MAX_EXPANSION * layout.native_bytes + _SLACK_BYTES:
         raise UnreadableImageError(
             "the compressed pixel data is larger than the picture it declares", _DAMAGED
         )
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == RLE:
-        return
+        return frame
     size = _j2k_size(frame) if syntax in _JPEG_2000 else jpeg.declared_size(frame)
     if syntax == _JPEG_EXTENDED and layout.stored > 8:
         raise UnsupportedImageError(
@@ -130,6 +132,9 @@ def _check_compressed(dataset: Dataset, syntax: str, layout: _Layout) -> None:
         )
     if _END_OF_IMAGE not in frame[-_TAIL_BYTES:]:
         raise UnreadableImageError("the compressed picture ends early", _DAMAGED)
+    if syntax in _JPEG_LOSSLESS:
+        jpeg.check_whole(frame)
+    return frame
 
 
 def _j2k_size(frame: bytes) -> tuple[int, int] | None:
@@ -141,23 +146,29 @@ def _j2k_size(frame: bytes) -> tuple[int, int] | None:
     return y1 - y0, x1 - x0
 
 
-def _decode(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
-    """Stored values (H, W). The plugin is named, so that no library that happens to be there decides."""
-    from pydicom.pixels import pixel_array  # noqa: PLC0415  an extra
+def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
+    from pydicom.pixels import pixel_array
 
-    compressed = syntax not in NATIVE
-    if not compressed and layout.allocated == 16:
+    if layout.allocated == 16:
         return _words(dataset.PixelData, syntax, layout)
-    if not compressed:
-        return np.asarray(pixel_array(dataset, raw=True))
+    return np.asarray(pixel_array(dataset, raw=True))
+
+
+def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDArray[np.generic]:
+    """Stored values (H, W) by the decoder that is named here, not by whichever happens to be installed."""
+    from pydicom.pixels import pixel_array
+
+    if syntax in (_JPEG_BASELINE, _JPEG_EXTENDED):
+        # Not GDCM: it ends the whole process on some damaged baseline files.
+        jpeg.inspect(frame)
+        return raster.decode(frame, "jpeg")
     if syntax == RLE:
         return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="pydicom"))
     _require_gdcm()
-    try:
-        return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="gdcm"))
-    except RuntimeError as error:
-        name = dataset.file_meta.TransferSyntaxUID.name
-        raise UnreadableImageError(f"the picture ({name}) cannot be decoded", _DAMAGED) from error
+    request = Request(
+        syntax, layout.rows, layout.columns, layout.allocated, layout.stored, int(layout.signed)
+    )
+    return gdcm_child.decode(request, frame)
 
 
 def _words(data: bytes, syntax: str, layout: _Layout) -> NDArray[np.generic]:
@@ -199,7 +210,7 @@ def _modality_values(
     are kept; its sign matters and is honoured. A lookup table is applied.
     """
     if "ModalityLUTSequence" in dataset:
-        from pydicom.pixels import apply_modality_lut  # noqa: PLC0415  an extra
+        from pydicom.pixels import apply_modality_lut
 
         bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
         if not 8 <= bits <= 16:

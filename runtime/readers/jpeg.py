@@ -47,6 +47,12 @@ def inspect(data: bytes) -> RasterHeader:
     return RasterHeader(frame.height_px, frame.width_px, frame.bits, orientation)
 
 
+def check_whole(data: bytes) -> None:
+    """Walk a JPEG of any process but JPEG-LS to its end. Raises UnreadableImageError where it breaks off."""
+    for _ in _segments(data):
+        pass
+
+
 def declared_size(data: bytes) -> tuple[int, int] | None:
     """(rows, columns) of the first frame header of any JPEG process, None where there is none."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runtime.errors import UnreadableImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import jpeg, png, tiff
-from runtime.readers.complaints import caught
+from runtime.readers.complaints import caught, damage
 from runtime.readers.header import RasterHeader, turn_upright
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
 
@@ -21,8 +21,6 @@ _INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
     "png": png.inspect,
     "tiff": tiff.inspect,
 }
-_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression", "TIFF_Error")
-_HARMLESS = "extraneous bytes before marker 0xd9"  # padding after a picture that is complete
 _ADVICE = "The file was damaged on its way. Export or copy it again."
 _COLOUR_SAMPLE_PX = 1 << 18
 _Pixels: TypeAlias = NDArray[np.integer[Any]]
@@ -45,7 +43,7 @@ def read(data: bytes, sha256: str, kind: str, limits: ReadLimits = DEFAULT_LIMIT
     """
     header = _INSPECTORS[kind](data)
     check_dimensions(header.height_px, header.width_px, limits)
-    decoded = _decode(tiff.normalised(data) if kind == "tiff" else data, kind)
+    decoded = decode(tiff.normalised(data) if kind == "tiff" else data, kind)
     if decoded.shape[:2] != (header.height_px, header.width_px):
         raise UnreadableImageError(
             f"the {kind.upper()} declares {header.width_px} x {header.height_px} pixels "
@@ -66,27 +64,27 @@ def read(data: bytes, sha256: str, kind: str, limits: ReadLimits = DEFAULT_LIMIT
     )
 
 
-def _decode(data: bytes, kind: str) -> _Pixels:
-    """Pixels as stored: (H, W) or (H, W, 3 or 4), uint8 or uint16."""
+def decode(data: bytes, kind: str) -> _Pixels:
+    """Pixels as stored: (H, W) or (H, W, 3 or 4), uint8 or uint16. The structure must have been checked.
+
+    Raises UnreadableImageError where the decoder fails or complains of damage.
+    """
     with caught() as complaints:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
             decoded = None
-    if decoded is None or any(_is_damage(line) for line in complaints):
-        raise UnreadableImageError(f"the {kind.upper()} is damaged: {_first_reason(complaints)}", _ADVICE)
+    complaint = damage(complaints)
+    if decoded is None or complaint is not None:
+        reason = "it cannot be decoded" if complaint is None else _short(complaint)
+        raise UnreadableImageError(f"the {kind.upper()} is damaged: {reason}", _ADVICE)
     if decoded.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(f"the {kind.upper()} decodes to {decoded.dtype} values", _ADVICE)
     return np.asarray(decoded)
 
 
-def _is_damage(line: str) -> bool:
-    return any(sign in line for sign in _DAMAGE) and not line.endswith(_HARMLESS)
-
-
-def _first_reason(complaints: Iterable[str]) -> str:
-    reason = next((line for line in complaints if _is_damage(line)), "it cannot be decoded")
-    return reason.rpartition("TIFF_Error ")[2].removeprefix("Corrupt JPEG data: ")
+def _short(complaint: str) -> str:
+    return complaint.rpartition("TIFF_Error ")[2].removeprefix("Corrupt JPEG data: ")
 
 
 def _to_gray(decoded: _Pixels) -> tuple[NDArray[np.uint16], float, tuple[str, ...]]:

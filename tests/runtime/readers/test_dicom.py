@@ -18,8 +18,10 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -317,8 +319,9 @@ def test_without_gdcm_only_compressed_pictures_are_refused(monkeypatch: pytest.M
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gdcm" else real_find(name))
 
     assert read_bytes(NATIVE).pixels.shape == GRAY12.shape
+    assert read_bytes(JPEG_IN_DICOM).pixels.shape == GRAY8.shape
     with pytest.raises(UnsupportedImageError, match="gdcm"):
-        read_bytes(JPEG_IN_DICOM)
+        read_bytes(dicom(GRAY8, frame=_jpeg_2000(GRAY8), syntax=JPEG2000Lossless))
 
 
 def test_nothing_leaks_from_the_libraries(capfd: pytest.CaptureFixture[str]) -> None:
@@ -333,6 +336,40 @@ def test_nothing_leaks_from_the_libraries(capfd: pytest.CaptureFixture[str]) -> 
         read_bytes(odd)
         _read_or_refuse(dicom(GRAY8, frame=bytes(damaged), syntax="1.2.840.10008.1.2.4.91"))
     assert capfd.readouterr() == ("", "")
+
+
+def _jpeg_2000(pixels: np.ndarray) -> bytes:
+    file = encoded(".jp2", pixels, cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000)
+    return file[file.index(b"\xff\x4f\xff\x51") :]
+
+
+def test_jpeg_2000_is_decoded_by_gdcm_in_its_own_process() -> None:
+    radiograph = read_bytes(dicom(GRAY8, frame=_jpeg_2000(GRAY8), syntax=JPEG2000Lossless))
+
+    assert np.array_equal(radiograph.pixels, GRAY8)
+
+
+def test_a_frame_that_makes_gdcm_abort_is_refused_and_this_process_lives() -> None:
+    """A JPEG-LS header with 236 bits a sample: GDCM calls terminate()."""
+    frame = (
+        b"\xff\xd8\xff\xf7\x00\x0b\xec\x00\xa0\x00\xc8\x01\x01\x11\x00"
+        + b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00"
+    )
+    data = dicom(GRAY8, frame=frame + bytes(range(256)) + b"\xff\xd9", syntax=JPEGLSLossless)
+
+    with pytest.raises(UnreadableImageError, match="compressed picture"):
+        read_bytes(data)
+
+
+@pytest.mark.parametrize("size", [(161, 200), (20_000, 20_000)])
+def test_a_wrapped_jpeg_2000_of_another_size_than_declared_is_refused_before_decoding(
+    size: tuple[int, int],
+) -> None:
+    frame = bytearray(_jpeg_2000(GRAY8))
+    frame[8:16] = size[1].to_bytes(4, "big") + size[0].to_bytes(4, "big")
+
+    with pytest.raises(UnreadableImageError, match="declares"):
+        read_bytes(dicom(GRAY8, frame=bytes(frame), syntax=JPEG2000Lossless))
 
 
 @given(st.sampled_from([NATIVE, JPEG_IN_DICOM]), st.data())
