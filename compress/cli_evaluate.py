@@ -1,6 +1,5 @@
 """The verb `evaluate`: what a bundle makes of labelled radiographs, with intervals, on this machine."""
 
-# ruff: noqa: PLC0415  imports inside the verb keep `ulna --help` quick
 from __future__ import annotations
 
 import json

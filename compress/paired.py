@@ -38,10 +38,11 @@ def compare_shares(
     """How the share of true values changed from `before` to `after` (N,), N >= 1."""
     change = after.astype(np.float64) - before.astype(np.float64)
     difference = float(np.mean(change))
-    effect = design_effect(change - difference, patients)
+    count, z = len(np.unique(patients)), one_sided_z(confidence)
+    # Without any change there is nothing to estimate from: that many patients showed none.
+    effect = design_effect(change - difference, patients) if change.any() else len(change) / count
     gained, lost = float(np.sum(change > 0)) / effect, float(np.sum(change < 0)) / effect
-    size, z = len(change) / effect, one_sided_z(confidence)
-    unseen = tango_lower(0, 0, len(change) / design_effect(np.zeros(len(change)), patients), z)
+    size, unseen = len(change) / effect, tango_lower(0, 0, count, z)
     return PairedDifference(
         before=float(np.mean(before)),
         after=float(np.mean(after)),
