@@ -56,6 +56,13 @@ def interval_text(figure: Interval, digits: int = 3) -> str:
     return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
 
 
+def stacked_text(figure: Interval, digits: int = 3) -> str:
+    """The same on two short lines, for narrow columns."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return DASH
+    return f"{figure.value:.{digits}f}\n{figure.low:.{digits}f}{DASH}{figure.high:.{digits}f}"
+
+
 def size_text(size_bytes: int) -> str:
     """ "1.24 MB"; a dash for nothing."""
     if not size_bytes:

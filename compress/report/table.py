@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from compress.intervals import Interval
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
 from compress.report.figures import at_point
@@ -23,11 +26,11 @@ _COLUMNS = (
     "p50 ms",
 )
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "deferred": "cyan", "idle": "dim"}
-_LEGEND = "in brackets {} intervals; HS, HP: high-sensitivity and high-specificity operating point"
+_LEGEND = "with {} intervals; HS, HP: high-sensitivity and high-specificity operating point"
 
 
 def step_table(record: RunRecord) -> Table:
-    """One row a node; narrow terminals fold the intervals under the figures."""
+    """One row a node, intervals under their figures."""
     table = Table(
         title=escape(f"{record.recipe.get('name', 'run')} on {record.data.get('name', 'unknown data')}"),
         title_justify="left",
@@ -37,9 +40,9 @@ def step_table(record: RunRecord) -> Table:
         padding=(0, 1, 0, 0),
     )
     for index, column in enumerate(_COLUMNS):
-        table.add_column(column, no_wrap=index == 0, justify="left" if index < 2 else "right")
+        table.add_column(column, no_wrap=True, justify="left" if index < 2 else "right")
     for node in record.nodes:
-        table.add_row(escape(node.name), _verdict(node), *map(escape, _figures(record, node)))
+        table.add_row(escape(node.name), _verdict(node), *_figures(record, node, figures.stacked_text))
     return table
 
 
@@ -48,7 +51,7 @@ def to_markdown(record: RunRecord) -> str:
     rows = [_COLUMNS, ("---", "---", *["---:"] * (len(_COLUMNS) - 2))]
     for node in record.nodes:
         words = ", ".join(badge.word for badge in figures.badges(node))
-        rows.append((node.name, words, *_figures(record, node)))
+        rows.append((node.name, words, *_figures(record, node, figures.interval_text)))
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*lines, "", _LEGEND.format(figures.confidence_text(record)), ""])
 
@@ -58,17 +61,17 @@ def _verdict(node: NodeRecord) -> str:
     return " ".join(words)
 
 
-def _figures(record: RunRecord, node: NodeRecord) -> tuple[str, ...]:
+def _figures(record: RunRecord, node: NodeRecord, worded: Callable[[Interval, int], str]) -> tuple[str, ...]:
     metrics = node.metrics
     shares = (
-        figures.interval_text(at_point(metrics, point, figure), 2)
+        worded(at_point(metrics, point, figure), 2)
         for point in figures.POINTS
         for figure in ("sensitivity", "specificity")
     )
     return (
         figures.size_text(node.size_bytes),
         figures.count_text(figures.cost_of(record, node, "macs")),
-        figures.interval_text(figures.interval(metrics, "auroc")),
+        worded(figures.interval(metrics, "auroc"), 3),
         *shares,
         figures.ms_text(node.latency_ms),
     )
