@@ -22,7 +22,7 @@ def create_app(config: KioskConfig, reader: Reader | None = None) -> Flask:
 
     Without a `reader` pictures are stored and none is read; every screen says so.
     """
-    from device_app.status import NoReader  # noqa: PLC0415  keep the package light
-    from device_app.web import build_app  # noqa: PLC0415  needs the extra
+    from device_app.status import NoReader
+    from device_app.web import build_app
 
     return build_app(config, reader or NoReader())

@@ -61,10 +61,10 @@ def default_data_dir() -> Path:
 
 def _server(config: KioskConfig) -> None:
     try:
-        from device_app.server import serve as run  # noqa: PLC0415  needs the kiosk's extra
+        from device_app.server import serve as run
     except ModuleNotFoundError as error:
         raise explain(error) or error from error
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     console = Console()
     run(config, lambda address: console.print(f"The kiosk is at {address} (Ctrl-C ends it)", soft_wrap=True))

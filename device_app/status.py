@@ -37,6 +37,11 @@ class ReaderStatus:
     pid: int | None = None
     restarts: int = 0
 
+    @property
+    def cannot_answer(self) -> bool:
+        """Whether nobody should wait for an answer."""
+        return self.phase in (Phase.CANNOT_ANSWER, Phase.STOPPED)
+
 
 class Reader(Protocol):
     """What the screens need of the inference process."""

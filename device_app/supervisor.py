@@ -7,11 +7,13 @@ starts keep failing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import secrets
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -91,8 +93,7 @@ class Supervisor:
                 self._status, phase=Phase.CANNOT_ANSWER, reason=f"{type(error).__name__}: {error}", pid=None
             )
             if worker is not None:
-                worker.process.kill()
-                worker.process.wait()
+                _kill(worker)
             return False
         return worker.activity not in ("starting", Phase.CANNOT_ANSWER)
 
@@ -134,11 +135,11 @@ class Supervisor:
                     return _how_it_ended(worker.process.wait())
                 now = time.monotonic()
                 if self._stopping.is_set():
-                    stop_deadline = min(stop_deadline, now + _STOP_PATIENCE_S)
+                    patience_s = 0.0 if worker.activity == "starting" else _STOP_PATIENCE_S
+                    stop_deadline = min(stop_deadline, now + patience_s)
                 hangs = now - worker.since > _patience_s(worker.activity, self._config.limits)
                 if hangs or now > stop_deadline:
-                    worker.process.kill()
-                    worker.process.wait()
+                    _kill(worker)
                     return FailureCode.TIMEOUT, f"no answer while {worker.activity}"
 
     def _listen(self, worker: _Worker) -> bool:
@@ -164,6 +165,7 @@ class Supervisor:
     def _end(self, worker: _Worker, failure: FailureCode, detail: str) -> None:
         """Close what belongs to an ended worker and give its picture back."""
         self._worker = None
+        _kill(worker)  # it has ended; what it started may not have
         os.close(worker.reports)
         if worker.process.stdin is not None:
             worker.process.stdin.close()
@@ -189,6 +191,13 @@ class Supervisor:
             os.write(worker.process.stdin.fileno(), order)
         except (OSError, ValueError):
             return  # it is just ending; the next worker looks at the queue by itself
+
+
+def _kill(worker: _Worker) -> None:
+    """End the worker and everything it started: it leads a process group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
 
 
 def _patience_s(activity: str, limits: WorkerLimits) -> float:

@@ -75,7 +75,7 @@ def _language() -> str:
 
 
 def _register(app: Flask) -> None:
-    from device_app.views import health, history, images, result, upload  # noqa: PLC0415  they import us
+    from device_app.views import health, history, images, result, upload
 
     for view in (upload, result, images, history, health):
         app.register_blueprint(view.blueprint)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from device_app.answers import BAD_RECORD, Answer, ScreenState
 from device_app.language import LazyText, gettext, lazy_gettext
-from device_app.status import Phase
+from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import FailureCode
 from runtime.findings import RefusalCode
 
@@ -77,6 +77,16 @@ STATES = {
     ),
 }  # fmt: skip
 
+HELD = StateWords(
+    _("Waiting: the box cannot answer"),
+    _("There is no result. The picture is stored safely and will be read when the box is mended."),
+    (
+        _("Do not wait for the box. Decide by examining the patient. If in doubt, refer."),
+        _("Tell whoever looks after the box."),
+    ),
+)
+"""A picture that waits while nothing is being read."""
+
 _TRY_AGAIN = _("Press “Try again”. If it fails again, have the picture read by a clinician.")
 _REASONS = {
     RefusalCode.DAMAGED: ReasonWords(
@@ -131,9 +141,14 @@ PHASES = {
 }
 
 
-def state_words(answer: Answer) -> StateWords:
-    """What to say in this state."""
-    return STATES[answer.state]
+def state_words(answer: Answer, box: ReaderStatus) -> StateWords:
+    """What to say in this state, on a box in that state."""
+    return HELD if is_held(answer, box) else STATES[answer.state]
+
+
+def is_held(answer: Answer, box: ReaderStatus) -> bool:
+    """Whether a picture waits for a box that cannot read."""
+    return answer.state is ScreenState.WORKING and box.cannot_answer
 
 
 def place_marked(answer: Answer) -> str:
@@ -152,11 +167,11 @@ def reason_words(answer: Answer) -> ReasonWords | None:
     return _REASONS.get(answer.reason, _UNKNOWN_REASON)
 
 
-def steps(answer: Answer) -> list[str]:
+def steps(answer: Answer, box: ReaderStatus) -> list[str]:
     """What to do next, first thing first."""
     reason = reason_words(answer)
     first = [str(reason.step)] if reason else []
-    return first + [str(step) for step in state_words(answer).steps]
+    return first + [str(step) for step in state_words(answer, box).steps]
 
 
 def place_words(answer: Answer) -> str:

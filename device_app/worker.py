@@ -19,7 +19,7 @@ from device_app.pictures import THUMB_SIDE_PX, heat_png, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
 from device_app.status import Phase
 from device_app.store import Store, open_store
-from device_app.store.queue import Answer, Claim, FailureCode
+from device_app.store.queue import Claim, FailureCode, ReadResult
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector, from_bundle
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         store.close()
 
 
-def read_picture(claim: Claim, store: Store, detector: Detector) -> Answer:
+def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     """Read one claimed picture and store what the screens need of it; the answer is not yet stored.
 
     Raises EngineFailedError when the engine gave no answer, StoreError when the picture is lost,
@@ -96,7 +96,7 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> Answer:
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
     _store_pictures(claim.sha256, store, radiograph, findings)
-    return Answer(
+    return ReadResult(
         verdict=str(findings.verdict),
         findings_json=json.dumps(findings.to_json(), allow_nan=False),
         bundle_sha256=findings.provenance.bundle_sha256,

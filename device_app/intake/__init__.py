@@ -1,0 +1,1 @@
+"""Ways for a picture to come in besides the upload screen."""

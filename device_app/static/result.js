@@ -25,12 +25,12 @@
       });
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
-      if (said.ended !== ended) {
+      if (said.ended !== ended || String(said.held) !== waiting[0].dataset.held) {
         location.reload();
         return;
       }
       const place = waiting[0].querySelector(".place");
-      if (place.textContent !== said.place) place.textContent = said.place;
+      if (place && place.textContent !== said.place) place.textContent = said.place;
     } catch {
       pause = 4000;
     }

@@ -53,7 +53,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReadResult:
     """What a worker stores: Findings as JSON text, with the two columns that are searched by."""
 
     verdict: str
@@ -92,7 +92,7 @@ class Queue:
             job.lease_until_utc = now_utc() + timedelta(seconds=self._limits.lease_s)
             return Claim(job.id, job.image_id, job.image.sha256, job.image.file_name, owner)
 
-    def complete(self, claim: Claim, answer: Answer) -> bool:
+    def complete(self, claim: Claim, answer: ReadResult) -> bool:
         """Store the answer and end the job in one transaction; False when the lease was lost."""
         with self._database.write() as session:
             job = _held(session, claim)

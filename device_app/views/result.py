@@ -29,11 +29,12 @@ def page(public_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/state")
 def state(public_id: str) -> ResponseReturnValue:
-    """Where the examination is, for the page's script: `answered` counts the views that have ended."""
+    """Where the examination is, for the page's script: `ended` counts its finished views."""
     examination = find_examination(public_id)
     found = summary(examination)
     ended = sum(answer(image).state is not ScreenState.WORKING for image in examination.images)
-    return jsonify(state=found.state, place=place_words(found), ended=ended)
+    held = kiosk().reader.status().cannot_answer
+    return jsonify(state=found.state, place=place_words(found), ended=ended, held=held)
 
 
 @blueprint.post("/images/<int:image_id>/retry")

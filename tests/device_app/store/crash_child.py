@@ -13,7 +13,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from device_app import KioskConfig
 from device_app.store import open_store, prepare_store
-from device_app.store.queue import Answer
+from device_app.store.queue import ReadResult
 from device_app.store.records import Upload
 
 PICTURES = tuple(b"picture %d " % number * 1000 for number in range(4))
@@ -64,7 +64,7 @@ def use_store(folder: Path) -> None:
             note(folder, f"received {receipt.public_id}")
         while (claim := store.queue.claim("worker")) is not None:
             store.files.write_derived(claim.sha256, "screen", b"png of " + claim.sha256.encode())
-            if store.queue.complete(claim, Answer("none", f'"{claim.sha256}"', "0" * 64)):
+            if store.queue.complete(claim, ReadResult("none", f'"{claim.sha256}"', "0" * 64)):
                 note(folder, f"answered {claim.sha256}")
     store.close()
 

@@ -6,9 +6,9 @@ from sqlalchemy import update
 from device_app.store import prepare_store
 from device_app.store.database import now_utc
 from device_app.store.models import Job, JobState
-from device_app.store.queue import Answer, FailureCode, QueueLimits
+from device_app.store.queue import FailureCode, QueueLimits, ReadResult
 
-ANSWER = Answer("none", "{}", "0" * 64)
+ANSWER = ReadResult("none", "{}", "0" * 64)
 
 
 def image_of(store, receipt):
@@ -26,7 +26,7 @@ def test_a_result_is_stored_once(store, receive):
     receipt = receive(b"x")
     claim = store.queue.claim("a")
     assert store.queue.complete(claim, ANSWER)
-    assert not store.queue.complete(claim, Answer("fracture", "{}", "0" * 64))
+    assert not store.queue.complete(claim, ReadResult("fracture", "{}", "0" * 64))
     assert image_of(store, receipt).verdict == "none"
 
 
@@ -35,9 +35,9 @@ def test_a_worker_believed_dead_cannot_answer_any_more(store, receive):
     late = store.queue.claim("late")
     store.queue.abandon("late", FailureCode.TIMEOUT)
     second = store.queue.claim("second")
-    assert not store.queue.complete(late, Answer("none", "{}", "0" * 64))
+    assert not store.queue.complete(late, ReadResult("none", "{}", "0" * 64))
     assert not store.queue.fail(late, FailureCode.FILE_LOST)
-    assert store.queue.complete(second, Answer("fracture", "{}", "0" * 64))
+    assert store.queue.complete(second, ReadResult("fracture", "{}", "0" * 64))
     assert image_of(store, receipt).verdict == "fracture"
 
 

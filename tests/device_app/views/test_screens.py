@@ -12,6 +12,21 @@ from tests.device_app import sample
 NOTICE = "AI result, not a diagnosis"
 
 
+class FixedReader:
+    def __init__(self, status):
+        self._status = status
+
+    def status(self):
+        return self._status
+
+    def wake(self):
+        pass
+
+
+BROKEN = ReaderStatus(Phase.CANNOT_ANSWER, reason="the bundle is not signed", hint="install another")
+READY = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", bundle_sha256="ab" * 32)
+
+
 def token(client):
     return re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)[1]
 
@@ -33,7 +48,8 @@ def result(client, work_off, data, name="a.png"):
     return client.get(address).text
 
 
-def test_a_picture_sent_by_the_form_leads_to_its_result_page(client):
+def test_a_picture_sent_by_the_form_leads_to_its_result_page(config, store):
+    client = create_app(config, FixedReader(READY)).test_client()
     answer = send(client, ("a.png", sample.picture(sample.NONE)), label="P 1")
     assert answer.status_code == 303
     page = client.get(answer.headers["Location"])
@@ -195,21 +211,6 @@ def test_an_unknown_address_is_a_plain_page(client, path):
     assert answer.status_code == 404 and "There is no such page." in answer.text and NOTICE in answer.text
 
 
-class FixedReader:
-    def __init__(self, status):
-        self._status = status
-
-    def status(self):
-        return self._status
-
-    def wake(self):
-        pass
-
-
-BROKEN = ReaderStatus(Phase.CANNOT_ANSWER, reason="the bundle is not signed", hint="install another")
-READY = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", bundle_sha256="ab" * 32)
-
-
 def test_a_box_that_cannot_answer_says_why_on_every_screen(config, store):
     client = create_app(config, FixedReader(BROKEN)).test_client()
     address = send(client, ("a.png", sample.picture(0))).headers["Location"]
@@ -217,7 +218,9 @@ def test_a_box_that_cannot_answer_says_why_on_every_screen(config, store):
         page = client.get(path).text
         assert "This box cannot answer now." in page and "the bundle is not signed" in page
         assert "install another" in page and ">No fracture found<" not in page
-    assert "Still working" in client.get(address).text
+    page = client.get(address).text
+    assert "Waiting: the box cannot answer" in page and "Do not wait for the box." in page
+    assert client.get(f"{address}state").json["held"] is True
     assert client.get("/health").status_code == 503
 
 
