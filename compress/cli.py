@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from compress.cli_evaluate import evaluate
 from compress.cli_synth import synth
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(evaluate)
 app.command()(synth)
 
 

@@ -328,7 +328,8 @@ class _Place:
 def _outcome(lower: float, upper: float, margin: float) -> str:
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return FAIL
-    if lower > -margin:
+    # No share can fall by more than 1: a margin of 1 asks nothing, and a bound of exactly -1 answers it.
+    if lower > -margin or margin >= 1:
         return PASS
     return FAIL if upper < -margin else INCONCLUSIVE
 

@@ -98,10 +98,8 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     return Judged(predictions, report, verdict, latency_ms, same)
 
 
-def observe(
-    court: Court, trial: Trial, progress: Progress = silent
-) -> tuple[Predictions, dict[str, float]]:
-    """Predictions on the gate patients and the model's latency, from the step's folder where they are known."""
+def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Predictions, dict[str, float]]:
+    """Predictions on the gate patients and the model's latency; from the step's folder where known."""
     folder = trial.artifact.folder / GATE_FOLDER
     key, marker = _key(court, trial), folder / "observed.json"
     if marker.is_file():

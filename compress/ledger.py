@@ -87,14 +87,14 @@ class Ledger:
             self._note_parity(node, judged.parity)
         return judged if judged.passed else None
 
-    def settle(self, node: Node, report: MetricsReport, verdict: Verdict) -> None:
+    def settle(self, node: Node, report: MetricsReport, verdict: Verdict, what: str = "gate") -> None:
         """Write metrics and verdict to the node; one that did not pass is stopped."""
         table = report.to_json()
         roc = table.pop("roc", {})
         self._update(node, metrics=table, verdict=verdict.to_json(), roc=roc)
         if not verdict.passed:
             self._update(node, status=STOPPED)
-        self._reporter.say(f"  gate: {_sentence(verdict)}")
+        self._reporter.say(f"  {what}: {_sentence(verdict)}")
 
     def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
         facts = {**self._nodes[node.name].facts, "gate_parity": parity.to_json()}

@@ -13,7 +13,8 @@ class NodeRecord:
     name: path in the tree ("train", "prune", "finetune", "export", "onnxruntime/int8").
     parent: name of the node it was made from, "" for the root. title: what a person calls it.
     kind: train | prune | finetune | export | quantize | compile.
-    engine, precision: set for nodes that an engine runs. status: ok | deferred to the device | stopped | not run.
+    engine, precision: set where an engine runs the node. status: ok | deferred to the device | stopped | failed
+    | not run.
     facts: the artifact's (macs, parameters, parity). metrics: MetricsReport.to_json() on the gate patients.
     verdict: gate Verdict.to_json(). roc: {"fpr": [...], "tpr": [...]}.
     latency_ms: {"p50": …, "p90": …, "p99": …} of this node's own model at batch 1 on this machine.
@@ -45,7 +46,7 @@ class RunRecord:
     """One run of one recipe on one dataset on one machine.
 
     data: name, digest, and for each split the number of patients, images, fractured images and body parts.
-    machine: cpu, cores, versions. history: the training curves, {"train": {"loss": [...], "auroc": [...]}, …}.
+    machine: cpu, cores, versions. history: the training curves, {"train": {"loss": [...], …}, …}.
     release: bundle path, digest and key fingerprint, empty when nothing was released.
     test: MetricsReport.to_json() of the shipped model on the test patients, looked at once.
     """

@@ -54,9 +54,7 @@ class Workbench:
         return {"name": self.dataset.name, "digest": self.dataset.digest, "splits": sets}
 
 
-def open_workbench(
-    recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter
-) -> Workbench:
+def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Workbench:
     """Open (or compute) the data, divide the patients, preprocess every image once.
 
     Raises StepError or InputError that lists everything wrong with the data.
@@ -81,9 +79,7 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
     return table
 
 
-def _open_data(
-    recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter
-) -> Dataset:
+def _open_data(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Dataset:
     if data is not None:
         return open_dataset(data)
     with reporter.task("synthetic radiographs") as advance:

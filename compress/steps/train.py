@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from compress.artifact import StepOutput
 from compress.recipe import ModelOptions, TrainOptions
 from compress.training.data import TrainData
 from compress.training.loop import STATE_FILE, TrainRun, train
+from compress.training.match import match_logits
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import save_network
@@ -27,10 +30,16 @@ def train_network(
 def finetune_network(
     network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun
 ) -> StepOutput:
-    """Train `network` further. facts: macs, parameters, history (see History.to_json)."""
+    """Train `network` further; one that follows a teacher takes its teacher's scale of logits.
+
+    facts: macs, parameters, history (see History.to_json), and logit_match where there is a teacher.
+    """
     history = train(network, data, options, run)
+    match = None if run.teacher is None else match_logits(network, run.teacher, data.calibration)
     save_network(network, run.folder / NETWORK_FILE)
     (run.folder / STATE_FILE).unlink(missing_ok=True)
     cost = cost_of(network)
-    facts = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
+    facts: dict[str, Any] = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
+    if match is not None:
+        facts["logit_match"] = match.to_json()
     return StepOutput(NETWORK_FILE, "torch", facts=facts)

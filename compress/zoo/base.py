@@ -40,6 +40,14 @@ class EvidenceHead(nn.Module):
         assert self.classifier.bias is not None
         nn.init.zeros_(self.classifier.bias)
 
+    def get_extra_state(self) -> Tensor:
+        """The sharpness belongs to the checkpoint: matching logits after fine-tuning changes it."""
+        return torch.tensor(self.sharpness, dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """As saved."""
+        self.sharpness = float(state)
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and the map they were pooled from."""
         evidence = self.classifier(features)

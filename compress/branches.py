@@ -1,0 +1,170 @@
+"""One branch a target: quantize by the target's own recipe, compile, each judged before the next is begun.
+
+An error in one branch is recorded there and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
+from compress.judgement import Court, Judged, Trial
+from compress.ledger import Ledger, Node
+from compress.predictions import Predictions
+from compress.recipe import Recipe, TargetOptions
+from compress.release import Shippable
+from compress.step import StepPlan
+from compress.steps.calibration import CalibrationData
+from compress.targets import TARGETS, Target
+from compress.trunk import EXPORT
+from compress.workbench import Workbench
+from runtime.errors import RecipeError, UlnaError
+
+FLOAT = "fp32"
+_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Graft:
+    """What branches grow from: the exported graph, its predictions on the gate patients, and the court."""
+
+    bench: Workbench
+    ledger: Ledger
+    court: Court
+    exported: Artifact
+    reference: Predictions
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """One precision of one target."""
+
+    options: TargetOptions
+    precision: str
+
+    @property
+    def target(self) -> Target:
+        return target_of(self.options)
+
+    @property
+    def quantized(self) -> bool:
+        return self.precision != FLOAT
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """In the order they are made."""
+        engine, title = self.options.engine, self.target.title
+        name = f"{engine}/{self.precision}"
+        if not self.quantized:
+            return (Node(name, EXPORT.name, f"{title} {self.precision}", "compile", engine, self.precision),)
+        before = f"{name}-quantized"
+        return (
+            Node(before, EXPORT.name, f"quantize for {title}", "quantize", engine, self.precision),
+            Node(name, before, f"{title} {self.precision}", "compile", engine, self.precision),
+        )
+
+
+def target_of(options: TargetOptions) -> Target:
+    """The target that a recipe names. Raises RecipeError for one that does not exist."""
+    try:
+        return TARGETS[options.engine]
+    except KeyError:
+        raise RecipeError(f"no target {options.engine!r}", f"targets: {', '.join(TARGETS)}") from None
+
+
+def branch_nodes(recipe: Recipe) -> tuple[Node, ...]:
+    """All nodes of the recipe's targets, in the order they are made."""
+    return tuple(node for branch in _branches(recipe) for node in branch.nodes)
+
+
+def grow_branches(graft: Graft) -> tuple[Shippable, ...]:
+    """Make and judge every branch; what passed may ship."""
+    shippable: list[Shippable] = []
+    for branch in _branches(graft.bench.recipe):
+        try:
+            shippable += _grow(graft, branch)
+        except UlnaError as error:
+            graft.bench.reporter.say(f"  [red]{error}[/red] {error.hint}")
+        for node in branch.nodes:
+            graft.ledger.skip_unless_made(node)
+    return tuple(shippable)
+
+
+def _branches(recipe: Recipe) -> Iterator[_Branch]:
+    for options in recipe.targets:
+        for precision in options.precisions:
+            yield _Branch(options, precision)
+
+
+def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
+    source = graft.exported
+    if branch.quantized:
+        quantized = _quantize(graft, branch)
+        if quantized is None:
+            return
+        source = quantized
+    node = branch.nodes[-1]
+    plan = _plan(graft, branch, node, {}, (source.sha256,))
+    samples = graft.bench.tensors.stack(graft.bench.splits.calibration[:_SAMPLES])
+
+    def body(folder: Path) -> StepOutput:
+        return branch.target.compile(source.path, folder, samples)
+
+    compiled = graft.ledger.make(node, plan, body).artifact
+    judged = _judge(graft, branch, node, compiled)
+    if judged is not None:
+        note = _note(compiled, branch.target.open(compiled).numerics_from)
+        yield Shippable(_engine(branch, compiled), branch.precision, compiled, judged.predictions, note)
+
+
+def _quantize(graft: Graft, branch: _Branch) -> Artifact | None:
+    node = branch.nodes[0]
+    images = _calibration(graft.bench, branch.options)
+    params = {"calibration": images.digest, **asdict(branch.options)}
+    plan = _plan(graft, branch, node, params, (graft.exported.sha256,))
+
+    def body(folder: Path) -> StepOutput:
+        return branch.target.quantize(graft.exported.path, folder, images, branch.options)
+
+    quantized = graft.ledger.make(node, plan, body).artifact
+    return quantized if _judge(graft, branch, node, quantized) is not None else None
+
+
+def _calibration(bench: Workbench, options: TargetOptions) -> CalibrationData:
+    cases = bench.splits.calibration
+    data = CalibrationData(bench.tensors.stack(cases), tuple(case.case_id for case in cases))
+    return data.spread(options.calibration_cases)
+
+
+def _plan(
+    graft: Graft, branch: _Branch, node: Node, params: dict[str, object], parents: tuple[str, ...]
+) -> StepPlan:
+    return StepPlan(node.name, params, parents, graft.bench.recipe.seed, branch.target.tools)
+
+
+def _judge(graft: Graft, branch: _Branch, node: Node, artifact: Artifact) -> Judged | None:
+    """Judge the artifact itself, or where this machine cannot run it, the graph it was compiled from."""
+    gates = graft.bench.recipe.gate
+    run = branch.target.open(artifact)
+    trial = Trial(
+        artifact,
+        run.open_backend,
+        gates.margins,
+        numerics_from=run.numerics_from,
+        same_as=None if branch.quantized else graft.reference,
+        parity_limit=gates.parity_logit,
+    )
+    return graft.ledger.judge(node, graft.court, trial)
+
+
+def _engine(branch: _Branch, compiled: Artifact) -> str:
+    """TensorRT's two forms are two engines to the runtime; a deferred build is for the device's own."""
+    return compiled.format if compiled.format.startswith("tensorrt") else branch.options.engine
+
+
+def _note(artifact: Artifact, numerics_from: str) -> str:
+    if artifact.status == STATUS_DEFERRED:
+        return f"to be built on the device; gated by {numerics_from}"
+    return f"compiled ahead of time; gated by {numerics_from}" if numerics_from else ""

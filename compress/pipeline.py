@@ -1,0 +1,157 @@
+"""One run of one recipe: data, trunk, branches, release, report. Interrupted, it goes on from there."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from compress import metrics, trunk
+from compress.branches import Graft, branch_nodes, grow_branches
+from compress.evaluate import predict
+from compress.judgement import Court
+from compress.ledger import Ledger
+from compress.progress import ProgressReporter
+from compress.recipe import Recipe
+from compress.record import RunRecord
+from compress.release import ReleasePlan, Shippable, release
+from compress.report import write_report
+from compress.report.table import step_table
+from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
+from runtime import selftest
+from runtime.backends.registry import open_backend
+from runtime.bundle import Bundle
+from runtime.errors import GateError, StepError
+
+BUNDLE = "bundle"
+RECORD = "run.json"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """folder: of the run. data: a folder with labels.csv, None for synthetic radiographs. key: that signs."""
+
+    folder: Path
+    data: Path | None
+    key: Ed25519PrivateKey
+
+
+def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
+    """Run the whole tree; the record and the report are written whatever the gates say.
+
+    Raises GateError when a gate stopped something, CompressError when a step could not be carried out:
+    both after everything else was done, so that one target's failure costs the others nothing.
+    """
+    started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    bench = open_workbench(recipe, options.folder, options.data, reporter)
+    ledger = Ledger(bench.steps, reporter)
+    shipped: dict[str, Any] = {"release": {}, "test": {}, "operating_points": {}}
+    try:
+        shipped |= _grow(bench, ledger, options.key)
+    finally:
+        record = RunRecord(
+            recipe=recipe_table(recipe),
+            data=bench.describe_data(),
+            machine=describe_machine(),
+            started_utc=started_utc,
+            seconds=round(time.monotonic() - started, 1),
+            nodes=ledger.nodes,
+            history=ledger.histories,
+            **shipped,
+        )
+        _write(record, options.folder)
+    _show(record, options.folder, reporter)
+    _raise_what_went_wrong(ledger, record)
+    return record
+
+
+def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey) -> dict[str, Any]:
+    """The tree, then the release and its figures on the test patients."""
+    stem = trunk.grow_trunk(bench, ledger)
+    if stem.exported is None or stem.predictions is None:
+        for node in branch_nodes(bench.recipe):
+            ledger.skip_unless_made(node)
+        return {"operating_points": vars(stem.court.points)}
+    shippable = grow_branches(Graft(bench, ledger, stem.court, stem.exported, stem.predictions))
+    shown: dict[str, Any] = {"operating_points": vars(stem.court.points)}
+    if any(item.artifact.status == "ok" for item in shippable):
+        bundle = _release(bench, ledger, stem.court, shippable, key)
+        choice = selftest.choose(bundle)
+        bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
+        shown["release"] = {
+            "path": BUNDLE,
+            "digest": bundle.digest,
+            "signed_by": bundle.signed_by,
+            "engine": choice.key,
+            "reason": choice.reason,
+        }
+        shown["test"] = {"engine": choice.key, **_final_figures(bench, stem.court, bundle, choice.key)}
+    return shown
+
+
+def _release(
+    bench: Workbench, ledger: Ledger, court: Court, shippable: tuple[Shippable, ...], key: Ed25519PrivateKey
+) -> Bundle:
+    plan = ReleasePlan(
+        recipe=bench.recipe,
+        points=court.points,
+        cases=court.cases,
+        reference=court.reference,
+        shippable=shippable,
+        nodes=ledger.nodes,
+        provenance={
+            "recipe": recipe_table(bench.recipe),
+            "data": bench.describe_data(),
+            "versions": describe_machine()["versions"],
+        },
+    )
+    bench.reporter.say("[bold]release[/bold]")
+    bundle = release(plan, bench.folder / BUNDLE, key)
+    bench.reporter.say(f"  {bundle.root.name}: {bundle.digest[:12]}, signed by {bundle.signed_by}")
+    return bundle
+
+
+def _final_figures(bench: Workbench, court: Court, bundle: Bundle, engine_key: str) -> dict[str, Any]:
+    """The shipped model on patients that no decision has looked at."""
+    entry = bundle.entry(engine_key)
+    backend = open_backend(entry.engine, bundle.model_files(entry))
+    try:
+        with bench.reporter.task("test patients") as advance:
+            seen = predict(backend, court.spec, bench.tensors, bench.splits.test, advance)
+    finally:
+        backend.close()
+    return metrics.measure(seen, court.points, court.confidence).to_json()
+
+
+def _write(record: RunRecord, folder: Path) -> None:
+    partial = folder / f"{RECORD}.partial"
+    partial.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False), encoding="utf-8")
+    partial.replace(folder / RECORD)
+    write_report(record, folder / REPORT)
+
+
+def _show(record: RunRecord, folder: Path, reporter: ProgressReporter) -> None:
+    reporter.console.print(step_table(record))
+    reporter.say(f"report: {folder / REPORT}")
+    if record.release:
+        reporter.say(f"bundle: {folder / BUNDLE} ({record.release['reason']})")
+
+
+def _raise_what_went_wrong(ledger: Ledger, record: RunRecord) -> None:
+    if ledger.gate_stopped:
+        names = ", ".join(ledger.gate_stopped)
+        raise GateError(
+            f"gate not passed: {names}",
+            {node.name: node.verdict for node in record.nodes if node.name in ledger.gate_stopped},
+            f"see {REPORT} and steps/NAME/gate/verdict.json; what did pass is in the bundle"
+            if record.release
+            else f"see {REPORT} and steps/NAME/gate/verdict.json; nothing was released",
+        )
+    if ledger.failed:
+        raise StepError(f"could not be made: {', '.join(ledger.failed)}", f"see {REPORT} for each reason")
