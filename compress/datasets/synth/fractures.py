@@ -15,7 +15,7 @@ from compress.datasets.synth.geometry import Floats, Motion, Pose, Vector, rotat
 
 TYPES = ("transverse", "oblique", "spiral", "comminuted", "hairline")
 TYPE_SHARES = (0.27, 0.25, 0.19, 0.2, 0.09)
-_ROUGH_WAVES = 5
+_ROUGH_WAVES = 4
 _SPLINTED_SHARE = 0.35
 
 

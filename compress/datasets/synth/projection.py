@@ -13,7 +13,7 @@ from compress.datasets.synth.anatomy import Bone, Canal, Tissue
 from compress.datasets.synth.fractures import Piece, Side, keep_share, near_surface
 from compress.datasets.synth.geometry import Chords, Floats, Pose, Rays, Vector, View, local_rays
 
-_SAMPLES = 24  # along a ray through a broken stretch of bone
+_SAMPLES = 16  # along a ray through a broken stretch of bone
 _MASK_MARGIN_MM = 0.7
 _BOX_MARGIN_PX = 2
 
