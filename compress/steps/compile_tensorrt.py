@@ -24,6 +24,7 @@ from compress.steps.tensorrt_plan import ENGINE_FILE, BuildPlan, TensorRtOptions
 from runtime.errors import BackendMissingError, DeviceUnavailableError, RecipeError, StepError
 
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
+ON_DEVICE = "device"
 _DEFAULTS = TensorRtOptions()
 _SHOWN_ERRORS = 3
 
@@ -39,7 +40,8 @@ def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEF
     plan.write(folder)
     library = choose_library(options.library)
     if library is None:
-        return _deferred(folder, plan)
+        asked = options.library == ON_DEVICE
+        return _deferred(folder, plan, "as asked" if asked else "no TensorRT library can build on this host")
     result = run_build(library, folder, options.timeout_s)
     if result["errors"]:
         shown = "; ".join(result["errors"][:_SHOWN_ERRORS])
@@ -48,11 +50,13 @@ def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEF
 
 
 def choose_library(wanted: str = "auto", gpu: bool | None = None) -> str | None:
-    """Classic TensorRT where it and a GPU are, TensorRT for RTX where it is, else None.
+    """Classic TensorRT where it and a GPU are, TensorRT for RTX where it is, else None: on the device.
 
     Raises BackendMissingError or DeviceUnavailableError where the one asked for cannot build here.
     """
     has_gpu = gpu_count() > 0 if gpu is None else gpu
+    if wanted == ON_DEVICE:
+        return None
     if wanted == "auto":
         usable = (name for name in LIBRARIES if _installed(name) and (has_gpu or name != "tensorrt"))
         return next(usable, None)
@@ -97,8 +101,9 @@ def run_build(library: str, folder: Path, timeout_s: float) -> dict[str, Any]:
 
 
 def _check(options: TensorRtOptions) -> None:
-    if options.library not in ("auto", *LIBRARIES):
-        raise RecipeError(f"no library {options.library!r}", f"libraries: auto, {', '.join(LIBRARIES)}")
+    choices = ("auto", ON_DEVICE, *LIBRARIES)
+    if options.library not in choices:
+        raise RecipeError(f"no library {options.library!r}", f"libraries: {', '.join(choices)}")
     known = capabilities()
     unknown = [name for name in options.capabilities if known and name not in known]
     if unknown or not options.capabilities:
@@ -121,9 +126,9 @@ def _installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
 
 
-def _deferred(folder: Path, plan: BuildPlan) -> StepOutput:
+def _deferred(folder: Path, plan: BuildPlan, reason: str) -> StepOutput:
     facts = {**_common_facts(plan, folder), "size_bytes": (folder / SOURCE_FILE).stat().st_size}
-    facts |= {"reason": "no TensorRT library can build on this host", "commands": plan.commands}
+    facts |= {"reason": reason, "commands": plan.commands}
     return StepOutput(SOURCE_FILE, "onnx", (PLAN_FILE,), facts, STATUS_DEFERRED)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from compress.steps.graph import load_graph
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
 from runtime.backends.ov import OpenVinoBackend
 from runtime.backends.quiet import import_openvino
@@ -28,8 +30,11 @@ def read_model(path: Path) -> Any:
     try:
         if path.suffix == ".xml":
             return load_openvino().Core().read_model(str(path))
+        load_graph(path)  # its refusal is clearer than openvino's, which guesses at other formats
         return load_openvino().convert_model(str(path))
-    except (RuntimeError, ValueError) as error:
+    except StepError:
+        raise
+    except Exception as error:  # the converter raises a class of its own, straight from Exception
         raise StepError(f"openvino cannot read {path.name}: {' '.join(str(error).split())}") from error
 
 
@@ -43,8 +48,17 @@ def save(model: Any, folder: Path) -> Path:
     for key in list(model.get_rt_info()):
         del model.get_rt_info()[key]
     model.set_friendly_name("ulna")
+    _rename_numbered(model)
     load_openvino().save_model(model, str(path), compress_to_fp16=False)
     return path
+
+
+def _rename_numbered(model: Any) -> None:
+    """The numbers in names that openvino makes up count everything the process has done before."""
+    for index, operation in enumerate(model.get_ordered_ops()):
+        kind = operation.get_type_name()
+        if kind == "Constant" or re.search(r"_\d+$", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{kind}_{index}")
 
 
 def open_ir(path: Path) -> OpenVinoBackend:

@@ -11,6 +11,7 @@ import onnx
 
 from compress.steps.calibration import CalibrationData, OrtCalibrationReader
 from compress.steps.graph import drop_unused_domains, head_nodes, load_graph, name_nodes
+from compress.steps.rounding import QMAX, QMAX_REDUCED, round_weights
 from runtime.errors import RecipeError, StepError
 
 METHODS = ("minmax", "percentile", "entropy")
@@ -38,8 +39,11 @@ def insert_qdq(
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    calibrate_method = _method(method)
     activations = QuantType.QInt8 if plan.signed_activations else QuantType.QUInt8
     model = prepare(source)
+    head = head_nodes(model)
+    model = round_weights(model, calibration, QMAX_REDUCED if plan.reduce_range else QMAX)
     try:
         quantize_static(
             model,
@@ -51,8 +55,8 @@ def insert_qdq(
             reduce_range=plan.reduce_range,
             activation_type=activations,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(head_nodes(model)),
-            calibrate_method=_method(method),
+            nodes_to_exclude=list(head),
+            calibrate_method=calibrate_method,
             extra_options={"CalibStridedMinMax": _STRIDE, "CalibPercentile": PERCENTILE, **plan.extra},
         )
     except (ValueError, RuntimeError, KeyError) as error:

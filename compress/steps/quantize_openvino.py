@@ -1,13 +1,15 @@
 """INT8 for OpenVINO, by NNCF's post-training quantization with bias correction.
 
-Its own placement of FakeQuantize follows what OpenVINO's CPU plugin can run in INT8. NNCF avoids saturation
-on processors without VNNI by its overflow fix (half the weights' range), which is applied to the first layer
-only by default; the self-test on the box sees the rest.
+Its own placement of FakeQuantize follows what OpenVINO's CPU plugin can run in INT8. On x86 with AVX2 but
+without VNNI these kernels saturate as ONNX Runtime's do; NNCF's remedy, half the range of the weights, is
+used for all layers or none by the same decision as there (quantize_ort.py). Before that, weights are rounded
+as rounding.py says.
 """
 
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +20,10 @@ from compress.steps import openvino_tools
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
+from compress.steps.ort_tools import prepare
+from compress.steps.quantize_ort import decide_range
+from compress.steps.rounding import round_weights
+from runtime import machine
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 from runtime.errors import BackendMissingError, RecipeError, StepError
@@ -34,17 +40,23 @@ def quantize_openvino(
     Raises StepError, RecipeError, ExportMismatchError, BackendMissingError.
     """
     chosen = calibration.spread(options.calibration_cases)
-    model = openvino_tools.read_model(source)
+    decision = decide_range(machine.describe().cpu_flags)
+    parameters = _parameters(options.method, decision.reduce_range)
+    with collected():
+        model = _rounded(source, chosen, decision.reduce_range)
     openvino_tools.require_contract(model)
     head = openvino_tools.head_operations(model)
     with collected() as messages:
-        quantized = _quantize(model, chosen, head, options.method)
+        quantized = _quantize(model, chosen, head, parameters)
     path = openvino_tools.save(quantized, folder)
     reference = OrtBackend(ModelFiles(source.read_bytes()))
     fidelity = compare_backends(reference, openvino_tools.open_ir(path), chosen.tensors)
     weights = path.with_suffix(".bin")
     facts: dict[str, Any] = {
         "method": options.method,
+        "reduce_range": decision.reduce_range,
+        "reduce_range_reason": decision.reason,
+        "may_saturate_on": decision.may_saturate_on,
         "scheme": "NNCF mixed preset for the CPU, fast bias correction",
         "float_nodes": list(head),
         "versions": {"openvino": _version(openvino_tools.load_openvino()), "nncf": _version(_load_nncf())},
@@ -57,7 +69,21 @@ def quantize_openvino(
     return StepOutput(path.name, "openvino", (weights.name,), facts)
 
 
-def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], method: str) -> Any:
+def _rounded(source: Path, calibration: CalibrationData, reduce_range: bool) -> Any:
+    """NNCF's symmetric weight grid is the one of ONNX Runtime's quantizer, so the rounding serves it too.
+
+    Its half range has a grid of its own, to which the weights go by nearest rounding.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rounded.onnx"
+        model = prepare(source)
+        if not reduce_range:
+            model = round_weights(model, calibration)
+        path.write_bytes(model.SerializeToString())
+        return openvino_tools.read_model(path)
+
+
+def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], parameters: Any) -> Any:
     nncf = _load_nncf()
     # Its own handler writes to the terminal; records still reach the root logger.
     logging.getLogger("nncf").handlers.clear()
@@ -70,27 +96,35 @@ def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], m
             subset_size=len(calibration),
             fast_bias_correction=True,
             ignored_scope=nncf.IgnoredScope(names=list(head), validate=False),
-            advanced_parameters=_ranges(nncf, method),
+            advanced_parameters=parameters,
         )
     except (RuntimeError, ValueError, nncf.errors.ValidationError) as error:
         raise StepError(f"nncf cannot quantize the model: {' '.join(str(error).split())}") from error
 
 
-def _ranges(nncf: ModuleType, method: str) -> Any:
-    """None for NNCF's own minimum and maximum, which are averaged over the images where that is better."""
+def _parameters(method: str, reduce_range: bool) -> Any:
+    """How ranges are estimated, and how many bits weights get."""
     if method not in METHODS:
         raise RecipeError(f"no calibration method {method!r} for openvino", f"methods: {', '.join(METHODS)}")
+    nncf = _load_nncf()
+    advanced = nncf.quantization.advanced_parameters
+    fix = advanced.OverflowFix.ENABLE if reduce_range else advanced.OverflowFix.DISABLE
     if method == "minmax":
-        return None
+        return nncf.AdvancedQuantizationParameters(overflow_fix=fix)
+    return nncf.AdvancedQuantizationParameters(
+        overflow_fix=fix, activations_range_estimator_params=_percentiles(nncf)
+    )
+
+
+def _percentiles(nncf: ModuleType) -> Any:
+    """The widest over the images: a bright one counts as much as the others together."""
     parameters = nncf.quantization.range_estimator
-    statistics = [
-        parameters.StatisticsCollectorParameters(
-            kind, parameters.AggregatorType.MEAN, quantile_outlier_prob=_PERCENTILE_TAIL
-        )
-        for kind in (parameters.StatisticsType.QUANTILE, parameters.StatisticsType.QUANTILE)
-    ]
-    estimator = parameters.RangeEstimatorParameters(min=statistics[0], max=statistics[1])
-    return nncf.AdvancedQuantizationParameters(activations_range_estimator_params=estimator)
+    kind, aggregate = parameters.StatisticsType.QUANTILE, parameters.AggregatorType
+    low, high = (
+        parameters.StatisticsCollectorParameters(kind, over_images, quantile_outlier_prob=_PERCENTILE_TAIL)
+        for over_images in (aggregate.MIN, aggregate.MAX)
+    )
+    return parameters.RangeEstimatorParameters(min=low, max=high)
 
 
 def _load_nncf() -> ModuleType:
@@ -98,6 +132,7 @@ def _load_nncf() -> ModuleType:
     openvino_tools.load_openvino()
     try:
         import nncf
+        import nncf.quantization.advanced_parameters
         import nncf.quantization.range_estimator
     except ImportError as error:
         raise BackendMissingError("nncf is not installed", 'run pip install "ulna[compress]"') from error

@@ -37,6 +37,11 @@ class RangeDecision:
     reduce_range: bool
     reason: str
 
+    @property
+    def may_saturate_on(self) -> str:
+        """Boxes on which the answers may differ from those gated here, "" for none."""
+        return "" if self.reduce_range else "x86 with AVX2 but no VNNI"
+
 
 def decide_range(cpu_flags: tuple[str, ...], wanted: bool | None = None) -> RangeDecision:
     """`wanted` where it is given, else by the processor: seven bits where eight may saturate."""
@@ -69,7 +74,7 @@ def quantize_ort(
         "scheme": "U8 activations, S8 weights per channel, Q/DQ",
         "reduce_range": decision.reduce_range,
         "reduce_range_reason": decision.reason,
-        "may_saturate_on": "" if decision.reduce_range else "x86 with AVX2 but no VNNI",
+        "may_saturate_on": decision.may_saturate_on,
         "float_nodes": list(float_head(source)),
         "versions": {"onnxruntime": onnxruntime.__version__},
         "size_bytes": path.stat().st_size,

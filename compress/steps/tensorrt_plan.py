@@ -20,7 +20,8 @@ DEFAULT_CAPABILITIES = ("sm75", "sm80", "sm86", "sm89", "sm120")
 
 @dataclass(frozen=True)
 class TensorRtOptions:
-    """capabilities: GPU families that `tensorrt_rtx` builds for. library: "auto", or one of the two.
+    """capabilities: GPU families that `tensorrt_rtx` builds for. library: "auto", "device" to leave
+    the build to the box, or one of the two by name.
 
     max_batch: the engine takes batches of 1 to this many, tuned for 1. timeout_s: of one build.
     """
