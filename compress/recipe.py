@@ -84,8 +84,7 @@ class TrainOptions:
     label_smoothing, weight_decay, learning_rate: as the optimiser (AdamW, cosine schedule with warm-up)
     takes them. box_weight: weight of the evidence map's own loss against the fracture boxes.
     distill_weight: share of the loss that follows the unpruned model's logits (fine-tuning only).
-    crop_epochs: leading epochs, further to `epochs`, on windows around the fractures: cheap, and a small
-    lesion is not lost in them.
+    crop_epochs: leading epochs, further to `epochs`, on small windows half of which hold a fracture.
     """
 
     epochs: int = 10

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.auroc import placements
+
 
 @dataclass(frozen=True)
 class Epoch:
-    """loss: mean over the fit batches. calibration_loss, calibration_auroc: without augmentation."""
+    """loss: mean over the fit batches. calibration_loss, calibration_auroc: of whole images as they are.
+
+    on_windows: learnt from small windows, not from whole images.
+    """
 
     number: int
     loss: float
@@ -19,6 +24,7 @@ class Epoch:
     calibration_auroc: float
     learning_rate: float
     seconds: float
+    on_windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,14 @@ class History:
 
     @property
     def best(self) -> int:
-        """Highest AUROC on the calibration set, among equals the lowest loss; 0 before the first epoch."""
-        if not self.epochs:
+        """Highest AUROC on the calibration set, among equals the lowest loss; 0 before the first epoch.
+
+        Epochs on windows count only where there are no others: their logits are not those of whole images.
+        """
+        epochs = [epoch for epoch in self.epochs if not epoch.on_windows] or list(self.epochs)
+        if not epochs:
             return 0
-        return max(self.epochs, key=lambda e: (round(e.calibration_auroc, 4), -e.calibration_loss)).number
+        return max(epochs, key=lambda e: (round(e.calibration_auroc, 4), -e.calibration_loss)).number
 
     def to_json(self) -> dict[str, Any]:
         """One list a measure: {"loss": [...], "auroc": [...], …, "best_epoch": n}."""
@@ -43,12 +53,8 @@ class History:
 
 
 def auroc(scores: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]]) -> float:
-    """Area under the ROC curve by ranks, ties counted half; 0.5 where a class is missing."""
-    positives = int((labels > 0.5).sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+    """Area under the ROC curve; 0.5 where a class is missing."""
+    is_fractured = (labels > 0.5).astype(np.int64)
+    if is_fractured.all() or not is_fractured.any():
         return 0.5
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    surplus = ranks[labels > 0.5].sum() - positives * (positives + 1) / 2
-    return float(surplus / (positives * negatives))
+    return placements(scores.astype(np.float64), is_fractured).auroc

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from compress.training.augment import augment
 from compress.training.data import LabelledTensors, TrainData
 from compress.training.history import Epoch, History, auroc
 from compress.training.losses import Outputs, Targets, label_loss, total_loss
+from compress.training.windows import PER_IMAGE, WindowSampler
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import read_safely, write_atomically
 from runtime.errors import StepError
@@ -34,6 +36,7 @@ _WARM_UP_SHARE = 0.08
 _CLIP_NORM = 2.0
 _EVALUATION_BATCH = 32
 _MAX_POSITIVE_WEIGHT = 10.0
+_SETTLED_SHARE = 0.3  # of the learning rate, for whole images after windows: nothing is to be unlearnt
 _SEED_STRIDE = 1_000_003  # more than any number of epochs: no two runs share a generator
 
 
@@ -59,9 +62,9 @@ def train(network: FractureNet, data: TrainData, options: TrainOptions, run: Tra
     use_all_cores()
     trainer = _Trainer(network, data, options, run)
     trainer.resume()
-    # Channels last is what CPU kernels compute in: a fifth faster here. It changes the layout, not the values.
+    # Channels last is what CPU kernels compute in: a fifth faster. It changes the layout, not the values.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    while trainer.epoch < options.epochs:
+    while trainer.epoch < options.crop_epochs + options.epochs:
         trainer.run_epoch()
     trainer.keep_best()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -92,6 +95,22 @@ def predict(network: nn.Module, data: LabelledTensors) -> NDArray[np.float32]:
     return np.concatenate(logits)
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Epochs of one kind, with a learning rate that rises and falls within them."""
+
+    epochs: int
+    batches: int
+    peak_rate: float
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.batches
+
+    def rate(self, epoch: int, batch: int) -> float:
+        return self.peak_rate * schedule(epoch * self.batches + batch, self.steps)
+
+
 class _Trainer:
     """The state of one training between two epochs."""
 
@@ -106,7 +125,10 @@ class _Trainer:
         )
         self._best: dict[str, Tensor] = {}
         self._weight = positive_weight(data.fit.labels)
-        self._batches = max(1, len(data.fit) // options.batch_size)
+        batches, rate = max(1, len(data.fit) // options.batch_size), options.learning_rate
+        settled = rate * _SETTLED_SHARE if options.crop_epochs else rate
+        self._windows_phase = _Phase(options.crop_epochs, max(1, batches * PER_IMAGE // 2), rate)
+        self._images_phase = _Phase(options.epochs, batches, settled)
 
     @property
     def epoch(self) -> int:
@@ -139,6 +161,7 @@ class _Trainer:
             calibration_auroc=auroc(logits, labels),
             learning_rate=self.optimizer.param_groups[0]["lr"],
             seconds=time.monotonic() - started,
+            on_windows=self._is_crop_epoch,
         )
         self.history = replace(self.history, epochs=(*self.history.epochs, record))
         if self.history.best == record.number:
@@ -152,23 +175,21 @@ class _Trainer:
         self.network.eval()
 
     def _fit_once(self) -> float:
-        """Mean loss of one shuffled pass; full batches only, since a small one upsets batch normalisation."""
+        """Mean loss of one pass."""
         generator = Generator().manual_seed(self.run.seed * _SEED_STRIDE + self.epoch)
-        order = torch.randperm(len(self.data.fit), generator=generator)
-        size = min(self.options.batch_size, len(order))
-        total = self._batches * self.options.epochs
+        batches = self._windows(generator) if self._is_crop_epoch else self._images(generator)
         self.network.train()
         losses = []
-        for number in range(self._batches):
-            step = self.epoch * self._batches + number
-            self._set_learning_rate(self.options.learning_rate * schedule(step, total))
-            losses.append(self._update(order[number * size : (number + 1) * size], generator))
-            self.run.progress(step + 1, total)
+        for number, (images, targets) in enumerate(batches):
+            self._set_learning_rate(self._phase.rate(self._phase_epoch, number))
+            losses.append(self._update(images, targets))
+            self.run.progress(self._done + number + 1, self._total)
         return float(np.mean(losses))
 
-    def _update(self, indices: Tensor, generator: Generator) -> float:
-        images, targets = self._batch(indices, generator)
-        loss = total_loss(self.network(images), targets, self.options, self._weight)
+    def _update(self, images: Tensor, targets: Targets) -> float:
+        # Windows are drawn half and half; only whole images need the rarer class weighted.
+        weight = 1.0 if self._is_crop_epoch else self._weight
+        loss = total_loss(self.network(images), targets, self.options, weight)
         if not math.isfinite(loss.item()):
             raise StepError(
                 f"training diverged in epoch {self.epoch + 1}: loss {loss.item()}", "lower learning_rate"
@@ -179,13 +200,50 @@ class _Trainer:
         self.optimizer.step()
         return float(loss.item())
 
-    def _batch(self, indices: Tensor, generator: Generator) -> tuple[Tensor, Targets]:
-        rows = indices.numpy()
-        images = torch.from_numpy(np.ascontiguousarray(self.data.fit.tensors[rows]))
-        masks = torch.from_numpy(self.data.fit.masks[rows]).float()[:, None]
-        labels = torch.from_numpy(self.data.fit.labels[rows])
-        images, masks = augment(images, masks, self.options.augment, self.data.preprocess, generator)
-        return images, Targets(labels, masks, self._ask_teacher(images))
+    def _images(self, generator: Generator) -> Iterator[tuple[Tensor, Targets]]:
+        """The fit set shuffled; full batches only, since a small one upsets batch normalisation."""
+        order = torch.randperm(len(self.data.fit), generator=generator).numpy()
+        size = min(self.options.batch_size, len(order))
+        for number in range(self._images_phase.batches):
+            rows = order[number * size : (number + 1) * size]
+            images = torch.from_numpy(np.ascontiguousarray(self.data.fit.tensors[rows]))
+            masks = torch.from_numpy(self.data.fit.masks[rows]).float()[:, None]
+            labels = torch.from_numpy(self.data.fit.labels[rows])
+            images, masks = augment(images, masks, self.options.augment, self.data.preprocess, generator)
+            yield images, Targets(labels, masks, self._ask_teacher(images))
+
+    def _windows(self, generator: Generator) -> Iterator[tuple[Tensor, Targets]]:
+        """Twice as many windows in a batch as there would be images: they are small."""
+        sampler = WindowSampler(self.data.fit, self.data.preprocess)
+        draws = np.random.default_rng(generator.initial_seed())
+        exposure = replace(self.options.augment, rotate_degrees=0.0, flip=False, zoom=0.0)
+        for _ in range(self._windows_phase.batches):
+            images, masks = sampler.draw(2 * self.options.batch_size, draws)
+            images, masks = augment(images, masks, exposure, self.data.preprocess, generator)
+            labels = masks.amax(dim=(1, 2, 3))
+            yield images, Targets(labels, masks, self._ask_teacher(images))
+
+    @property
+    def _is_crop_epoch(self) -> bool:
+        return self.epoch < self.options.crop_epochs
+
+    @property
+    def _phase(self) -> _Phase:
+        return self._windows_phase if self._is_crop_epoch else self._images_phase
+
+    @property
+    def _phase_epoch(self) -> int:
+        return self.epoch if self._is_crop_epoch else self.epoch - self.options.crop_epochs
+
+    @property
+    def _done(self) -> int:
+        """Batches of all epochs before this one."""
+        cropped = min(self.epoch, self.options.crop_epochs)
+        return cropped * self._windows_phase.batches + (self.epoch - cropped) * self._images_phase.batches
+
+    @property
+    def _total(self) -> int:
+        return self._windows_phase.steps + self._images_phase.steps
 
     def _ask_teacher(self, images: Tensor) -> Outputs | None:
         if self.run.teacher is None or not self.options.distill_weight:

@@ -137,14 +137,16 @@ def _load_by_order(network: nn.Module, published: dict[str, Tensor]) -> None:
     RGB filters are summed where the network takes one channel: on a gray image, whose three channels are
     equal, that is the same function. A network without the classifier leaves its two last tensors over.
     """
-    own = network.state_dict()
+    complete = network.state_dict()
+    own = {name: tensor for name, tensor in complete.items() if not name.endswith("_extra_state")}
     spare = len(published) - len(own)
     if spare not in (0, 2):
         raise StepError(
             f"the ImageNet weights hold {len(published)} tensors, expected {len(own)} or two more"
         )
     pairs = zip(own.items(), published.values(), strict=False)
-    network.load_state_dict({name: _fit(tensor, given, name) for (name, tensor), given in pairs})
+    filled = {name: _fit(tensor, given, name) for (name, tensor), given in pairs}
+    network.load_state_dict({**complete, **filled})
 
 
 def _fit(own: Tensor, given: Tensor, name: str) -> Tensor:

@@ -82,17 +82,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
     assert not states_equal(networks[0], networks[2])
 
 
-@pytest.mark.parametrize("batch", [1, 6, 7, 17])
-def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(tmp_path: Path, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("options", "batch"),
+    [(OPTIONS, 1), (OPTIONS, 6), (OPTIONS, 17), (replace(OPTIONS, crop_epochs=1, epochs=2), 13)],
+    ids=["before the first epoch ends", "at its last batch", "later", "after windows"],
+)
+def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(
+    tmp_path: Path, options: TrainOptions, batch: int
+) -> None:
     data = spot_data()
     whole, resumed = narrow_network(), narrow_network()
     for name in ("whole", "resumed"):
         (tmp_path / name).mkdir()
-    expected = train(whole, data, OPTIONS, TrainRun(tmp_path / "whole", seed=3))
+    expected = train(whole, data, options, TrainRun(tmp_path / "whole", seed=3))
     with pytest.raises(KilledError):
-        train(resumed, data, OPTIONS, TrainRun(tmp_path / "resumed", seed=3, progress=kill_at(batch)))
+        train(resumed, data, options, TrainRun(tmp_path / "resumed", seed=3, progress=kill_at(batch)))
     restarted = narrow_network()
-    history = train(restarted, data, OPTIONS, TrainRun(tmp_path / "resumed", seed=3))
+    history = train(restarted, data, options, TrainRun(tmp_path / "resumed", seed=3))
     assert states_equal(whole, restarted)
     assert [e.loss for e in history.epochs] == [e.loss for e in expected.epochs]
 
@@ -148,6 +154,22 @@ def test_the_kept_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
 def test_among_epochs_of_equal_auroc_the_lower_loss_is_best() -> None:
     epochs = [Epoch(n, 0.1, loss, 0.9, 1e-3, 1.0) for n, loss in ((1, 0.5), (2, 0.3), (3, 0.4))]
     assert History(tuple(epochs)).best == 2
+
+
+def test_epochs_on_windows_come_first_and_are_not_chosen_when_whole_images_follow(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    run = TrainRun(tmp_path, seed=1, progress=lambda done, total: seen.append((done, total)))
+    options = replace(OPTIONS, crop_epochs=2, epochs=1)
+    history = train(narrow_network(), spot_data(), options, run)
+    assert [epoch.on_windows for epoch in history.epochs] == [True, True, False]
+    assert history.best == 3
+    assert seen == [(number, 30) for number in range(1, 31)]
+
+
+def test_windows_alone_teach_the_task(tmp_path: Path) -> None:
+    network, data = narrow_network(), spot_data(size_px=64)
+    history = train(network, data, replace(OPTIONS, crop_epochs=3, epochs=0), TrainRun(tmp_path, seed=1))
+    assert history.epochs[-1].calibration_auroc > 0.9
 
 
 def test_fewer_images_than_a_batch_still_train(tmp_path: Path) -> None:

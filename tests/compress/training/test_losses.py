@@ -36,7 +36,20 @@ def test_evidence_inside_the_box_costs_less_than_beside_it() -> None:
     inside[0, 0, 1, 2] = 4.0
     beside[0, 0, 3, 0] = 4.0
     assert place_loss(inside, labels, masks) < 0.05
-    assert place_loss(beside, labels, masks) > 1.0
+    assert place_loss(beside, labels, masks) > 2.0
+
+
+def test_the_hottest_wrong_place_is_what_pulls() -> None:
+    """Of a thousand wrong cells the one that would be shown gets the gradient."""
+    labels, masks = planes()
+    evidence = torch.full((2, 1, 4, 4), -6.0)
+    evidence[0, 0, 3, 0] = 3.0
+    evidence.requires_grad_()
+    place_loss(evidence, labels, masks).backward()
+    pull = evidence.grad[0, 0].clone()
+    pull[1, 2] = 0.0
+    assert pull.argmax() == 12
+    assert pull.max() > 10 * pull.sort().values.flatten()[-2]
 
 
 def test_a_fracture_that_nobody_outlined_says_nothing_about_the_place() -> None:

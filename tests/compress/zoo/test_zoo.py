@@ -9,6 +9,7 @@ import torch
 from compress import zoo
 from compress.recipe import ModelOptions
 from compress.zoo.base import EvidenceHead, pool
+from compress.zoo.cnn import gabor_filters
 from compress.zoo.cost import cost_of
 from runtime.errors import RecipeError
 from tests.compress.networks import networks_of_each_kind
@@ -73,7 +74,7 @@ def test_macs_are_those_of_the_convolutions_by_hand() -> None:
     network = zoo.build(ModelOptions("cnn"), 64)
     cost = cost_of(network)
     stem = network.features[0][0]
-    assert cost.layer_macs["features.0.0"] == stem.out_channels * 9 * 32 * 32
+    assert cost.layer_macs["features.0.0"] == stem.out_channels * 7 * 7 * 32 * 32
     assert cost.macs == sum(cost.layer_macs.values())
 
 
@@ -107,3 +108,23 @@ def test_sharp_pooling_stays_finite_where_plain_exponentials_overflow() -> None:
     evidence[0, 0, 1, 1] = 3000.0
     pooled = pool(evidence, 1.0).item()
     assert pooled == pytest.approx(3000.0 - np.log(16), abs=1e-3)
+
+
+def test_the_small_networks_first_filters_see_lines_in_every_direction_and_no_brightness() -> None:
+    filters = gabor_filters(16)
+    assert filters.sum(dim=(1, 2, 3)).abs().max() < 1e-5
+    assert torch.allclose(filters.flatten(1).norm(dim=1), torch.full((16,), 2**0.5))
+    for horizontal in (True, False):
+        line = torch.zeros(1, 1, 31, 31)
+        line[0, 0, 15, :] = -1.0
+        answer = (
+            torch.nn.functional.conv2d(line if horizontal else line.mT, filters).abs().amax(dim=(0, 2, 3))
+        )
+        assert answer.max() > 4 * answer.median()
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_any_number_of_first_filters_can_be_made(count: int) -> None:
+    filters = gabor_filters(count)
+    assert filters.shape == (count, 1, 7, 7)
+    assert torch.isfinite(filters).all()
