@@ -23,8 +23,9 @@ _LARGEST_LOGIT = 30.0
 def choose_operating_points(predictions: Predictions, options: OperatingPointOptions) -> OperatingPoints:
     """The highest threshold with the wanted sensitivity and the lowest with the wanted specificity.
 
-    Where the first lies above the second (the model is better than both targets ask for) they change places:
-    both targets still hold at both points, and what lies between is called doubt.
+    Where the first lies above the second (the model is better than both targets ask for) every threshold
+    between them holds both targets. The points then lie at a third and two thirds of the way, clear of either
+    crowd, and what lies between them is called doubt.
     Raises StepError without a fractured or without a healthy image.
     """
     ill = predictions.labels == 1
@@ -37,7 +38,11 @@ def choose_operating_points(predictions: Predictions, options: OperatingPointOpt
     gaps = _gaps(predictions.logits)
     sensitive = _below(gaps, _largest_kept(predictions.logits[ill], options.sensitivity))
     specific = _above(gaps, -_largest_kept(-predictions.logits[~ill], options.specificity))
-    low, high = min(sensitive, specific), max(sensitive, specific)
+    low, high = sensitive, specific
+    if sensitive > specific:
+        third = (sensitive - specific) / 3
+        low = _clear(predictions.logits, gaps, specific + third)
+        high = _clear(predictions.logits, gaps, sensitive - third)
     if low == high:
         low = _below(gaps, low)
     return _points(low, high)
@@ -62,6 +67,13 @@ def _below(gaps: Floats, score: float) -> float:
     """The highest place below the score; one lower still where there is none."""
     fitting = gaps[gaps < score]
     return float(fitting[-1]) if len(fitting) else float(gaps[0]) - _BEYOND_LOGIT
+
+
+def _clear(scores: Floats, gaps: Floats, wanted: float) -> float:
+    """The wanted place, or the nearest that keeps its distance from every score."""
+    if np.abs(scores - wanted).min() >= _CLEARANCE_LOGIT / 2:
+        return wanted
+    return float(gaps[np.abs(gaps - wanted).argmin()])
 
 
 def _above(gaps: Floats, score: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from compress import metrics, trunk
+from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.evaluate import predict
 from compress.judgement import Court
@@ -48,12 +49,13 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
     Raises GateError when a gate stopped something, CompressError when a step could not be carried out:
     both after everything else was done, so that one target's failure costs the others nothing.
     """
+    branch_nodes(recipe)  # an impossible target is refused before hours are spent
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = open_workbench(recipe, options.folder, options.data, reporter)
     ledger = Ledger(bench.steps, reporter)
-    shipped: dict[str, Any] = {"release": {}, "test": {}, "operating_points": {}}
+    shown: dict[str, Any] = {}
     try:
-        shipped |= _grow(bench, ledger, options.key)
+        _grow(bench, ledger, options.key, shown)
     finally:
         record = RunRecord(
             recipe=recipe_table(recipe),
@@ -63,7 +65,7 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
             seconds=round(time.monotonic() - started, 1),
             nodes=ledger.nodes,
             history=ledger.histories,
-            **shipped,
+            **shown,
         )
         _write(record, options.folder)
     _show(record, options.folder, reporter)
@@ -71,28 +73,28 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
     return record
 
 
-def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey) -> dict[str, Any]:
-    """The tree, then the release and its figures on the test patients."""
+def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[str, Any]) -> None:
+    """The tree, the release and its figures on the test patients; `shown` is filled for the record."""
     stem = trunk.grow_trunk(bench, ledger)
+    shown["operating_points"] = vars(stem.court.points)
     if stem.exported is None or stem.predictions is None:
         for node in branch_nodes(bench.recipe):
             ledger.skip_unless_made(node)
-        return {"operating_points": vars(stem.court.points)}
+        return
     shippable = grow_branches(Graft(bench, ledger, stem.court, stem.exported, stem.predictions))
-    shown: dict[str, Any] = {"operating_points": vars(stem.court.points)}
-    if any(item.artifact.status == "ok" for item in shippable):
-        bundle = _release(bench, ledger, stem.court, shippable, key)
-        choice = selftest.choose(bundle)
-        bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
-        shown["release"] = {
-            "path": BUNDLE,
-            "digest": bundle.digest,
-            "signed_by": bundle.signed_by,
-            "engine": choice.key,
-            "reason": choice.reason,
-        }
-        shown["test"] = {"engine": choice.key, **_final_figures(bench, stem.court, bundle, choice.key)}
-    return shown
+    if not any(item.artifact.status == STATUS_OK for item in shippable):
+        return
+    bundle = _release(bench, ledger, stem.court, shippable, key)
+    choice = selftest.choose(bundle)
+    bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
+    shown["release"] = {
+        "path": BUNDLE,
+        "digest": bundle.digest,
+        "signed_by": bundle.signed_by,
+        "engine": choice.key,
+        "reason": choice.reason,
+    }
+    shown["test"] = {"engine": choice.key, **_final_figures(bench, stem.court, bundle, choice.key)}
 
 
 def _release(

@@ -1,6 +1,6 @@
 """The box's verbs: detect, verify, doctor, bench, keys. Nothing heavy is imported before a verb runs."""
 
-# ruff: noqa: PLC0415  imports inside verbs keep `ulna --help` quick
+
 from __future__ import annotations
 
 import json

@@ -1,6 +1,6 @@
 """`ulna keys`: make a signing key, trust somebody's key, list the trusted ones."""
 
-# ruff: noqa: PLC0415  imports inside verbs keep `ulna --help` quick
+
 from __future__ import annotations
 
 import json

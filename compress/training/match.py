@@ -1,9 +1,9 @@
 """Gives a fine-tuned network the scale of logits that its teacher has.
 
 Operating points are locked on the original checkpoint. A network that ranks images as well, but whose logits
-have another mean or spread, would decide differently at the same thresholds. Matching both moments on patients
-that neither was fitted on is an affine map of the logit, and the head takes it up exactly: log-mean-exp with
-sharpness r of the map m satisfies pool_{r/a}(a m + b) = a pool_r(m) + b.
+have another mean or spread, would decide differently at the same thresholds. Matching both moments on
+patients that neither was fitted on is an affine map of the logit, and the head takes it up exactly:
+log-mean-exp with sharpness r of the map m satisfies pool_{r/a}(a m + b) = a pool_r(m) + b.
 """
 
 from __future__ import annotations

@@ -1,0 +1,142 @@
+"""The whole tree on data that a tiny network learns: judged, released, self-tested, resumed, stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from rich.console import Console
+
+from compress.branches import branch_nodes
+from compress.pipeline import RunOptions, run_pipeline
+from compress.progress import ProgressReporter
+from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
+from compress.record import NodeRecord, RunRecord
+from compress.trunk import NODES
+from runtime import selftest
+from runtime.bundle import open_bundle
+from runtime.errors import GateError, RecipeError
+from runtime.trust import TrustStore, generate_key
+
+from .easy_data import write_easy_data
+
+pytestmark = pytest.mark.slow
+RECIPE = load_recipe(Path(__file__).with_name("easy.toml"))
+
+
+@dataclass(frozen=True)
+class Made:
+    """One finished run."""
+
+    folder: Path
+    data: Path
+    key: Ed25519PrivateKey
+    record: RunRecord
+
+    def again(self, recipe: Recipe, folder: Path) -> RunRecord:
+        """The recipe on the same data in another or the same folder."""
+        return run_pipeline(recipe, RunOptions(folder, self.data, self.key), _quiet())
+
+    def node(self, name: str) -> NodeRecord:
+        """By name."""
+        return next(node for node in self.record.nodes if node.name == name)
+
+
+def _quiet() -> ProgressReporter:
+    return ProgressReporter(Console(file=io.StringIO()))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("pipeline")
+    data, key = write_easy_data(root / "easy"), generate_key()
+    record = run_pipeline(RECIPE, RunOptions(root / "run", data, key), _quiet())
+    return Made(root / "run", data, key, record)
+
+
+def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
+    names = [node.name for node in (*NODES, *branch_nodes(RECIPE))]
+    assert [node.name for node in made.record.nodes] == names
+    for node in made.record.nodes:
+        assert node.verdict["outcome"] == "pass", node.name
+        assert (made.folder / "steps" / node.name / "step.json").is_file()
+        written = json.loads((made.folder / "steps" / node.name / "gate" / "verdict.json").read_text())
+        assert {"outcome", "checks", "flips"} <= set(written)
+
+
+def test_pruning_really_removed_work(made: Made) -> None:
+    before, after = made.node("train").facts, made.node("finetune").facts
+    assert after["macs"] <= 0.85 * before["macs"]
+    assert after["parameters"] < before["parameters"]
+
+
+def test_float_formats_repeat_the_exported_logits(made: Made) -> None:
+    for name in ("export", "onnxruntime/fp32", "openvino/fp32", "tensorrt/fp32"):
+        parity = made.node(name).facts["gate_parity"]
+        assert parity["outcome"] == "pass" and parity["n"] > 0, name
+
+
+def test_an_engine_that_cannot_run_here_says_what_was_run_in_its_place(made: Made) -> None:
+    for node in made.record.nodes:
+        if node.engine != "tensorrt":
+            assert not node.numerics_from and node.latency_ms["p50"] > 0, node.name
+        elif node.numerics_from:
+            assert "Q/DQ" in node.numerics_from and not node.latency_ms
+
+
+def test_the_bundle_opens_with_its_key_and_passes_its_own_golden_cases(made: Made) -> None:
+    trust = TrustStore()
+    trust.add(made.key.public_key())
+    bundle = open_bundle(made.folder / "bundle", trust)
+    assert bundle.digest == made.record.release["digest"]
+    ran = [result for result in selftest.run(bundle) if result.engine in ("onnxruntime", "openvino")]
+    assert len(ran) == 4 and all(result.passed for result in ran), ran
+    assert {case.verdict for case in bundle.manifest.golden} >= {"fracture", "none"}
+    assert len(bundle.manifest.gates) == len(made.record.nodes)
+
+
+def test_golden_files_do_not_carry_the_names_of_their_cases(made: Made) -> None:
+    trust = TrustStore()
+    trust.add(made.key.public_key())
+    files = open_bundle(made.folder / "bundle", trust).manifest.files
+    assert not [name for name in files if "p0" in name or "p1" in name]
+
+
+def test_an_unchanged_run_makes_nothing_again_and_says_the_same(made: Made) -> None:
+    again = made.again(RECIPE, made.folder)
+    assert all(node.reused for node in again.nodes)
+    assert [node.sha256 for node in again.nodes] == [node.sha256 for node in made.record.nodes]
+    assert [node.verdict for node in again.nodes] == [node.verdict for node in made.record.nodes]
+    assert again.operating_points == made.record.operating_points
+
+
+def test_a_gate_that_does_not_pass_stops_the_trunk_and_releases_nothing(made: Made, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(made.folder, folder, ignore=shutil.ignore_patterns("bundle"))
+    # Nobody can be shown to be better than himself by so much.
+    strict = replace(RECIPE, gate=GateOptions(margins=Margins(auroc=-0.5)))
+    with pytest.raises(GateError, match="gate not passed: train") as caught:
+        made.again(strict, folder)
+    assert caught.value.exit_code == 3
+    record = RunRecord.from_json(json.loads((folder / "run.json").read_text()))
+    assert [node.status for node in record.nodes] == ["stopped"] + ["not run"] * (len(record.nodes) - 1)
+    assert json.loads((folder / "steps" / "train" / "gate" / "verdict.json").read_text())["outcome"] == "fail"
+    assert not (folder / "bundle").exists() and (folder / "report.html").is_file()
+
+
+def test_an_unknown_target_is_refused_before_anything_is_computed(made: Made, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, targets=(TargetOptions("abacus"),))
+    with pytest.raises(RecipeError, match="no target 'abacus'"):
+        made.again(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_report_shows_every_node_and_asks_nobody(made: Made) -> None:
+    page = (made.folder / "report.html").read_text(encoding="utf-8")
+    assert all(node.name in page for node in made.record.nodes)
+    assert "src=\"http" not in page and "href=\"http" not in page
