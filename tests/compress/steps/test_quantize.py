@@ -17,6 +17,7 @@ from compress.recipe import TargetOptions
 from compress.steps.graph import lint_for_tensorrt, load_graph
 from compress.steps.openvino_tools import open_ir
 from compress.steps.quantize import quantize
+from compress.steps.quantize_openvino import quantize_openvino
 from compress.steps.quantize_ort import decide_range, quantize_ort
 from compress.steps.stand_in import StandInBackend
 from runtime.backends.base import ModelFiles
@@ -152,6 +153,15 @@ def test_seven_bit_weights_where_eight_would_saturate(source, tmp_path):
     assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) == 64
     assert output.facts["reduce_range"] is True
     assert output.facts["may_saturate_on"] == ""
+
+
+def test_openvino_halves_the_range_of_weights_there_too(source, tmp_path, outputs):
+    options = TargetOptions("openvino")
+    facts = quantize_openvino(source, tmp_path, graphs.calibration(), options, reduce_range=True).facts
+    assert facts["reduce_range"] is True
+    assert facts["fidelity"]["map_snr_db"] > 10
+    weights = [(folder / "model.bin").read_bytes() for folder in (tmp_path, outputs["openvino"][0])]
+    assert weights[0] != weights[1]
 
 
 @pytest.mark.parametrize(
