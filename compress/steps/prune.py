@@ -2,9 +2,13 @@
 
 Torch-Pruning's dependency graph (Fang et al. 2023, "DepGraph: Towards Any Structural Pruning") says which
 layers lose a channel together; depthwise convolutions and identities included. Which channels go is decided
-here, greedily: of all groups the block of `round_to` channels that matters least per multiply-accumulate
-saved, again and again until the wanted share of MACs is gone. Batch-norm statistics are then measured anew
-on fit images (Li et al. 2020, "EagleEye"), since those of the whole network no longer hold.
+here, greedily: of all groups the block of `round_to` channels that matters least, again and again until the
+wanted share of MACs is gone. Batch-norm statistics are then measured anew on fit images (Li et al. 2020,
+"EagleEye"), since those of the whole network no longer hold.
+
+Importances: `taylor` is the first-order change of the loss, summed over all that a channel touches (Molchanov
+et al. 2019, "Importance Estimation for Neural Network Pruning"); its unit is the same in every layer, so
+layers compare. `group_magnitude` and `bn_scale` look at weights alone, each group against its own mean.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -88,80 +92,79 @@ def estimate_statistics(network: FractureNet, fit: LabelledTensors) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A block of channels that could go: its group, the channels, what it matters and what it saves."""
+class _Block:
+    """Channels that go together or stay: outputs of `root` as numbered before the round, what they matter."""
 
-    group: Any
+    root: nn.Conv2d
+    handler: Any
     channels: list[int]
     importance: float
-    macs: float
-
-    @property
-    def price(self) -> float:
-        return self.importance / self.macs
 
 
 def _prune_round(network: FractureNet, options: PruneOptions, target_macs: float) -> None:
-    importance = _importance(options.importance)
+    """Remove blocks in the order of their importance, measured once, until few enough MACs are left."""
     graph = _dependency_graph(network)
-    floors = {layer: _floor(layer.out_channels, options.round_to) for layer in _convolutions(network)}
-    cost = cost_of(network)
-    while cost.macs > target_macs:
-        candidates = list(_candidates(network, graph, importance, _Limits(options.round_to, floors, cost)))
-        if not candidates:
-            raise StepError(
-                f"cannot remove more than this: {cost.macs} MACs are left, wanted {target_macs:.0f}",
-                "lower [prune] ratio or round_to",
-            )
-        cheapest = min(candidates, key=lambda candidate: candidate.price)
-        root = cheapest.group[0].dep.target.module
-        graph.get_pruning_group(root, cheapest.group[0].dep.handler, cheapest.channels).prune()
-        cost = cost_of(network)
-
-
-@dataclass(frozen=True, eq=False)
-class _Limits:
-    round_to: int
-    floors: dict[nn.Conv2d, int]
-    cost: Cost
-
-
-def _candidates(network: FractureNet, graph: Any, importance: Any, limits: _Limits) -> Iterator[_Candidate]:
-    names = {layer: name for name, layer in network.named_modules()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        groups = list(
-            graph.get_all_groups(ignored_layers=[network.head.classifier], root_module_types=[nn.Conv2d])
+    alive = {layer: list(range(layer.out_channels)) for layer in _convolutions(network)}
+    positions = _positions(network)
+    macs = _macs(positions)
+    for block in sorted(_blocks(network, graph, options), key=lambda block: block.importance):
+        if macs <= target_macs:
+            return
+        left = alive[block.root]
+        graph.get_pruning_group(block.root, block.handler, [left.index(c) for c in block.channels]).prune()
+        alive[block.root] = [channel for channel in left if channel not in block.channels]
+        macs = _macs(positions)
+    if macs > target_macs:
+        raise StepError(
+            f"cannot remove more than this: {macs} MACs are left, wanted {target_macs:.0f}",
+            "lower [prune] ratio or round_to",
         )
-    for group in groups:
-        root = group[0].dep.target.module
-        width = root.out_channels
-        count = width % limits.round_to or limits.round_to
-        if width - count < limits.floors[root]:
-            continue
-        scores = importance(group)
-        if scores is None:
-            raise StepError("this network has a group of channels without batch normalisation", "use taylor")
-        order = torch.argsort(scores, stable=True)[:count]
-        saved = sum(limits.cost.layer_macs[names[layer]] * count / width for layer in _convolutions_of(group))
-        yield _Candidate(group, sorted(order.tolist()), float(scores[order].sum()), saved)
 
 
-def _convolutions_of(group: Any) -> list[nn.Conv2d]:
-    """Every convolution that loses inputs or outputs; one that loses both is there twice."""
-    layers = [item.dep.target.module for item in group]
-    dense = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.groups == 1]
-    depthwise = {layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.groups > 1}
-    return dense + list(depthwise)
+def _blocks(network: FractureNet, graph: Any, options: PruneOptions) -> list[_Block]:
+    importance = _importance(options.importance)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers that it passes over, such as the head
+        groups = graph.get_all_groups(ignored_layers=[network.head.classifier], root_module_types=[nn.Conv2d])
+        return [block for group in groups for block in _blocks_of(group, importance, options.round_to)]
+
+
+def _blocks_of(group: Any, importance: Any, round_to: int) -> Iterator[_Block]:
+    """The group's channels from the least important on; a multiple of `round_to` is left after each block."""
+    root, handler, scores = group[0].dep.target.module, group[0].dep.handler, importance(group)
+    if scores is None:
+        raise StepError("a group of channels has no batch normalisation", 'set importance = "taylor"')
+    order, taken = torch.argsort(scores, stable=True).tolist(), 0
+    while True:
+        count = (len(order) - taken) % round_to or round_to
+        if len(order) - taken - count < _floor(len(order), round_to):
+            return
+        channels = order[taken : taken + count]
+        yield _Block(root, handler, channels, float(scores[channels].sum()))
+        taken += count
+
+
+def _positions(network: FractureNet) -> dict[nn.Conv2d, int]:
+    """Output positions of each convolution, which pruning does not change."""
+    layers, macs = dict(network.named_modules()), cost_of(network).layer_macs
+    return {cast(nn.Conv2d, layers[name]): count // _weights(layers[name]) for name, count in macs.items()}
+
+
+def _macs(positions: dict[nn.Conv2d, int]) -> int:
+    """Every weight is used once a position."""
+    return sum(count * _weights(layer) for layer, count in positions.items())
+
+
+def _weights(layer: nn.Module) -> int:
+    return cast(nn.Conv2d, layer).weight.numel()
 
 
 def _importance(name: str) -> Any:
-    makers = {
-        "group_magnitude": importances.GroupMagnitudeImportance,
-        "taylor": importances.GroupTaylorImportance,
-        "bn_scale": importances.BNScaleImportance,
-    }
-    return makers[name]()
+    if name == "taylor":
+        return importances.GroupTaylorImportance(group_reduction="sum", normalizer=None)
+    if name == "bn_scale":
+        return importances.BNScaleImportance()
+    return importances.GroupMagnitudeImportance()
 
 
 def _dependency_graph(network: FractureNet) -> Any:
