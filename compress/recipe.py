@@ -143,8 +143,9 @@ class Floors:
 @dataclass(frozen=True)
 class GateOptions:
     """margins: for everything that ships. prune_margins: for the pruned network before fine-tuning, which
-    never ships and is gated again after it; its logits have moved, so only its ranking (AUROC) says something
-    and a margin of 1 asks nothing of the rest. parity_logit: largest |logit difference| of the exported graph.
+    never ships and is gated again after it. Its logits have moved, so only its ranking (AUROC) tells
+    something; a margin of 1 asks nothing of the rest.
+    parity_logit: largest difference of a logit where only the format has changed. confidence: one-sided.
     """
 
     margins: Margins = Margins()
