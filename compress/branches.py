@@ -17,9 +17,11 @@ from compress.recipe import Recipe, TargetOptions
 from compress.release import Shippable
 from compress.step import StepPlan
 from compress.steps.calibration import CalibrationData
+from compress.steps.quantize_ort import decide_range
 from compress.targets import TARGETS, Target
 from compress.trunk import EXPORT
 from compress.workbench import Workbench
+from runtime import machine
 from runtime.errors import RecipeError, UlnaError
 
 FLOAT = "fp32"
@@ -122,7 +124,9 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
 def _quantize(graft: Graft, branch: _Branch) -> Artifact | None:
     node = branch.nodes[0]
     images = _calibration(graft.bench, branch.options)
-    params = {"calibration": images.digest, **asdict(branch.options)}
+    # Another processor may need another range of weights: what was quantized for this one is not for that.
+    reduce_range = decide_range(machine.describe().cpu_flags).reduce_range
+    params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(branch.options)}
     plan = _plan(graft, branch, node, params, (graft.exported.sha256,))
 
     def body(folder: Path) -> StepOutput:

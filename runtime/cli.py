@@ -1,6 +1,5 @@
 """The box's verbs: detect, verify, doctor, bench, keys. Nothing heavy is imported before a verb runs."""
 
-
 from __future__ import annotations
 
 import json

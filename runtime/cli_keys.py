@@ -1,6 +1,5 @@
 """`ulna keys`: make a signing key, trust somebody's key, list the trusted ones."""
 
-
 from __future__ import annotations
 
 import json
