@@ -10,6 +10,8 @@ import typer
 from compress.cli_evaluate import evaluate
 from compress.cli_synth import synth
 
+_LOG_WIDTH = 120
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(evaluate)
 app.command()(synth)
@@ -38,7 +40,12 @@ def run(
 
     plan = load_recipe(recipe)
     folder = out if out is not None else Path("runs") / plan.name
-    run_pipeline(plan, RunOptions(folder, data, signing_key(key)), ProgressReporter(Console()))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(
+            width=_LOG_WIDTH
+        )  # the table of steps would be cut into pieces at a log's 80 columns
+    run_pipeline(plan, RunOptions(folder, data, signing_key(key)), ProgressReporter(console))
 
 
 @app.command()
