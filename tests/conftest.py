@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REAL_DATA_VARIABLE = "ULNA_TEST_DATA"
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("ulna", deadline=None)
+if "CI" not in os.environ:
+    settings.load_profile("ulna")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -185,9 +184,8 @@ def test_no_cell_of_boxes_ends_in_anything_but_boxes_or_a_step_error(
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif("ULNA_TEST_DATA" not in os.environ, reason="ULNA_TEST_DATA names no FracAtlas folder")
-def test_fracatlas_opens_with_its_groups() -> None:
-    dataset = TableDataset(Path(os.environ["ULNA_TEST_DATA"]))
+def test_fracatlas_opens_with_its_groups(real_data: Path) -> None:
+    dataset = TableDataset(real_data / "fracatlas")
     assert len(dataset.cases) == 3139
     assert sum(case.label for case in dataset.cases) == 542
     assert len({case.patient_id for case in dataset.cases}) == 286
