@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.markup import escape
+
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
 from compress.judgement import Court, Judged, Trial
 from compress.ledger import Ledger, Node
@@ -88,7 +90,8 @@ def grow_branches(graft: Graft) -> tuple[Shippable, ...]:
         try:
             shippable += _grow(graft, branch)
         except UlnaError as error:
-            graft.bench.reporter.say(f"  [red]{error}[/red] {error.hint}")
+            graft.bench.reporter.say(f"  [red]{escape(str(error))}[/red] {escape(error.hint)}")
+        # Here and not at the end, so that the record keeps the order of the tree.
         for node in branch.nodes:
             graft.ledger.skip_unless_made(node)
     return tuple(shippable)

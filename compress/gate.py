@@ -182,14 +182,19 @@ def gate(
     """Compare a candidate with the original checkpoint on the same cases."""
     trouble = _incomparable(reference, candidate)
     if trouble:
-        refusal = Check("answers", FAIL, 0.0, len(reference), reason=trouble)
-        return Verdict((refusal,), (), (), confidence, len(reference), reference.patients)
+        return refusal(reference, trouble, confidence)
     comparison = _Comparison(points, margins, confidence)
     parts = tuple(comparison.of_parts(reference, candidate))
     shown = tuple(item for item in parts if item.outcome == FAIL)
     checks = (*comparison.checks(reference, candidate, ""), *shown)
     flips = tuple(_flips(reference, candidate, points))
     return Verdict(checks, parts, flips, confidence, len(reference), reference.patients)
+
+
+def refusal(reference: Predictions, reason: str, confidence: float = 0.95) -> Verdict:
+    """The verdict on a candidate that cannot be compared case by case: fail."""
+    check = Check("answers", FAIL, 0.0, len(reference), reason=reason)
+    return Verdict((check,), (), (), confidence, len(reference), reference.patients)
 
 
 def floors(report: MetricsReport, limits: Floors) -> Verdict:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from compress import metrics
 from compress.artifact import Artifact
@@ -18,12 +20,13 @@ from compress.datasets.base import Case
 from compress.datasets.progress import Progress, silent
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
-from compress.gate import ParityVerdict, Verdict, gate, parity, write_verdict
+from compress.gate import ParityVerdict, Verdict, gate, parity, refusal, write_verdict
 from compress.metrics import MetricsReport
 from compress.predictions import Predictions
 from compress.recipe import Margins
 from runtime.backends.base import INPUT_NAME, Backend
 from runtime.detector import DetectorSpec
+from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints
 from runtime.latency import LatencyOptions, measure
 
@@ -85,8 +88,14 @@ class Judged:
 
 
 def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
-    """Predict, measure, compare, write `gate/verdict.json` and `gate/metrics.json` into the step's folder."""
-    predictions, latency_ms = observe(court, trial, progress)
+    """Predict, measure, compare, write `gate/verdict.json` and `gate/metrics.json` into the step's folder.
+
+    An artifact that gives no case a sound answer fails: its verdict says so, and nothing else is measured.
+    """
+    try:
+        predictions, latency_ms = observe(court, trial, progress)
+    except InferenceError as error:
+        return _without_answers(court, trial, error)
     verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence)
     report = metrics.measure(predictions, court.points, court.confidence)
     folder = trial.artifact.folder / GATE_FOLDER
@@ -98,15 +107,27 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     return Judged(predictions, report, verdict, latency_ms, same)
 
 
+def _without_answers(court: Court, trial: Trial, error: InferenceError) -> Judged:
+    ids = court.reference.case_ids
+    none = court.reference.subset(np.zeros(len(court.reference), bool))
+    predictions = replace(none, refused=tuple(ids.tolist()))
+    verdict = refusal(court.reference, str(error), court.confidence)
+    report = metrics.measure(predictions, court.points, court.confidence)
+    write_verdict(verdict, trial.artifact.folder / GATE_FOLDER / "verdict.json")
+    _write_json(trial.artifact.folder / GATE_FOLDER / "metrics.json", report.to_json())
+    return Judged(predictions, report, verdict, {}, None)
+
+
 def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Predictions, dict[str, float]]:
     """Predictions on the gate patients and the model's latency; from the step's folder where known."""
     folder = trial.artifact.folder / GATE_FOLDER
     key, marker = _key(court, trial), folder / "observed.json"
-    if marker.is_file():
-        known = json.loads(marker.read_text(encoding="utf-8"))
-        if known["key"] == key:
-            return Predictions.load(folder / "predictions.npz"), known["latency_ms"]
+    known = _observed(folder, marker, key)
+    if known is not None:
+        return known
     folder.mkdir(exist_ok=True)
+    # Predictions must never lie beside a marker of others, wherever the run is interrupted.
+    marker.unlink(missing_ok=True)
     backend = trial.open_backend()
     try:
         predictions = predict(backend, court.spec, court.tensors, court.cases, progress)
@@ -116,6 +137,17 @@ def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Pr
     predictions.save(folder / "predictions.npz")
     _write_json(marker, {"key": key, "latency_ms": latency_ms, "numerics_from": trial.numerics_from})
     return predictions, latency_ms
+
+
+def _observed(folder: Path, marker: Path, key: str) -> tuple[Predictions, dict[str, float]] | None:
+    """What an earlier run saw; None where it is of other data, not there or damaged: then it is seen anew."""
+    try:
+        known = json.loads(marker.read_bytes())
+        if known["key"] != key:
+            return None
+        return Predictions.load(folder / "predictions.npz"), dict(known["latency_ms"])
+    except (OSError, ValueError, KeyError, TypeError, StepError):
+        return None
 
 
 def _parity(trial: Trial, predictions: Predictions) -> ParityVerdict | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from compress.metrics import MetricsReport
 from compress.progress import ProgressReporter
 from compress.record import NodeRecord
 from compress.step import StepPlan, StepResult, run_step
-from runtime.errors import UlnaError
+from runtime.errors import StepError, UlnaError
 
 STOPPED = "stopped"
 NOT_RUN = "not run"
@@ -64,13 +66,11 @@ class Ledger:
         return tuple(node.name for node in self.nodes if node.status == FAILED)
 
     def make(self, node: Node, plan: StepPlan, body: Callable[[Path], StepOutput]) -> StepResult:
-        """Run the node's step, or take what is there. An error is recorded and passed on."""
+        """Run the node's step, or take what is there. An error is recorded and passed on as an UlnaError."""
         self._reporter.say(f"[bold]{node.title}[/bold]")
-        try:
+        self._note(node.record(NOT_RUN))
+        with self.recording_errors(node):
             result = run_step(plan, self._folder / node.name, body)
-        except UlnaError as error:
-            self._note(node.record(FAILED, facts={"error": str(error)}))
-            raise
         artifact = result.artifact
         self._note(_of_artifact(node, artifact, result.reused))
         how = "unchanged, not run again" if result.reused else f"{artifact.seconds:.1f} s"
@@ -79,7 +79,7 @@ class Ledger:
 
     def judge(self, node: Node, court: Court, trial: Trial) -> Judged | None:
         """Try the node on the gate patients; None when it must not go on."""
-        with self._reporter.task(f"gate {node.name}") as advance:
+        with self.recording_errors(node), self._reporter.task(f"gate {node.name}") as advance:
             judged = judge(court, trial, advance)
         self.settle(node, judged.report, judged.verdict)
         self._update(node, latency_ms=judged.latency_ms, numerics_from=trial.numerics_from)
@@ -104,6 +104,29 @@ class Ledger:
             self._reporter.say(
                 f"  [red]parity: logits differ by {worst}, at most {parity.limit:g} {parity.reason}[/red]"
             )
+
+    @contextmanager
+    def recording_errors(self, node: Node) -> Iterator[None]:
+        """Tools of others raise whatever they like; one target's trouble must not take the others with it."""
+        try:
+            yield
+        except UlnaError as error:
+            self._fail(node, str(error))
+            raise
+        except OSError as error:
+            words = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            self._fail(node, words)
+            raise StepError(
+                f"{node.name}: {words}", "free some space, or give the run another folder"
+            ) from error
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            self._fail(node, words, traceback.format_exc())
+            raise StepError(f"{node.name}: {words}", "steps/nodes.json holds the traceback") from error
+
+    def _fail(self, node: Node, error: str, trace: str = "") -> None:
+        facts = {**self._nodes[node.name].facts, "error": error, **({"traceback": trace} if trace else {})}
+        self._update(node, status=FAILED, facts=facts)
 
     def skip_unless_made(self, node: Node) -> None:
         """Note a node that was never reached."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from compress.release import ReleasePlan, Shippable, release
 from compress.report import write_report
 from compress.report.table import step_table
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
+from compress.zoo import build
 from runtime import selftest
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle
@@ -49,7 +51,19 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
     Raises GateError when a gate stopped something, CompressError when a step could not be carried out:
     both after everything else was done, so that one target's failure costs the others nothing.
     """
-    branch_nodes(recipe)  # an impossible target is refused before hours are spent
+    try:
+        return _run(recipe, options, reporter)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise StepError(
+            f"cannot write or read{where}: {error.strerror or error}",
+            f"is there room, and may you write in {options.folder}? Then run again: what is done is kept",
+        ) from error
+
+
+def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
+    nodes = (*trunk.NODES, *branch_nodes(recipe))  # an impossible target or network is refused
+    build(recipe.model, recipe.preprocess.size_px)  # before hours are spent
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = open_workbench(recipe, options.folder, options.data, reporter)
     ledger = Ledger(bench.steps, reporter)
@@ -57,6 +71,10 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
     try:
         _grow(bench, ledger, options.key, shown)
     finally:
+        for node in nodes:
+            ledger.skip_unless_made(node)
+        if "release" not in shown:
+            _set_aside(options.folder / BUNDLE, reporter)
         record = RunRecord(
             recipe=recipe_table(recipe),
             data=bench.describe_data(),
@@ -78,8 +96,6 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
     stem = trunk.grow_trunk(bench, ledger)
     shown["operating_points"] = vars(stem.court.points)
     if stem.exported is None or stem.predictions is None:
-        for node in branch_nodes(bench.recipe):
-            ledger.skip_unless_made(node)
         return
     shippable = grow_branches(Graft(bench, ledger, stem.court, stem.exported, stem.predictions))
     if not any(item.artifact.status == STATUS_OK for item in shippable):
@@ -95,6 +111,16 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
         "reason": choice.reason,
     }
     shown["test"] = {"engine": choice.key, **_final_figures(bench, stem.court, bundle, choice.key)}
+
+
+def _set_aside(bundle: Path, reporter: ProgressReporter) -> None:
+    """A bundle of a former run must not pass for the result of this one, which released nothing."""
+    if not bundle.is_dir():
+        return
+    kept = bundle.with_name(f"{bundle.name}.former")
+    shutil.rmtree(kept, ignore_errors=True)
+    bundle.rename(kept)
+    reporter.say(f"[yellow]nothing was released; the bundle of a former run is now {kept.name}[/yellow]")
 
 
 def _release(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -11,10 +12,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compress.limits import at_least, one_of, seed_like, within, within_or_at
 from runtime.errors import RecipeError
 from runtime.preprocess import PreprocessSpec
 
 T = TypeVar("T")
+
+PRECISIONS = ("fp32", "int8")
+METHODS = {
+    "onnxruntime": ("minmax", "percentile", "entropy"),
+    "openvino": ("minmax", "percentile"),
+    "tensorrt": ("minmax", "percentile", "entropy"),
+}
+"""How each target's quantizer can find its ranges."""
+IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,10 @@ class SyntheticOptions:
     patients: int = 900
     seed: int = 7
     long_side_px: int = 384
+
+    def __post_init__(self) -> None:
+        at_least(1, patients=self.patients, long_side_px=self.long_side_px)
+        seed_like("seed", self.seed)
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,9 @@ class DataOptions:
     split_seed: int = 1
     synthetic: SyntheticOptions = SyntheticOptions()
 
+    def __post_init__(self) -> None:
+        seed_like("split_seed", self.split_seed)
+
 
 @dataclass(frozen=True)
 class ModelOptions:
@@ -65,6 +83,9 @@ class ModelOptions:
     weights: str = ""
     width: float = 1.0
 
+    def __post_init__(self) -> None:
+        within(0, 16, width=self.width)
+
 
 @dataclass(frozen=True)
 class AugmentOptions:
@@ -76,6 +97,12 @@ class AugmentOptions:
     exposure: float = 0.15
     noise: float = 0.02
 
+    def __post_init__(self) -> None:
+        within_or_at(0, 180, rotate_degrees=self.rotate_degrees)
+        within_or_at(0, 1, exposure=self.exposure, noise=self.noise)
+        if not 0 <= self.zoom < 1:
+            raise ValueError(f"zoom must be at least 0 and below 1, got {self.zoom:g}")
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -84,6 +111,7 @@ class TrainOptions:
     label_smoothing, weight_decay, learning_rate: as the optimiser (AdamW, cosine schedule with warm-up)
     takes them. box_weight: weight of the evidence map's own loss against the fracture boxes.
     distill_weight: share of the loss that follows the unpruned model's logits (fine-tuning only).
+    epochs: 0 leaves the weights as they are.
     crop_epochs: leading epochs, further to `epochs`, on small windows half of which hold a fracture.
     """
 
@@ -96,6 +124,15 @@ class TrainOptions:
     box_weight: float = 0.0
     distill_weight: float = 0.0
     augment: AugmentOptions = AugmentOptions()
+
+    def __post_init__(self) -> None:
+        at_least(1, batch_size=self.batch_size)
+        at_least(0, epochs=self.epochs, crop_epochs=self.crop_epochs)
+        within(0, 10, learning_rate=self.learning_rate)
+        within_or_at(0, 1, distill_weight=self.distill_weight, weight_decay=self.weight_decay)
+        within_or_at(0, 1000, box_weight=self.box_weight)
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be at least 0 and below 1, got {self.label_smoothing:g}")
 
 
 @dataclass(frozen=True)
@@ -110,6 +147,11 @@ class PruneOptions:
     round_to: int = 8
     iterations: int = 4
 
+    def __post_init__(self) -> None:
+        within(0, 1, ratio=self.ratio)
+        one_of("importance", self.importance, IMPORTANCES)
+        at_least(1, round_to=self.round_to, iterations=self.iterations)
+
 
 @dataclass(frozen=True)
 class TargetOptions:
@@ -123,14 +165,30 @@ class TargetOptions:
     calibration_cases: int = 256
     method: str = "minmax"
 
+    def __post_init__(self) -> None:
+        if not self.precisions or len(set(self.precisions)) != len(self.precisions):
+            raise ValueError(f"precisions must name different ones, got {list(self.precisions)}")
+        for precision in self.precisions:
+            one_of("precisions", precision, PRECISIONS)
+        # An unknown engine is refused where the targets are known.
+        if self.engine in METHODS:
+            one_of(f"method for {self.engine}", self.method, METHODS[self.engine])
+        at_least(32, calibration_cases=self.calibration_cases)
+
 
 @dataclass(frozen=True)
 class Margins:
-    """The largest loss against the original checkpoint that a gate rules out, as absolute differences."""
+    """The largest loss against the original checkpoint that a gate rules out, as absolute differences.
+
+    A negative margin asks for a gain of that size.
+    """
 
     auroc: float = 0.03
     sensitivity: float = 0.05
     specificity: float = 0.05
+
+    def __post_init__(self) -> None:
+        within_or_at(-1, 1, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -138,6 +196,9 @@ class Floors:
     """What the original checkpoint itself must reach on the gate patients (one-sided 95% lower bound)."""
 
     auroc: float = 0.5
+
+    def __post_init__(self) -> None:
+        within_or_at(0, 1, auroc=self.auroc)
 
 
 @dataclass(frozen=True)
@@ -154,6 +215,13 @@ class GateOptions:
     parity_logit: float = 1e-2
     confidence: float = 0.95
 
+    def __post_init__(self) -> None:
+        if not self.parity_logit > 0:
+            raise ValueError(f"parity_logit must be positive, got {self.parity_logit:g}")
+        # Below one half a bound lies on the wrong side; the quantiles are right up to 0.995.
+        if not 0.5 < self.confidence <= 0.99:
+            raise ValueError(f"confidence must lie above 0.5 and be at most 0.99, got {self.confidence:g}")
+
 
 @dataclass(frozen=True)
 class OperatingPointOptions:
@@ -161,6 +229,9 @@ class OperatingPointOptions:
 
     sensitivity: float = 0.95
     specificity: float = 0.95
+
+    def __post_init__(self) -> None:
+        within(0, 1, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -172,6 +243,14 @@ class ReleaseOptions:
     intended_use: str = ""
     body_parts: tuple[str, ...] = ()
     golden_cases: int = 8
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.version.strip():
+            raise ValueError("name and version must not be empty")
+        if not all(word.strip() for word in self.body_parts):
+            raise ValueError("body_parts holds an empty word")
+        # One clear fracture and one clear normal image are the least that tells an engine from a broken one.
+        at_least(2, golden_cases=self.golden_cases)
 
 
 @dataclass(frozen=True)
@@ -193,6 +272,12 @@ class Recipe:
     operating_points: OperatingPointOptions = OperatingPointOptions()
     release: ReleaseOptions = ReleaseOptions()
 
+    def __post_init__(self) -> None:
+        seed_like("seed", self.seed)
+        engines = [target.engine for target in self.targets]
+        if not engines or len(set(engines)) != len(engines):
+            raise ValueError(f"targets must name different engines, at least one, got {engines}")
+
 
 def load_recipe(source: str | Path) -> Recipe:
     """Read a recipe file, or a shipped one by name ("demo"). Raises RecipeError."""
@@ -201,8 +286,9 @@ def load_recipe(source: str | Path) -> Recipe:
         return parse_recipe(_shipped(str(source)), str(source))
     try:
         return parse_recipe(path.read_text(encoding="utf-8"), path.stem)
-    except OSError as error:
-        raise RecipeError(f"cannot read recipe {path}: {error.strerror}", "check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"cannot read recipe {path}: {reason}", "check the path") from error
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -261,4 +347,6 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         raise RecipeError(f"{where}: recipes hold plain values only")
     if type(value) is not kind:
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise RecipeError(f"{where} must be a finite number, got {value!r}")
     return value

@@ -85,12 +85,9 @@ def run_step(plan: StepPlan, folder: Path, body: Callable[[Path], StepOutput]) -
 
 
 def load_step(folder: Path) -> Artifact | None:
-    """The artifact that a finished step left, or None where there is none."""
-    record = folder / RECORD
-    if not record.is_file():
-        return None
-    table = json.loads(record.read_text(encoding="utf-8"))["artifact"]
-    return Artifact(folder=folder, **{**table, "companions": tuple(table["companions"])})
+    """The artifact that a finished step left, or None where there is none or its record is damaged."""
+    table = _read_record(folder)
+    return None if table is None else _artifact(folder, table)
 
 
 def tool_versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -106,7 +103,24 @@ def _version(name: str) -> str:
 
 
 def _key_of(folder: Path) -> str:
-    return str(json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"])
+    return str((_read_record(folder) or {}).get("key"))
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    """None for anything that is no record: what cannot be read is made anew, as if it were not there."""
+    try:
+        table = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return table if isinstance(table, dict) else None
+
+
+def _artifact(folder: Path, record: dict[str, Any]) -> Artifact | None:
+    try:
+        table = record["artifact"]
+        return Artifact(folder=folder, **{**table, "companions": tuple(table["companions"])})
+    except (KeyError, TypeError):
+        return None
 
 
 def _is_whole(artifact: Artifact) -> bool:
@@ -163,8 +177,10 @@ def _write_record(path: Path, plan: StepPlan, artifact: Artifact) -> None:
 
 def _publish(partial: Path, folder: Path) -> None:
     (partial / _KEY_FILE).unlink(missing_ok=True)
-    if folder.exists():
+    if folder.is_dir():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
     partial.rename(folder)
     descriptor = os.open(folder.parent, os.O_RDONLY)
     try:

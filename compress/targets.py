@@ -16,7 +16,7 @@ from compress.steps.compile_openvino import compile_openvino
 from compress.steps.compile_ort import compile_ort
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.quantize import quantize
-from compress.steps.stand_in import NUMERICS_FROM, StandInBackend, open_stand_in
+from compress.steps.stand_in import StandInBackend, numerics_from, open_stand_in
 from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.registry import open_backend
 from runtime.errors import BackendMissingError, DeviceUnavailableError
@@ -69,11 +69,12 @@ def _open_openvino(artifact: Artifact) -> Opener:
 
 def _open_tensorrt(artifact: Artifact) -> Opener:
     """The engine itself where there is a GPU for it, else the very graph that it was compiled from."""
+    stand_in = numerics_from(artifact.facts.get("nodes", {}).get("QuantizeLinear", 0) > 0)
     if artifact.format == "onnx":
-        return Opener(lambda: StandInBackend(artifact.path.read_bytes()), NUMERICS_FROM)
+        return Opener(lambda: StandInBackend(artifact.path.read_bytes()), stand_in)
     if artifact.status == STATUS_OK and _runs_here(artifact):
         return Opener(lambda: open_backend(artifact.format, ModelFiles(artifact.path.read_bytes())))
-    return Opener(lambda: open_stand_in(artifact.folder), NUMERICS_FROM)
+    return Opener(lambda: open_stand_in(artifact.folder), stand_in)
 
 
 def _runs_here(artifact: Artifact) -> bool:

@@ -135,8 +135,10 @@ def root(record: RunRecord) -> NodeRecord | None:
 
 def shipped(record: RunRecord) -> NodeRecord | None:
     """The last node of the engine that the released bundle would use here."""
-    key = str(record.release.get("engine", ""))
-    nodes = [node for node in record.nodes if node.engine and f"{node.engine}-{node.precision}" == key]
+    engine, _, precision = str(record.release.get("engine", "")).rpartition("-")
+    # Both forms of TensorRT grow on one branch.
+    target = engine.removesuffix("_rtx")
+    nodes = [node for node in record.nodes if target and (node.engine, node.precision) == (target, precision)]
     return nodes[-1] if nodes else None
 
 

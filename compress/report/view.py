@@ -17,7 +17,7 @@ from compress.record import NodeRecord, RunRecord
 from compress.report import figures, plots
 
 _FLIPS_SHOWN = 100
-_LONG_FACTS = ("history", "channels", "parity_by_feed")
+_LONG_FACTS = ("history", "channels", "parity_by_feed", "traceback")
 """Facts that other parts of the page draw, or that only a machine reads; step.json holds them."""
 
 

@@ -33,10 +33,9 @@ from compress.training.losses import label_loss
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import Cost, cost_of
-from runtime.errors import RecipeError, StepError
+from runtime.errors import StepError
 
 NETWORK_FILE = "network.pt"
-IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
 _KEEP_SHARE = 0.25  # of a group's channels, whatever their importance: a layer must not close
 _BATCH = 32
 _TAYLOR_IMAGES = 256
@@ -46,10 +45,9 @@ _STATISTICS_IMAGES = 512
 def prune(source: Path, folder: Path, options: PruneOptions, fit: LabelledTensors) -> StepOutput:
     """Prune the checkpoint at `source` by `options.ratio` of its MACs; write `network.pt` into `folder`.
 
-    facts: macs, parameters and channels before and after. Raises RecipeError for impossible options,
-    StepError when that many MACs cannot be removed.
+    facts: macs, parameters and channels before and after. Raises StepError when that many MACs cannot be
+    removed.
     """
-    _check(options)
     use_all_cores()
     network = load_network(source)
     before, channels_before = cost_of(network), _channels(network)
@@ -192,15 +190,6 @@ def _batches(fit: LabelledTensors, limit: int) -> Iterator[tuple[Tensor, Tensor]
         chosen = np.sort(mixed[start : start + _BATCH])
         images = np.ascontiguousarray(fit.tensors[chosen])
         yield torch.from_numpy(images), torch.from_numpy(fit.labels[chosen])
-
-
-def _check(options: PruneOptions) -> None:
-    if not 0 < options.ratio < 1:
-        raise RecipeError(f"prune.ratio must lie between 0 and 1, got {options.ratio}")
-    if options.importance not in IMPORTANCES:
-        raise RecipeError(f"no importance {options.importance!r}", f"importances: {', '.join(IMPORTANCES)}")
-    if options.round_to < 1 or options.iterations < 1:
-        raise RecipeError("prune.round_to and prune.iterations must be at least 1")
 
 
 def _floor(channels: int, round_to: int) -> int:

@@ -28,9 +28,8 @@ from compress.steps.rounding import round_weights
 from runtime import machine
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
-from runtime.errors import BackendMissingError, RecipeError, StepError
+from runtime.errors import BackendMissingError, StepError
 
-METHODS = ("minmax", "percentile")
 _PERCENTILE_TAIL = 1e-4
 
 
@@ -43,7 +42,7 @@ def quantize_openvino(
 ) -> StepOutput:
     """Write `model.xml` and `model.bin` with FakeQuantize into `folder`.
 
-    Raises StepError, RecipeError, ExportMismatchError, BackendMissingError.
+    Raises StepError, ExportMismatchError, BackendMissingError.
     """
     chosen = calibration.spread(options.calibration_cases)
     decision = decide_range(machine.describe().cpu_flags, reduce_range)
@@ -110,8 +109,6 @@ def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], p
 
 def _parameters(method: str, reduce_range: bool) -> Any:
     """How ranges are estimated, and how many bits weights get."""
-    if method not in METHODS:
-        raise RecipeError(f"no calibration method {method!r} for openvino", f"methods: {', '.join(METHODS)}")
     nncf = _load_nncf()
     overflow = nncf.quantization.advanced_parameters.OverflowFix
     return nncf.AdvancedQuantizationParameters(

@@ -61,7 +61,7 @@ def quantize_ort(
     options: TargetOptions,
     reduce_range: bool | None = None,
 ) -> StepOutput:
-    """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, RecipeError, ExportMismatchError."""
+    """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, ExportMismatchError."""
     chosen = calibration.spread(options.calibration_cases)
     decision = decide_range(machine.describe().cpu_flags, reduce_range)
     plan = QdqPlan(OPERATORS, signed_activations=False, reduce_range=decision.reduce_range)

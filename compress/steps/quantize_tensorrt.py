@@ -39,7 +39,7 @@ _EXTRA = {
 def quantize_tensorrt(
     source: Path, folder: Path, calibration: CalibrationData, options: TargetOptions
 ) -> StepOutput:
-    """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, RecipeError, ExportMismatchError."""
+    """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, ExportMismatchError."""
     chosen = calibration.spread(options.calibration_cases)
     path = folder / MODEL_FILE
     with collected() as messages:

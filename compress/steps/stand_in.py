@@ -1,4 +1,4 @@
-"""Runs the very Q/DQ graph that TensorRT compiles, on the CPU, where there is no GPU to run the engine.
+"""Runs the very graph that TensorRT compiles on the CPU, where there is no GPU to run the engine.
 
 ONNX Runtime computes each node as the ONNX standard defines it: no fusion, no change of the integer type.
 With its optimisations on it would turn S8S8 into U8S8 kernels, which may saturate; the figures would then be
@@ -24,7 +24,12 @@ from runtime.machine import usable_cores
 
 SOURCE_FILE = "source.onnx"
 PLAN_FILE = "plan.json"
-NUMERICS_FROM = "the same Q/DQ graph, node by node in ONNX Runtime on the CPU"
+
+
+def numerics_from(quantized: bool) -> str:
+    """What is run in the engine's place, for the record."""
+    graph = "the same Q/DQ graph" if quantized else "the same float graph"
+    return f"{graph}, node by node in ONNX Runtime on the CPU"
 
 
 def numerics_stand_in(folder: Path) -> Path:

@@ -8,19 +8,24 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from onnx import numpy_helper
 from rich.console import Console
 
+from compress.artifact import StepOutput
 from compress.branches import branch_nodes
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
+from compress.recipe import GateOptions, Margins, ModelOptions, Recipe, TargetOptions, load_recipe
 from compress.record import NodeRecord, RunRecord
+from compress.steps.quantize import QUANTIZERS
 from compress.trunk import NODES
 from runtime import selftest
 from runtime.bundle import open_bundle
-from runtime.errors import GateError, RecipeError
+from runtime.errors import GateError, RecipeError, StepError
 from runtime.trust import TrustStore, generate_key
 
 from .easy_data import write_easy_data
@@ -86,7 +91,7 @@ def test_an_engine_that_cannot_run_here_says_what_was_run_in_its_place(made: Mad
         if node.engine != "tensorrt":
             assert not node.numerics_from and node.latency_ms["p50"] > 0, node.name
         elif node.numerics_from:
-            assert "Q/DQ" in node.numerics_from and not node.latency_ms
+            assert ("Q/DQ" in node.numerics_from) == (node.precision == "int8") and not node.latency_ms
 
 
 def test_the_bundle_opens_with_its_key_and_passes_its_own_golden_cases(made: Made) -> None:
@@ -127,6 +132,89 @@ def test_a_gate_that_does_not_pass_stops_the_trunk_and_releases_nothing(made: Ma
     assert [node.status for node in record.nodes] == ["stopped"] + ["not run"] * (len(record.nodes) - 1)
     assert json.loads((folder / "steps" / "train" / "gate" / "verdict.json").read_text())["outcome"] == "fail"
     assert not (folder / "bundle").exists() and (folder / "report.html").is_file()
+
+
+@pytest.fixture
+def copy(made: Made, tmp_path: Path) -> Path:
+    """The finished run in a folder of its own, to be harmed."""
+    shutil.copytree(made.folder, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def _recorded(folder: Path) -> dict[str, NodeRecord]:
+    record = RunRecord.from_json(json.loads((folder / "run.json").read_text()))
+    return {node.name: node for node in record.nodes}
+
+
+def _engines(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "bundle" / "models").iterdir()}
+
+
+def test_the_bundle_of_a_former_run_does_not_pass_for_one_that_released_nothing(
+    made: Made, copy: Path
+) -> None:
+    with pytest.raises(GateError):
+        made.again(replace(RECIPE, gate=GateOptions(margins=Margins(auroc=-0.5))), copy)
+    assert not (copy / "bundle").exists() and (copy / "bundle.former").is_dir()
+
+
+def test_a_quantizer_that_raises_anything_costs_the_other_branches_nothing(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> StepOutput:
+        raise TypeError("unhashable type: 'Tensor'")
+
+    monkeypatch.setitem(QUANTIZERS, "openvino", broken)
+    shutil.rmtree(copy / "steps" / "openvino")
+    with pytest.raises(StepError, match="openvino/int8-quantized") as caught:
+        made.again(RECIPE, copy)
+    nodes = _recorded(copy)
+    assert caught.value.exit_code == 1
+    assert nodes["openvino/int8-quantized"].status == "failed"
+    assert "TypeError" in nodes["openvino/int8-quantized"].facts["error"]
+    assert nodes["openvino/int8"].status == "not run"
+    assert _engines(copy) == _engines(made.folder) - {"openvino-int8"}
+
+
+def test_a_model_that_answers_with_no_number_fails_its_gate_and_is_not_shipped(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(source: Path, folder: Path, *_: object) -> StepOutput:
+        model = onnx.load(str(source))
+        for tensor in model.graph.initializer:
+            tensor.raw_data = np.full_like(numpy_helper.to_array(tensor), np.nan).tobytes()
+        onnx.save(model, str(folder / "model.onnx"))
+        return StepOutput("model.onnx", "onnx")
+
+    monkeypatch.setitem(QUANTIZERS, "onnxruntime", broken)
+    shutil.rmtree(copy / "steps" / "onnxruntime")
+    with pytest.raises(GateError, match="onnxruntime/int8-quantized") as caught:
+        made.again(RECIPE, copy)
+    verdict = json.loads((copy / "steps/onnxruntime/int8-quantized/gate/verdict.json").read_text())
+    assert caught.value.exit_code == 3
+    assert (verdict["outcome"], verdict["checks"][0]["metric"]) == ("fail", "answers")
+    assert _recorded(copy)["onnxruntime/int8-quantized"].status == "stopped"
+    assert _engines(copy) == _engines(made.folder) - {"onnxruntime-int8"}
+
+
+@pytest.mark.parametrize("name", ["observed.json", "predictions.npz"])
+def test_harmed_predictions_are_made_anew(made: Made, copy: Path, name: str) -> None:
+    (copy / "steps" / "export" / "gate" / name).write_bytes(b"{")
+    again = made.again(RECIPE, copy)
+    assert all(node.reused for node in again.nodes)
+    assert [node.verdict for node in again.nodes] == [node.verdict for node in made.record.nodes]
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the run's folder should be")
+    with pytest.raises(StepError, match="cannot write or read"):
+        made.again(RECIPE, tmp_path / "run")
+
+
+def test_an_impossible_network_is_refused_before_anything_is_computed(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no network 'abacus'"):
+        made.again(replace(RECIPE, model=ModelOptions("abacus")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_target_is_refused_before_anything_is_computed(made: Made, tmp_path: Path) -> None:

@@ -50,6 +50,38 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[data.split]\nfit = 0.9", "sum to 1"),
         ("[preprocess]\nsize_px = 3", "size_px must be 16 to 4096"),
         ("seed = = 3", "not TOML"),
+        ("seed = -1", "seed must be 0 to 4294967295"),
+        ("seed = 99999999999999999999", "seed must be 0 to"),
+        ("[data]\nsplit_seed = -1", "split_seed must be 0 to"),
+        ("[data.synthetic]\npatients = 0", "patients must be at least 1"),
+        ("[model]\nwidth = 0.0", "width must lie between"),
+        ("[train]\nepochs = -3", "epochs must be at least 0"),
+        ("[train]\ncrop_epochs = -1", "crop_epochs must be at least 0"),
+        ("[train]\nbatch_size = 0", "batch_size must be at least 1"),
+        ("[train]\nlearning_rate = -1.0", "learning_rate must lie between"),
+        ("[train]\nlearning_rate = nan", "r.train.learning_rate must be a finite number"),
+        ("[train]\nlabel_smoothing = 1.0", "label_smoothing must be"),
+        ("[train.augment]\nzoom = 1.0", "zoom must be"),
+        ("[finetune]\ndistill_weight = 2.0", "distill_weight must be 0 to 1"),
+        ("[prune]\nratio = 0.0", "ratio must lie between 0 and 1, got 0"),
+        ("[prune]\nratio = 1.0", "ratio must lie between 0 and 1, got 1"),
+        ("[prune]\nimportance = 'guess'", "importance must be one of group_magnitude"),
+        ("[prune]\nround_to = 0", "round_to must be at least 1"),
+        ("[prune]\niterations = 0", "iterations must be at least 1"),
+        ("targets = []", "at least one"),
+        ("[[targets]]\nengine = 'openvino'\n[[targets]]\nengine = 'openvino'", "name different engines"),
+        ("[[targets]]\nengine = 'openvino'\nprecisions = []", "precisions must name different ones"),
+        ("[[targets]]\nengine = 'openvino'\nprecisions = ['int4']", "precisions must be one of fp32, int8"),
+        ("[[targets]]\nengine = 'openvino'\nmethod = 'entropy'", "method for openvino must be one of minmax"),
+        ("[[targets]]\nengine = 'tensorrt'\ncalibration_cases = 8", "calibration_cases must be at least 32"),
+        ("[gate]\nconfidence = 1.0", "confidence must lie above 0.5"),
+        ("[gate]\nparity_logit = 0.0", "parity_logit must be positive"),
+        ("[gate.margins]\nauroc = 1.5", "auroc must be -1 to 1"),
+        ("[gate.floors]\nauroc = 1.5", "auroc must be 0 to 1"),
+        ("[operating_points]\nsensitivity = 1.5", "sensitivity must lie between 0 and 1"),
+        ("[release]\nname = ''", "name and version must not be empty"),
+        ("[release]\nbody_parts = ['hand', '']", "empty word"),
+        ("[release]\ngolden_cases = 1", "golden_cases must be at least 2"),
     ],
 )
 def test_an_impossible_value_is_refused_with_its_place(text: str, message: str) -> None:
@@ -63,6 +95,12 @@ def test_a_missing_recipe_says_what_there_is(tmp_path: Path) -> None:
     assert "demo" in caught.value.hint
     with pytest.raises(RecipeError, match="cannot read"):
         load_recipe(tmp_path / "absent.toml")
+
+
+def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="not UTF-8"):
+        load_recipe(tmp_path / "binary.toml")
 
 
 def test_whole_numbers_are_taken_for_floats() -> None:

@@ -73,6 +73,16 @@ def test_a_step_whose_file_was_harmed_is_made_anew(tmp_path: Path, harm: Callabl
     assert not result.reused and result.artifact.path.read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize("content", [b"", b'{"key"', b"[]", b'{"key": "x"}', b"\xff\xfe", b'{"artifact": 3}'])
+def test_a_step_whose_record_was_harmed_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    body = _Body()
+    run_step(PLAN, tmp_path / "s", body)
+    (tmp_path / "s" / "step.json").write_bytes(content)
+    assert load_step(tmp_path / "s") is None
+    assert not run_step(PLAN, tmp_path / "s", body).reused
+    assert run_step(PLAN, tmp_path / "s", body).reused and body.calls == 2
+
+
 def test_an_interrupted_step_gets_its_partial_folder_back(tmp_path: Path) -> None:
     def interrupted(folder: Path) -> StepOutput:
         (folder / "checkpoint").write_text("epoch 3")
