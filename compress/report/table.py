@@ -14,6 +14,8 @@ _COLUMNS = ("step", "verdict", "size", "MACs", "AUROC")
 _MARKDOWN_COLUMNS = (*_COLUMNS, "sens. (HS)", "spec. (HS)", "sens. (HP)", "spec. (HP)", "p50 ms")
 _TERMINAL_COLUMNS = (*_COLUMNS, "HS\nsens./spec.", "HP\nsens./spec.", "p50 ms")
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "deferred": "cyan", "idle": "dim"}
+_STAND_IN = "\N{DAGGER}"
+_STAND_IN_LEGEND = "judged by its graph on the CPU, the engine itself cannot run here"
 _LEGEND = "with {} intervals; HS, HP: high-sensitivity and high-specificity operating point"
 
 
@@ -44,6 +46,7 @@ def to_markdown(record: RunRecord) -> str:
     rows = [_MARKDOWN_COLUMNS, ("---", "---", *["---:"] * (len(_MARKDOWN_COLUMNS) - 2))]
     for node in record.nodes:
         words = ", ".join(badge.word for badge in figures.badges(node))
+        words += _STAND_IN if node.numerics_from else ""
         shares = (
             interval_text(at_point(node.metrics, point, figure), 2)
             for point in figures.POINTS
@@ -57,12 +60,14 @@ def to_markdown(record: RunRecord) -> str:
 
 
 def _legend(record: RunRecord) -> str:
-    return _LEGEND.format(figures.confidence_text(record))
+    said = _LEGEND.format(figures.confidence_text(record))
+    stood_in = any(node.numerics_from for node in record.nodes)
+    return f"{said}; {_STAND_IN}: {_STAND_IN_LEGEND}" if stood_in else said
 
 
 def _verdict(node: NodeRecord) -> str:
     words = (f"[{_COLOURS[badge.kind]}]{escape(badge.word)}[/]" for badge in figures.badges(node))
-    return " ".join(words)
+    return " ".join(words) + (_STAND_IN if node.numerics_from else "")
 
 
 def _cost(record: RunRecord, node: NodeRecord) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compress.record import NodeRecord, RunRecord
-from compress.report import render, write_report
+from compress.report import figures, render, write_report
 from tests.compress.report.runs import finished_run, renamed, stopped_run
 
 _VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -108,6 +108,18 @@ def test_what_failed_is_said_with_its_reasons_and_what_is_deferred_plainly(
     assert "What did not pass" in text
     assert "It is not proved here" in text
     assert "tensorrt/int8/compile : gated by running the Q/DQ graph on ONNX Runtime in its place" in text
+
+
+def test_a_step_judged_by_its_graph_says_so_beside_its_verdict(record: RunRecord, html: str) -> None:
+    stood_in = [node for node in record.nodes if node.numerics_from]
+    assert stood_in and html.count("<small>by its graph</small>") == len(stood_in)
+    assert "the engine itself cannot run here" in _Page(html).text
+
+
+def test_an_engine_for_rtx_cards_that_ships_is_found_on_its_branch(record: RunRecord) -> None:
+    released = replace(record, release={**record.release, "engine": "tensorrt_rtx-int8"})
+    found = figures.shipped(released)
+    assert found is not None and (found.engine, found.precision) == ("tensorrt", "int8")
 
 
 def test_figures_on_the_page_are_those_of_the_record(record: RunRecord, html: str) -> None:
