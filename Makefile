@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS)
 
-.PHONY: demo test lint types architecture check clean help
+.PHONY: demo test wheels lint types architecture check clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,11 @@ demo: $(VENV)/.demo  ## from synthetic radiographs to a kiosk that reads one (SE
 
 test: $(VENV)/.dev browser  ## every test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_OPTIONS)
+
+wheels: $(BIN)/python  ## what a box without network installs, in dist/box
+	rm -rf dist/box
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet $(PIP_OPTIONS) --wheel-dir dist/box \
+	'.[kiosk,openvino,dicom]'
 
 lint: $(VENV)/.dev  ## style
 	$(BIN)/ruff check .
