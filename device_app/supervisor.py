@@ -24,6 +24,7 @@ from device_app.config import KioskConfig, WorkerLimits
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, STOP, WAKE, WorkerArguments
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import FailureCode, Queue
+from runtime.errors import UlnaError
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
@@ -89,8 +90,9 @@ class Supervisor:
             self._end(worker, failure, detail)
         except Exception as error:  # this thread must outlive whatever happens, and say so
             _log.exception("the supervision of the worker failed")
+            reason, hint = _explain(error)
             self._status = replace(
-                self._status, phase=Phase.CANNOT_ANSWER, reason=f"{type(error).__name__}: {error}", pid=None
+                self._status, phase=Phase.CANNOT_ANSWER, reason=reason, hint=hint, pid=None
             )
             if worker is not None:
                 _kill(worker)
@@ -191,6 +193,13 @@ class Supervisor:
             os.write(worker.process.stdin.fileno(), order)
         except (OSError, ValueError):
             return  # it is just ending; the next worker looks at the queue by itself
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Reason and hint for the screens."""
+    if isinstance(error, UlnaError):
+        return str(error), error.hint
+    return f"{type(error).__name__}: {error}", ""
 
 
 def _kill(worker: _Worker) -> None:

@@ -98,8 +98,8 @@ def moment(utc: datetime) -> str:
     return str(format_datetime(local, "d MMM y, HH:mm", tzinfo=local.tzinfo, locale=get_locale()))
 
 
-def _has_picture(image: ImageRecord) -> bool:
-    return kiosk().store.files.derived_path(image.sha256, "screen").is_file()
+def _has_picture(image: ImageRecord, kind: str = "screen") -> bool:
+    return kiosk().store.files.derived_path(image.sha256, kind).is_file()
 
 
 def problem(status: int, what: str, step: str = "") -> ResponseReturnValue:
@@ -143,7 +143,11 @@ def store_problem(error: Exception) -> ResponseReturnValue:
     """The store's refusals in a nurse's words."""
     if isinstance(error, DiskFullError):
         return problem(507, *full_words())
-    return problem(503, gettext("The box cannot store or find this now."), gettext("Try again in a minute."))
+    return problem(
+        503,
+        gettext("The box cannot store or find this now. This is not a result."),
+        gettext("Try again in a minute. If it stays like this, tell whoever looks after the box."),
+    )
 
 
 def full_words() -> tuple[str, str]:

@@ -174,6 +174,20 @@ def steps(answer: Answer, box: ReaderStatus) -> list[str]:
     return first + [str(step) for step in state_words(answer, box).steps]
 
 
+def already_here(patient_label: str, other_given: bool) -> str:
+    """A picture sent a second time; `other_given`: under another patient than the first time."""
+    said = gettext("This picture was already here. It is shown with the result it got.")
+    if not other_given:
+        return said
+    if not patient_label:
+        return f"{said} {gettext('It was stored without a patient; the one given now was not taken.')}"
+    filed = gettext(
+        "Take care: it is stored under the patient “%(label)s”; the one given now was not taken.",
+        label=patient_label,
+    )
+    return f"{said} {filed}"
+
+
 def place_words(answer: Answer) -> str:
     """Where a waiting picture is."""
     if answer.being_read:

@@ -18,7 +18,8 @@ from device_app.config import KioskConfig
 from device_app.pictures import THUMB_SIDE_PX, heat_png, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
 from device_app.status import Phase
-from device_app.store import Store, open_store
+from device_app.store import DATABASE_NAME, Store, open_store
+from device_app.store.database import DatabaseUnusableError, check_integrity
 from device_app.store.queue import Claim, FailureCode, ReadResult
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
@@ -72,14 +73,16 @@ def main(argv: list[str] | None = None) -> int:
     _confine(arguments.memory_bytes)
     reports, orders = Reports(arguments.report_fd), Orders()
     try:
+        store = _open_store(arguments)
         detector = _open_detector(arguments, reports)
     except Exception as error:  # whatever is wrong, the screens must say so
         _say_why_not(reports, error)
         return EXIT_CANNOT_ANSWER
-    config = KioskConfig(arguments.bundle, arguments.data_dir)
-    store = open_store(config)
     try:
         return _work(arguments.owner, store, detector, reports, orders)
+    except DatabaseUnusableError as error:  # no picture's fault, and not mended by the next start
+        _say_why_not(reports, error)
+        return EXIT_CANNOT_ANSWER
     finally:
         detector.close()
         store.close()
@@ -142,12 +145,20 @@ def _work(owner: str, store: Store, detector: Detector, reports: Reports, orders
             store.queue.release(owner)
             reports.send("no_room", reason=str(error), hint=error.hint)
             orders.wait(_NO_ROOM_PAUSE_S)
+        except DatabaseUnusableError:
+            raise
         except StoreError as error:
             store.queue.fail(claim, FailureCode.FILE_LOST, str(error))
         else:
             reports.send("done")
     store.queue.release(owner)
     return EXIT_STOPPED
+
+
+def _open_store(arguments: WorkerArguments) -> Store:
+    """The store, looked through: ready is only said over a database that can take the answers."""
+    check_integrity(arguments.data_dir / DATABASE_NAME)
+    return open_store(KioskConfig(arguments.bundle, arguments.data_dir))
 
 
 def _open_detector(arguments: WorkerArguments, reports: Reports) -> Detector:

@@ -6,6 +6,22 @@
   const lost = document.getElementById("lost");
   let failures = 0;
 
+  // Only what is marked, where it stands: a list that moves by itself would move under a finger.
+  const renew = async () => {
+    const marked = [...document.querySelectorAll("[data-renew]")];
+    if (marked.length === 0) return;
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) return location.reload(); // what stands here no longer holds: show what the box says
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of marked) {
+      const now = fresh.getElementById(old.id);
+      if (!now || now.outerHTML === old.outerHTML) continue;
+      const focused = old.contains(document.activeElement);
+      old.replaceWith(now);
+      if (focused) now.querySelector("a")?.focus();
+    }
+  };
+
   const look = async () => {
     try {
       const answer = await fetch(banner.dataset.address, { cache: "no-store", signal: AbortSignal.timeout(8000) });
@@ -18,6 +34,7 @@
         banner.dataset.shown = text.trim();
         banner.innerHTML = text;
       }
+      await renew();
     } catch {
       failures += 1;
       if (failures >= 2) {

@@ -1,12 +1,14 @@
 // Switches of the viewer, and looking again while the result is awaited.
 "use strict";
 (() => {
+  for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
   for (const button of document.querySelectorAll("[data-toggle]")) {
     const viewer = button.closest(".viewer");
     const name = button.dataset.toggle;
     const show = (on) => {
       button.setAttribute("aria-pressed", String(on));
       viewer.classList.toggle(`show-${name}`, on);
+      viewer.classList.toggle(`hide-${name}`, !on);
     };
     show(button.getAttribute("aria-pressed") === "true");
     button.addEventListener("click", () => show(button.getAttribute("aria-pressed") !== "true"));

@@ -41,14 +41,15 @@
     }
   };
 
-  const send = (file) =>
+  const send = (file, label) =>
     new Promise((done) => {
-      const item = addRow(file.name);
+      const item = addRow(label ? `${label} · ${file.name}` : file.name);
+      if (file.isFolder) return done(settle(item, false, says.folder));
       if (file.size === 0) return done(settle(item, false, says.empty));
       if (file.size > Number(says.limit)) return done(settle(item, false, says.tooLarge));
       const body = new FormData();
       body.append("csrf_token", form.elements.csrf_token.value);
-      body.append("patient_label", form.elements.patient_label.value);
+      body.append("patient_label", label);
       body.append("picture", file);
       const request = new XMLHttpRequest();
       request.open("POST", form.action);
@@ -58,19 +59,37 @@
       });
       request.addEventListener("load", () => {
         const said = understand(request);
-        if (said.url) done(settle(item, true, said.known ? says.known : says.stored, said.url));
+        if (said.url) done(settle(item, true, said.says, said.url));
         else done(settle(item, false, [said.error, said.hint].filter(Boolean).join(" ")));
       });
       request.addEventListener("error", () => done(settle(item, false, says.lost)));
       return request.send(body);
     });
 
+  let underWay = 0;
+  window.addEventListener("beforeunload", (event) => {
+    if (underWay > 0) event.preventDefault(); // what is not sent yet would be lost without a word
+  });
+
   const sendAll = async (files) => {
-    const chosen = [...files];
+    const who = form.elements.patient_label;
+    const label = who.value.trim();
     const addresses = [];
-    for (const file of chosen) addresses.push(await send(file));
-    if (chosen.length === 1 && addresses[0]) location.assign(addresses[0]);
+    who.value = ""; // the next picture may be another patient's
+    underWay += 1;
+    for (const file of files) addresses.push(await send(file, label));
+    underWay -= 1;
+    if (!addresses.some(Boolean) && !who.value) who.value = label;
+    if (files.length === 1 && addresses[0] && underWay === 0) location.assign(addresses[0]);
   };
+
+  const dropped = (transfer) =>
+    [...transfer.items]
+      .filter((item) => item.kind === "file")
+      .map((item) => {
+        const entry = item.webkitGetAsEntry();
+        return entry?.isDirectory ? { name: entry.name, isFolder: true } : item.getAsFile();
+      });
 
   picker.addEventListener("change", () => {
     const files = [...picker.files];
@@ -93,6 +112,6 @@
   document.addEventListener("drop", (event) => {
     event.preventDefault(); // a picture dropped beside the zone must not replace the page
     drop.classList.remove("drop-over");
-    sendAll(event.dataTransfer.files);
+    sendAll(dropped(event.dataTransfer));
   });
 })();

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from device_app.config import KioskConfig
-from device_app.store.database import Database
+from device_app.store.database import Database, disk_full, is_disk_full
 from device_app.store.files import ImageFiles
 from device_app.store.migrate import migrate
 from device_app.store.queue import Queue
@@ -37,12 +39,13 @@ class Store:
 class FolderLock:
     """One kiosk a data folder, until this process ends, however it ends.
 
-    Raises StoreError when another kiosk holds it.
+    Raises StoreError when another kiosk holds it or nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _usable(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -63,16 +66,17 @@ class FolderLock:
 def prepare_store(config: KioskConfig) -> None:
     """Once at start-up, under the folder's lock: migrate, end old leases, sweep unconfirmed files.
 
-    Raises MigrationError, DiskFullError.
+    Raises MigrationError, DiskFullError, StoreError for a folder that cannot be used.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    migrate(config.data_dir / DATABASE_NAME)
-    store = open_store(config)
-    try:
-        store.queue.recover()
-        store.files.sweep(store.records.known_digests())
-    finally:
-        store.close()
+    with _usable(config.data_dir):
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrate(config.data_dir / DATABASE_NAME)
+        store = open_store(config)
+        try:
+            store.queue.recover()
+            store.files.sweep(store.records.known_digests())
+        finally:
+            store.close()
 
 
 def open_store(config: KioskConfig) -> Store:
@@ -81,3 +85,16 @@ def open_store(config: KioskConfig) -> Store:
     files = ImageFiles(config.data_dir)
     limits = IntakeLimits(config.max_upload_bytes, config.max_waiting, config.reserve_bytes)
     return Store(database, files, Records(database, files, limits), Queue(database))
+
+
+@contextlib.contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full() from error
+        raise StoreError(
+            f"the data folder {folder} cannot be used: {error.strerror}",
+            hint="let this user write there or choose another --data",
+        ) from error

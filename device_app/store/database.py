@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from runtime.errors import DiskFullError, StoreError
 
 BUSY_TIMEOUT_MS = 15_000
 _FULL_HINT = "free space on the box, then send the picture again"
+_UNUSABLE_HINT = "keep a copy of the data folder and restart the kiosk; if that does not help, ask for help"
+
+
+class DatabaseUnusableError(StoreError):
+    """SQLite cannot read or write its file: damaged, gone, locked for too long, or the disk fails."""
 
 
 def now_utc() -> datetime:
@@ -46,27 +51,35 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one consistent state."""
-        with Session(self.engine) as session:
+        """A session that sees one consistent state. Raises DatabaseUnusableError."""
+        with _explained(), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session committed at the end, durable when this returns.
 
-        Raises DiskFullError when SQLite has no room; nothing is stored then.
+        Raises DiskFullError when SQLite has no room (nothing is stored then), DatabaseUnusableError.
         """
-        try:
-            with Session(self._writer) as session, session.begin():
-                yield session
-        except DBAPIError as error:
-            if is_disk_full(error):
-                raise disk_full() from error
-            raise
+        with _explained(), Session(self._writer) as session, session.begin():
+            yield session
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # a fault of ours, not of the file
+    except DBAPIError as error:
+        if is_disk_full(error):
+            raise disk_full() from error
+        message = f"the box's database cannot be used: {error.orig}"
+        raise DatabaseUnusableError(message, _UNUSABLE_HINT) from error
 
 
 def _open_engine(path: Path) -> Engine:

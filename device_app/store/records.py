@@ -22,6 +22,10 @@ MAX_LABEL_CHARS = 80
 MAX_NAME_CHARS = 120
 
 
+class QueueFullError(StoreError):
+    """Too many pictures wait already."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """What comes with a picture. `file_name` is only ever shown, never used as a path."""
@@ -33,10 +37,11 @@ class Upload:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A confirmed upload; `known` when the same bytes were here before."""
+    """A confirmed upload; `known` when the same bytes were here before, under `patient_label`."""
 
     public_id: str
     known: bool
+    patient_label: str
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ class Records:
     def receive(self, stream: IO[bytes], upload: Upload) -> Receipt:
         """Store a picture and queue it; on return it is on disk and committed.
 
-        Raises InputError for an empty or oversized file, DiskFullError for no room, StoreError for a
-        queue that is too long. Nothing is stored then.
+        Raises InputError for an empty or oversized file, DiskFullError for no room, QueueFullError.
+        Nothing is stored then.
         """
         self._require_room()
         staged = self._files.stage(stream, self._limits.max_upload_bytes)
@@ -105,7 +110,7 @@ class Records:
             with self._adopting:
                 known = self._find(staged.sha256)
                 self._files.adopt(staged)  # for known bytes too: it mends a copy that rotted on the disk
-                return Receipt(known, True) if known else Receipt(self._confirm(staged, upload), False)
+                return known or self._confirm(staged, upload)
         finally:
             staged.path.unlink(missing_ok=True)
 
@@ -139,13 +144,14 @@ class Records:
         if self.free_bytes() < self._limits.reserve_bytes:
             raise disk_full()
 
-    def _find(self, sha256: str) -> str | None:
+    def _find(self, sha256: str) -> Receipt | None:
         with self._database.read() as session:
-            return session.scalar(
-                select(Examination.public_id).join(Examination.images).where(Image.sha256 == sha256)
-            )
+            row = session.scalars(
+                select(Examination).join(Examination.images).where(Image.sha256 == sha256)
+            ).first()
+            return None if row is None else Receipt(row.public_id, True, row.patient_label)
 
-    def _confirm(self, staged: StagedFile, upload: Upload) -> str:
+    def _confirm(self, staged: StagedFile, upload: Upload) -> Receipt:
         try:
             return self._insert(staged, upload)
         except BaseException:
@@ -154,12 +160,13 @@ class Records:
                 self._files.drop(staged.sha256)
             raise
 
-    def _insert(self, staged: StagedFile, upload: Upload) -> str:
+    def _insert(self, staged: StagedFile, upload: Upload) -> Receipt:
         public_id, moment = secrets.token_urlsafe(12), now_utc()
+        label = display_text(upload.patient_label, MAX_LABEL_CHARS)
         with self._database.write() as session:
             waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
             if (session.scalar(waiting) or 0) >= self._limits.max_waiting:
-                raise StoreError("too many pictures are waiting", hint="wait until some have been read")
+                raise QueueFullError("too many pictures are waiting", hint="wait until some have been read")
             image = Image(
                 sha256=staged.sha256,
                 size_bytes=staged.size_bytes,
@@ -173,11 +180,11 @@ class Records:
                 public_id=public_id,
                 received_utc=moment,
                 source=upload.source,
-                patient_label=display_text(upload.patient_label, MAX_LABEL_CHARS),
+                patient_label=label,
                 images=[image],
             )
             session.add(examination)
-        return public_id
+        return Receipt(public_id, False, label)
 
 
 def display_text(text: str, limit_chars: int) -> str:

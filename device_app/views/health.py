@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import QueueCounts
 from device_app.web import kiosk
+from runtime.errors import StoreError
 
 blueprint = Blueprint("health", __name__)
 
@@ -37,7 +38,12 @@ def look() -> Health:
 @blueprint.get("/health")
 def machine() -> ResponseReturnValue:
     """JSON; 200 when healthy, 503 otherwise."""
-    health = look()
+    try:
+        health = look()
+    except StoreError as error:
+        reader = asdict(kiosk().reader.status())
+        why = {"error": str(error), "hint": error.hint}
+        return jsonify(healthy=False, intake_open=False, reader=reader, **why), 503
     return jsonify(asdict(health)), 200 if health.healthy else 503
 
 

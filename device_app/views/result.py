@@ -23,7 +23,7 @@ def page(public_id: str) -> ResponseReturnValue:
         examination=examination,
         shown=shown,
         waiting=any(found.state is ScreenState.WORKING for _, found in shown),
-        known="known" in request.args,
+        known=request.args.get("known", ""),
     )
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from device_app.language import gettext
-from device_app.store.records import Upload, display_text
+from device_app.store.records import (
+    MAX_LABEL_CHARS,
+    MAX_NAME_CHARS,
+    QueueFullError,
+    Receipt,
+    Upload,
+    display_text,
+)
 from device_app.web import full_words, kiosk, wants_json
+from device_app.words import already_here
 from runtime.errors import DiskFullError, InputError, StoreError
 
 blueprint = Blueprint("upload", __name__)
@@ -18,12 +26,13 @@ blueprint = Blueprint("upload", __name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `url` of its result page, or `error` and `hint`."""
+    """What became of one file: `url` of its result page and `says`, or `error` and `hint`."""
 
     name: str
     status: int
     url: str = ""
     known: bool = False
+    says: str = ""
     error: str = ""
     hint: str = ""
 
@@ -50,23 +59,38 @@ def receive() -> ResponseReturnValue:
 
 
 def _receive_one(file: FileStorage, label: str) -> Outcome:
-    name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], 120)
+    name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS)
     try:
         receipt = kiosk().store.records.receive(file.stream, Upload(name, label))
-    except InputError as error:
+    except (InputError, StoreError, OSError) as error:
+        return _not_stored(name, error)
+    return _stored(name, receipt, display_text(label, MAX_LABEL_CHARS))
+
+
+def _stored(name: str, receipt: Receipt, label: str) -> Outcome:
+    if not receipt.known:
+        url = url_for("result.page", public_id=receipt.public_id)
+        return Outcome(name, 201, url=url, says=gettext("Stored. It is being read."))
+    other = bool(label) and label != receipt.patient_label
+    says = already_here(receipt.patient_label, other)
+    url = url_for("result.page", public_id=receipt.public_id, known="other" if other else "same")
+    return Outcome(name, 200, url=url, known=True, says=says)
+
+
+def _not_stored(name: str, error: Exception) -> Outcome:
+    if isinstance(error, InputError):
         return Outcome(name, 400, error=_refused(error), hint=gettext("Choose another file."))
-    except DiskFullError:
+    if isinstance(error, DiskFullError):
         what, step = full_words()
         return Outcome(name, 507, error=what, hint=step)
-    except StoreError:
-        return Outcome(
-            name,
-            503,
-            error=gettext("Too many pictures are waiting. This one was not stored."),
-            hint=gettext("Wait until some have been read, then send it again."),
-        )
-    url = url_for("result.page", public_id=receipt.public_id, known=1 if receipt.known else None)
-    return Outcome(name, 200 if receipt.known else 201, url=url, known=receipt.known)
+    if isinstance(error, QueueFullError):
+        what = gettext("Too many pictures are waiting. This one was not stored.")
+        step = gettext("Wait until some have been read, then send it again.")
+        return Outcome(name, 503, error=what, hint=step)
+    current_app.logger.error("a picture could not be stored", exc_info=error)
+    what = gettext("The box could not store this picture.")
+    step = gettext("Send it again. If it stays like this, tell whoever looks after the box.")
+    return Outcome(name, 503, error=what, hint=step)
 
 
 def _nothing_chosen() -> Outcome:

@@ -164,3 +164,27 @@ def test_a_worker_ends_when_its_supervisor_is_gone(config, store):
         time.sleep(0.1)
         wait_until(lambda: supervisor.status().pid != pid)
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_damaged_database_is_never_called_ready_and_said_in_plain_words(config, store, receive):
+    receive(sample.picture(sample.NONE))
+    phases = []
+    with supervised(config, store) as supervisor:
+        wait_until(lambda: supervisor.status().phase is Phase.READY)
+        overwrite_database(config, store)
+        wait_until(lambda: supervisor.status().cannot_answer)
+        for _ in range(400):  # several restarts
+            phases.append(supervisor.status().phase)
+            time.sleep(0.01)
+        status = supervisor.status()
+    assert set(phases) == {Phase.CANNOT_ANSWER}
+    assert ("database" in status.reason or "kiosk.sqlite3" in status.reason) and "SELECT" not in status.reason
+
+
+def overwrite_database(config, store):
+    with store.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = config.data_dir / "kiosk.sqlite3"
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))

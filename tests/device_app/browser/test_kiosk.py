@@ -145,6 +145,61 @@ def test_an_unreadable_file_is_no_result_and_says_what_to_do(page, kiosk):
     keep(page, "unreadable")
 
 
+FOLDER = """() => {
+  DataTransferItem.prototype.webkitGetAsEntry = () => ({ isDirectory: true, name: "DCIM" });
+  const files = new DataTransfer();
+  files.items.add(new File(["x"], "DCIM"));
+  const drop = new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true });
+  document.getElementById("drop").dispatchEvent(drop);
+}"""
+
+
+def test_a_dropped_folder_is_refused_by_name_and_says_what_to_do(page, kiosk):
+    page.goto(kiosk.address)
+    page.evaluate(FOLDER)
+    said = page.locator(".outcome-refused").inner_text()
+    assert "DCIM" in said and "This is a folder." in said and "Open it" in said
+
+
+def test_the_next_pictures_do_not_get_the_last_patients_name(page, kiosk):
+    page.goto(kiosk.address)
+    label = page.get_by_label("Patient number or name")
+    label.fill("P 31")
+    page.locator("#picture").set_input_files(
+        [file(f"{seed}.png", sample.picture(sample.NONE, seed)) for seed in (31, 32)]
+    )
+    page.locator(".outcome-ok").nth(1).wait_for()
+    assert label.input_value() == ""
+    assert page.locator(".outcome-ok").nth(1).inner_text().startswith("P 31 · 32.png")
+
+
+OUTDATE = """row => {
+  row.dataset.renew = "";
+  row.querySelector(".row-state span").textContent = "Still working";
+}"""  # as the page looked before the answer came
+
+
+def test_a_waiting_row_of_the_history_gets_its_answer_by_itself(page, kiosk):
+    send(page, kiosk, sample.FRACTURE, 33, "Renewed 33")
+    page.goto(f"{kiosk.address}/history")
+    row = page.locator("li", has_text="Renewed 33")
+    row.evaluate(OUTDATE)
+    row.get_by_text("Fracture suspected").wait_for()
+    assert row.get_attribute("data-renew") is None
+
+
+def test_without_scripts_the_place_is_marked_and_the_map_is_a_link(browser, page, kiosk):
+    send(page, kiosk, sample.FRACTURE, 34)
+    context = browser.new_context(java_script_enabled=False)
+    bare = context.new_page()
+    bare.goto(page.url)
+    assert bare.locator("rect.box").is_visible() and not bare.locator("image.heat").is_visible()
+    assert bare.get_by_role("button").count() == 0
+    bare.get_by_role("link", name="Evidence map").click()
+    assert bare.locator("image.heat").is_visible()
+    context.close()
+
+
 def test_several_files_each_get_a_line_and_a_refused_one_its_reason(page, kiosk):
     page.goto(kiosk.address)
     good = file("good.png", sample.picture(sample.NONE, 25))

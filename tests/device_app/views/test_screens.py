@@ -1,5 +1,6 @@
 """The screens through Flask's client, with results that the real model gave."""
 
+import errno
 import io
 import re
 
@@ -7,6 +8,7 @@ import pytest
 
 from device_app import create_app
 from device_app.status import Phase, ReaderStatus
+from device_app.store.files import ImageFiles
 from tests.device_app import sample
 
 NOTICE = "AI result, not a diagnosis"
@@ -236,3 +238,81 @@ def test_health_of_a_box_that_works(config, store):
     assert answer.json["queue"] == {"waiting": 0, "working": 0} and answer.json["disk_free_bytes"] > 0
     assert answer.json["reader"]["bundle_sha256"] == "ab" * 32
     assert "cannot answer" not in client.get("/").text
+
+
+def test_a_known_picture_sent_for_another_patient_says_whose_it_is(client):
+    picture = ("a.png", sample.picture(sample.NONE))
+    send(client, picture, label="P 1")
+    again = client.get(send(client, picture, label="P 1").headers["Location"]).text
+    assert "already here" in again and "Take care" not in again
+    other = send(client, picture, label="P 2", script=True).get_json()["outcomes"][0]
+    assert "under the patient “P 1”; the one given now was not taken" in other["says"]
+    assert other["says"] in client.get(other["url"]).text
+
+
+def test_a_known_picture_stored_without_a_patient_says_that_the_name_was_not_taken(client):
+    picture = ("a.png", sample.picture(sample.NONE))
+    send(client, picture)
+    page = client.get(send(client, picture, label="P 2").headers["Location"]).text
+    assert "stored without a patient; the one given now was not taken" in page
+
+
+def test_the_patient_stands_above_the_answer(client):
+    page = client.get(
+        send(client, ("a.png", sample.picture(sample.NONE)), label="P 7").headers["Location"]
+    ).text
+    assert page.index("<bdi>P 7</bdi>") < page.index("<h1")
+
+
+def test_a_map_that_is_not_there_has_no_switch(client, work_off, store):
+    picture = sample.picture(sample.FRACTURE)
+    assert 'data-toggle="heat"' in result(client, work_off, picture)
+    image = store.records.history(1, 1).examinations[0].images[0]
+    store.files.derived_path(image.sha256, "heat").unlink()
+    page = client.get(send(client, ("a.png", picture)).headers["Location"]).text
+    assert "heat" not in page and 'data-toggle="boxes"' in page
+
+
+@pytest.fixture
+def damaged(config, store):
+    """The screens of a box whose database was overwritten after it started."""
+    client = create_app(config, FixedReader(READY)).test_client()
+    assert send(client, ("a.png", sample.picture(sample.NONE))).status_code == 303
+    with store.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = config.data_dir / "kiosk.sqlite3"
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    return client
+
+
+def test_a_damaged_database_is_unhealthy_in_json(damaged):
+    answer = damaged.get("/health")
+    assert answer.status_code == 503 and answer.get_json()["healthy"] is False
+    assert "database" in answer.get_json()["error"] and answer.get_json()["hint"]
+
+
+def test_a_damaged_database_shows_no_result_and_stores_no_picture(damaged):
+    for path in ("/history", "/box"):
+        answer = damaged.get(path)
+        assert answer.status_code == 503 and "This is not a result." in answer.text
+        assert "No fracture found" not in answer.text and "SELECT" not in answer.text
+    sent = send(damaged, ("b.png", b"b"), script=True)
+    assert sent.status_code == 503
+    assert sent.get_json()["outcomes"][0]["error"] == "The box could not store this picture."
+
+
+def test_a_folder_that_refuses_one_file_keeps_the_line_of_the_other(client, store, monkeypatch):
+    stage, seen = store.files.stage, []
+
+    def once(_files, stream, limit_bytes):
+        seen.append(stream)
+        if len(seen) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return stage(stream, limit_bytes)
+
+    monkeypatch.setattr(ImageFiles, "stage", once)
+    answer = send(client, ("good.png", b"a"), ("bad.png", b"b"))
+    assert answer.status_code == 503
+    assert "Show result" in answer.text and "could not store this picture" in answer.text
