@@ -39,16 +39,18 @@ def evaluate(
     from compress.datasets.registry import open_dataset
     from compress.evaluate import EvaluateOptions, evaluate_bundle
     from compress.evaluation_tables import evaluation_tables
-    from compress.progress import ProgressReporter
+    from compress.progress import ProgressReporter, spoken_warnings
     from runtime.backends.base import BackendOptions
     from runtime.bundle import open_bundle
     from runtime.errors import StepError
     from runtime.trust import TrustStore
 
     opened = open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None)
-    dataset = open_dataset(data)
+    reporter = ProgressReporter(Console(stderr=True))
+    with spoken_warnings(reporter.say):
+        dataset = open_dataset(data)
     options = EvaluateOptions(engine, BackendOptions(threads=threads))
-    with ProgressReporter(Console(stderr=True)).task("radiographs") as advance:
+    with reporter.task("radiographs") as advance:
         result = evaluate_bundle(opened, dataset, options, advance)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2, allow_nan=False))

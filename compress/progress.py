@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -55,6 +56,15 @@ class ProgressReporter:
                 self.say(f"  {title}: {done} of {total}")
 
         yield advance
+
+
+@contextmanager
+def spoken_warnings(say: Callable[[str], None]) -> Iterator[None]:
+    """Within it a warning is a sentence for people, without the place in the code that Python adds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
+        yield
 
 
 def silent(done: int, total: int) -> None:

@@ -12,7 +12,7 @@ from compress.datasets.registry import open_dataset
 from compress.datasets.splits import Splits, split_by_patient
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
-from compress.progress import ProgressReporter
+from compress.progress import ProgressReporter, spoken_warnings
 from compress.recipe import Recipe
 from compress.step import tool_versions
 from runtime import machine
@@ -81,7 +81,8 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 
 def _open_data(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Dataset:
     if data is not None:
-        return open_dataset(data)
+        with spoken_warnings(reporter.say):
+            return open_dataset(data)
     with reporter.task("synthetic radiographs") as advance:
         return generate(recipe.data.synthetic, folder / "data", advance)
 

@@ -17,7 +17,6 @@ from compress.steps import openvino_tools
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
 from compress.steps.probe import probe_images, require_same
-from runtime.backends import ov
 from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.ort import OrtBackend
 from runtime.errors import StepError
@@ -44,7 +43,7 @@ def compile_openvino(source: Path, folder: Path, samples: NDArray[np.float32] | 
         "size_bytes": path.stat().st_size + weights.stat().st_size,
         **operations,
         "weights": "full precision",
-        "versions": {"openvino": ov.version()},
+        "versions": {"openvino": openvino_tools.version()},
         "parity": parity.to_json(),
         "messages": messages,
     }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.steps.graph import load_graph
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
-from runtime.backends.ov import OpenVinoBackend
 from runtime.backends.quiet import import_openvino
 from runtime.errors import BackendMissingError, StepError
+
+if TYPE_CHECKING:
+    from runtime.backends.ov import OpenVinoBackend
 
 MODEL_FILE = "model.xml"
 WEIGHTS_FILE = "model.bin"
@@ -25,6 +27,11 @@ def load_openvino() -> ModuleType:
         raise BackendMissingError("openvino is not installed", 'run pip install "ulna[openvino]"') from error
 
 
+def version() -> str:
+    """Of the library, without its build number."""
+    return str(load_openvino().__version__).split("-", 1)[0]
+
+
 def read_model(path: Path) -> Any:
     """An ov.Model from an ONNX graph, or from an IR whose .bin lies beside its .xml. Raises StepError."""
     try:
@@ -32,7 +39,7 @@ def read_model(path: Path) -> Any:
             return load_openvino().Core().read_model(str(path))
         load_graph(path)  # its refusal is clearer than openvino's, which guesses at other formats
         return load_openvino().convert_model(str(path))
-    except StepError:
+    except (StepError, BackendMissingError):
         raise
     except Exception as error:  # the converter raises a class of its own, straight from Exception
         raise StepError(f"openvino cannot read {path.name}: {' '.join(str(error).split())}") from error
@@ -63,6 +70,8 @@ def _rename_numbered(model: Any) -> None:
 
 def open_ir(path: Path) -> OpenVinoBackend:
     """An IR from its .xml, as a backend."""
+    from runtime.backends.ov import OpenVinoBackend
+
     return OpenVinoBackend(ModelFiles(path.read_bytes(), path.with_suffix(".bin").read_bytes()))
 
 

@@ -242,6 +242,31 @@ def test_json_is_all_that_the_verb_prints_on_standard_output(
     assert json.loads(done.stdout)["metrics"]["images"] == 16
 
 
+def test_a_table_without_patients_is_warned_of_in_a_sentence_of_its_own(
+    signed: tuple[Path, Path], mixed: TableDataset, tmp_path: Path
+) -> None:
+    folder = mixed.cases[0].path.parent
+    table = list(csv.DictReader((folder / "labels.csv").open(encoding="utf-8")))
+    columns = [name for name in table[0] if name not in ("group", "patient_id")]
+    with (folder / "nobody.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(table)
+    bundle, trust = signed
+    arguments = [
+        "evaluate",
+        "--bundle",
+        str(bundle),
+        "--data",
+        str(folder / "nobody.csv"),
+        "--trust",
+        str(trust),
+    ]
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(_app(), arguments)
+    assert "warning: " in done.stderr and "every image counts as a patient" in done.stderr
+    assert ".py:" not in done.stderr
+
+
 def test_a_bundle_of_an_unknown_maker_is_refused(signed: tuple[Path, Path], mixed: TableDataset) -> None:
     folder = str(mixed.cases[0].path.parent)
     done = CliRunner(env={"ULNA_TRUST": "", "HOME": folder}).invoke(

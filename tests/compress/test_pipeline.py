@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -228,3 +230,10 @@ def test_the_report_shows_every_node_and_asks_nobody(made: Made) -> None:
     page = (made.folder / "report.html").read_text(encoding="utf-8")
     assert all(node.name in page for node in made.record.nodes)
     assert 'src="http' not in page and 'href="http' not in page
+
+
+@pytest.mark.parametrize("missing", ["openvino", "nncf"])
+def test_a_missing_toolchain_does_not_keep_the_pipeline_from_starting(missing: str) -> None:
+    script = f"import sys; sys.modules[{missing!r}] = None; import compress.pipeline"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
