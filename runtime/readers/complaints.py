@@ -14,6 +14,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 import cv2
 
@@ -34,7 +35,7 @@ def caught() -> Iterator[list[str]]:
     The descriptor belongs to the whole process, so one block runs at a time.
     """
     lines: list[str] = []
-    with _lock, tempfile.TemporaryFile() as sink:
+    with _lock, _sink() as sink:
         level = cv2.utils.logging.setLogLevel(_LOG_LEVEL_ERROR)
         kept = _duplicate(_STDERR)
         os.dup2(sink.fileno(), _STDERR)
@@ -59,6 +60,13 @@ def _tells_damage(line: str) -> bool:
     if left_over is not None:
         return int(left_over[1]) > _PADDING_BYTES
     return any(sign in line for sign in _DAMAGE)
+
+
+def _sink() -> IO[bytes]:
+    """In memory where the system can: on a full disk the words would be lost, and with them the damage."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("ulna-complaints"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _duplicate(descriptor: int) -> int | None:

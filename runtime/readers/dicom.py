@@ -27,8 +27,9 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _CAPTURE_MODALITIES = (*MODALITIES, "OT", "SC", "")
 _DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))
-_TRANSFER_SYNTAX_TAG = (0x0002, 0x0010)
+_META_GROUP, _TRANSFER_SYNTAX = 0x0002, 0x0010
 _META_AT = 132
+_IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
@@ -41,15 +42,17 @@ def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radio
     a missing library; UnreadableImageError for damaged or contradictory content.
     """
     pydicom = _library()
-    syntax = transfer_syntax(data)
+    syntax, dataset_at = file_meta(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # pydicom only warns of a value that is cut off, and forgets the element.
+        warnings.filterwarnings("error", message="End of file reached")
         if syntax not in (*NATIVE, RLE, *_COMPRESSED):
             raise UnsupportedImageError(
                 f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
                 "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
             )
-        dataset = _parse(pydicom, data)
+        dataset = _parse(data, syntax, dataset_at)
         _check_kind(dataset)
         _check_layout(dataset, limits)
         return _radiograph(dataset, syntax, sha256)
@@ -69,26 +72,30 @@ def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
     return Radiograph(plane.pixels, plane.bit_depth, sha256, format="dicom", facts=facts, warnings=noticed)
 
 
-def transfer_syntax(data: bytes) -> str:
-    """The transfer syntax UID in the file meta information, found without parsing (or inflating) the rest.
+def file_meta(data: bytes) -> tuple[str, int]:
+    """The transfer syntax UID in the file meta information, and where the data set after it begins.
 
-    Raises UnreadableImageError where it is missing.
+    Raises UnreadableImageError where it is missing or stated twice and differently.
     """
+    found: set[str] = set()
     position = _META_AT
     try:
-        while True:
+        while position < len(data):
             group, element, vr = struct.unpack_from("<HH2s", data, position)
-            if group != _TRANSFER_SYNTAX_TAG[0]:
+            if group != _META_GROUP:
                 break
             form, at = ("<I", 8) if vr in _LONG_VRS else ("<H", 6)
             (length,) = struct.unpack_from(form, data, position + at)
             value_at = position + at + struct.calcsize(form)
-            if (group, element) == _TRANSFER_SYNTAX_TAG:
-                return _uid(data[value_at : value_at + length])
             position = value_at + int(length)
+            if element == _TRANSFER_SYNTAX:
+                found.add(_uid(data[value_at:position]))
     except struct.error as error:
         raise UnreadableImageError("the DICOM header is damaged", _DAMAGED) from error
-    raise UnreadableImageError("the DICOM header does not state the transfer syntax", _DAMAGED)
+    if len(found) != 1:
+        said = "states several transfer syntaxes" if found else "does not state the transfer syntax"
+        raise UnreadableImageError(f"the DICOM header {said}", _DAMAGED)
+    return found.pop(), position
 
 
 def _uid(value: bytes) -> str:
@@ -109,10 +116,20 @@ def _library() -> ModuleType:
     return pydicom  # type: ignore[no-any-return]
 
 
-def _parse(pydicom: ModuleType, data: bytes) -> Dataset:
+def _parse(data: bytes, syntax: str, dataset_at: int) -> Dataset:
+    """The data set alone: dcmread would read the header anew, and inflate what another reading of it says."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_dataset
+
+    file = BytesIO(data)
+    file.seek(dataset_at)
     try:
-        dataset: Dataset = pydicom.dcmread(BytesIO(data))
+        dataset = read_dataset(file, syntax == _IMPLICIT, syntax != _BIG_ENDIAN)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = syntax
         return dataset
+    except UserWarning as error:  # `read` made an error of this one
+        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
     except Exception as error:  # pydicom raises anything from KeyError to RecursionError on hostile content
         raise UnreadableImageError(f"the DICOM file is damaged: {_line(error)}", _DAMAGED) from error
 
@@ -120,6 +137,11 @@ def _parse(pydicom: ModuleType, data: bytes) -> Dataset:
 def _check_kind(dataset: Dataset) -> None:
     modality = text(dataset, "Modality").upper()
     capture = text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE
+    if not modality and "PixelData" not in dataset:
+        raise UnreadableImageError(
+            "the DICOM file states no modality and holds no pixel data: it is cut off, or no image",
+            "Send the image object itself, whole.",
+        )
     if modality not in (_CAPTURE_MODALITIES if capture else MODALITIES):
         raise UnsupportedImageError(
             f"DICOM modality {modality or '(not stated)'} is not read, {', '.join(MODALITIES)} are",

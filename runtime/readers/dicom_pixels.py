@@ -29,6 +29,7 @@ _END_OF_IMAGE = b"\xff\xd9"  # the same in JPEG, JPEG-LS and JPEG 2000
 _TAIL_BYTES = 10  # frames are padded to even length, by some writers with more than one byte
 _MAX_EXPANSION = 2  # no codec makes a radiograph larger than this
 _SLACK_BYTES = 1 << 16
+_OVERLAY_GROUPS, _OVERLAY_BIT_POSITION = range(0x6000, 0x6020, 2), 0x0102
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
 
 
@@ -62,6 +63,10 @@ def read_plane(dataset: Dataset, syntax: str) -> Plane:
     Raises UnreadableImageError for pixel data that does not match what is declared, UnsupportedImageError
     for bit depths and codecs that are not read; the libraries' own exceptions pass through.
     """
+    if not dataset.PixelData:
+        raise UnreadableImageError(
+            "the DICOM file's pixel data is empty (0 bytes)", "Send the image object itself."
+        )
     layout = _layout(dataset)
     if syntax in NATIVE:
         _check_native(dataset, layout)
@@ -150,7 +155,7 @@ def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generi
     from pydicom.pixels import pixel_array
 
     if layout.allocated == 16:
-        return _words(dataset.PixelData, syntax, layout)
+        return _words(dataset, syntax, layout)
     return np.asarray(pixel_array(dataset, raw=True))
 
 
@@ -168,20 +173,40 @@ def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDA
     request = Request(
         syntax, layout.rows, layout.columns, layout.allocated, layout.stored, int(layout.signed)
     )
-    return gdcm_child.decode(request, frame)
+    # JPEG-LS knows no signed values: GDCM hands out their low bits as they are.
+    values = gdcm_child.decode(request, frame)
+    return _signed(values, layout) if layout.signed else values
 
 
-def _words(data: bytes, syntax: str, layout: _Layout) -> NDArray[np.generic]:
+def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
     """The 16-bit words as they are: pydicom would drop what a file holds above the bits it declares."""
     order = ">" if syntax == _BIG_ENDIAN else "<"
-    words = np.frombuffer(data, f"{order}u2", layout.rows * layout.columns)
+    words = np.frombuffer(dataset.PixelData, f"{order}u2", layout.rows * layout.columns)
     plane = words.reshape(layout.rows, layout.columns).astype(np.uint16)
+    if _holds_overlay(dataset, layout):
+        plane &= np.uint16((1 << layout.stored) - 1)
     if not layout.signed:
         return plane
-    if int(plane.max()) < 1 << layout.stored:  # negative values whose sign was not carried upwards
-        sign = 1 << (layout.stored - 1)
-        return (plane ^ sign).astype(np.int32) - sign
-    return plane.view(np.int16)
+    return _signed(plane if int(plane.max()) < 1 << layout.stored else plane.view(np.int16), layout)
+
+
+def _signed(values: NDArray[np.generic], layout: _Layout) -> NDArray[np.generic]:
+    """Carry the sign upwards where negative values stop at the stored bits."""
+    wide = values.astype(np.int32)
+    if int(wide.min()) < 0 or int(wide.max()) >= 1 << layout.stored:
+        return values
+    sign = 1 << (layout.stored - 1)
+    return np.asarray((wide ^ sign) - sign)
+
+
+def _holds_overlay(dataset: Dataset, layout: _Layout) -> bool:
+    """Old CR systems drew into the bits above the pixel's own (PS3.5 1993, 8.1.2; OverlayBitPosition)."""
+    positions = [
+        dataset[group, _OVERLAY_BIT_POSITION].value
+        for group in _OVERLAY_GROUPS
+        if (group, _OVERLAY_BIT_POSITION) in dataset
+    ]
+    return any(isinstance(position, int) and position >= layout.stored for position in positions)
 
 
 def _require_gdcm() -> None:

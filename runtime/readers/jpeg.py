@@ -16,12 +16,15 @@ from runtime.readers.tiff import orientation_of_exif
 SIGNATURE = b"\xff\xd8\xff"
 
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_JPEG_LS_FRAME = 0xF7
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
 _NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _EXIF = b"Exif\x00\x00"
+_MAX_SCANS = 100  # encoders write up to about twenty; each costs the decoder a walk over the whole picture
 _CUT = "the JPEG ends before its picture does"
+_EXPORT_AS = "Export it again as an ordinary 8-bit JPEG, as PNG or as DICOM."
 _ADVICE = "The file was cut off or damaged on its way. Export or copy it again."
 
 
@@ -38,8 +41,12 @@ def inspect(data: bytes) -> RasterHeader:
             if frame is not None:
                 raise UnreadableImageError("the JPEG holds two frame headers", _ADVICE)
             frame = _frame(marker, body)
+        elif marker == _JPEG_LS_FRAME:
+            raise UnsupportedImageError("a JPEG-LS image is not read", _EXPORT_AS)
         elif marker == _SOS:
             scans += 1
+            if scans > _MAX_SCANS:
+                raise UnreadableImageError(f"the JPEG holds more than {_MAX_SCANS} scans", _ADVICE)
         elif marker == _APP1 and body.startswith(_EXIF):
             orientation = orientation_of_exif(body[len(_EXIF) :])
     if frame is None or scans == 0:
@@ -57,7 +64,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     """(rows, columns) of the first frame header of any JPEG process, None where there is none."""
     try:
         for marker, body in _segments(data):
-            if marker in _FRAMES or marker == 0xF7:  # JPEG-LS has a frame marker of its own
+            if marker in _FRAMES or marker == _JPEG_LS_FRAME:
                 rows, columns = struct.unpack_from(">HH", body, 1)
                 return int(rows), int(columns)
     except (UnreadableImageError, struct.error):
@@ -107,9 +114,10 @@ def _frame(marker: int, body: bytes) -> RasterHeader:
     if len(body) < 6:
         raise UnreadableImageError("the JPEG's frame header is too short", _ADVICE)
     bits, height, width, components = struct.unpack_from(">BHHB", body)
-    advice = "Export it again as an ordinary 8-bit JPEG, as PNG or as DICOM."
     if marker not in _HUFFMAN_FRAMES or bits != 8:
-        raise UnsupportedImageError(f"a JPEG of process {marker - 0xC0} with {bits} bits is not read", advice)
+        raise UnsupportedImageError(
+            f"a JPEG of process {marker - 0xC0} with {bits} bits is not read", _EXPORT_AS
+        )
     if components not in (1, 3):
-        raise UnsupportedImageError(f"a JPEG with {components} colour components is not read", advice)
+        raise UnsupportedImageError(f"a JPEG with {components} colour components is not read", _EXPORT_AS)
     return RasterHeader(height, width, bits)

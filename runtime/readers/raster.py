@@ -23,6 +23,7 @@ _INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
 }
 _ADVICE = "The file was damaged on its way. Export or copy it again."
 _COLOUR_SAMPLE_PX = 1 << 18
+_BAND_ROWS = 256
 _Pixels: TypeAlias = NDArray[np.integer[Any]]
 
 
@@ -102,7 +103,10 @@ def _without_alpha(decoded: _Pixels) -> tuple[_Pixels, tuple[str, ...]]:
     colours, alpha = decoded[..., :3], decoded[..., 3:]
     if int(alpha.min()) == full:
         return np.ascontiguousarray(colours), ()
-    covered = np.rint(colours.astype(np.float32) * (alpha.astype(np.float32) / full)).astype(decoded.dtype)
+    covered = np.empty_like(colours, order="C")
+    for top in range(0, decoded.shape[0], _BAND_ROWS):  # a whole plate in floats takes gigabytes
+        rows = slice(top, top + _BAND_ROWS)
+        covered[rows] = np.rint(colours[rows] * (alpha[rows].astype(np.float32) / full))
     return covered, ("Transparent areas of the image were read as black.",)
 
 

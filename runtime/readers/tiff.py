@@ -30,6 +30,7 @@ _REEXPORT = "Export it again as an uncompressed gray TIFF, as PNG or as DICOM."
 class _Tag:
     values: tuple[int, ...]
     value_at: int
+    code: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def normalised(data: bytes) -> bytes:
         wanted[_PHOTOMETRIC] = _BLACK_IS_ZERO
     for tag, value in wanted.items():
         if tag in directory.tags:
-            struct.pack_into(f"{_byte_order(data)}H", changed, directory.tags[tag].value_at, value)
+            found = directory.tags[tag]
+            struct.pack_into(f"{_byte_order(data)}{found.code}", changed, found.value_at, value)
     return bytes(changed)
 
 
@@ -111,7 +113,7 @@ def _entry(data: bytes, order: str, at: int) -> tuple[int, _Tag] | None:
     value_at = at + 8
     if count * size > 4:
         (value_at,) = struct.unpack_from(f"{order}I", data, at + 8)
-    return tag, _Tag(struct.unpack_from(f"{order}{count}{code}", data, value_at), value_at)
+    return tag, _Tag(struct.unpack_from(f"{order}{count}{code}", data, value_at), value_at, code)
 
 
 def _byte_order(data: bytes) -> str:
@@ -132,7 +134,9 @@ def _check_kind(directory: _Directory) -> None:
             f"a TIFF of photometric interpretation {photometric} with {samples} samples is not read",
             _REEXPORT,
         )
-    if compression not in _COMPRESSIONS or (samples > 1 and directory.one(_PLANAR, 1) != 1):
+    if samples > 1 and directory.one(_PLANAR, 1) != 1:
+        raise UnsupportedImageError("a TIFF with a plane a colour is not read", _REEXPORT)
+    if compression not in _COMPRESSIONS:
         raise UnsupportedImageError(f"a TIFF with compression {compression} is not read", _REEXPORT)
 
 

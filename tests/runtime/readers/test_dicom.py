@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import struct
 import warnings
 import zlib
+from io import BytesIO
 from typing import Any
 
 import cv2
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -387,3 +390,57 @@ def _read_or_refuse(data: bytes) -> None:
         read_bytes(data, limits=ReadLimits(max_pixels=4_000_000, max_side_px=4000))
     except InputError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("vr", [b"UI", b"\x18\x00"], ids=["explicit", "implicit"])
+def test_a_second_transfer_syntax_does_not_smuggle_a_deflated_bomb_past_the_first(vr: bytes) -> None:
+    """pydicom takes the last one that it finds, and would inflate."""
+    deflated = DeflatedExplicitVRLittleEndian.encode() + b"\x00\x00"
+    length = struct.pack("<H", len(deflated)) if vr == b"UI" else b"\x00\x00"
+    first = NATIVE.index(b"\x02\x00\x10\x00UI")
+    after = first + 8 + NATIVE[first + 6]
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
+    data = NATIVE[:after] + b"\x02\x00\x10\x00" + vr + length + deflated + bomb
+
+    with pytest.raises(UnreadableImageError, match="transfer syntax"):
+        read_bytes(data)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95, 0.999])
+def test_a_cut_compressed_file_is_called_cut_and_not_another_modality(share: float) -> None:
+    with pytest.raises(UnreadableImageError, match="ends before"):
+        read_bytes(JPEG_IN_DICOM[: int(len(JPEG_IN_DICOM) * share)])
+
+
+def test_a_file_cut_before_it_states_its_modality_is_called_cut() -> None:
+    with pytest.raises(UnreadableImageError, match="cut off"):
+        read_bytes(NATIVE[: NATIVE.index(b"\x08\x00\x60\x00CS")])
+
+
+def test_empty_pixel_data_is_said_to_be_empty() -> None:
+    with pytest.raises(UnreadableImageError, match="empty"):
+        read_bytes(dicom(GRAY12, PixelData=b""))
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+def test_an_overlay_drawn_into_the_unused_bits_is_not_taken_for_brightness(signed: bool) -> None:
+    values = GRAY12.astype(np.int16) - 2000 if signed else GRAY12
+    drawn = values & 0x0FFF
+    drawn[40:80, 40:80] |= 0x1000
+    file = dcmread(BytesIO(dicom(drawn)))
+    file.add_new(0x60000102, "US", 12)
+    data = BytesIO()
+    file.save_as(data)
+    radiograph = read_bytes(data.getvalue())
+
+    assert np.array_equal(radiograph.pixels, read_bytes(dicom(values)).pixels)
+    assert radiograph.warnings == ()
+
+
+def test_signed_values_in_a_compressed_frame_keep_their_sign() -> None:
+    signed = GRAY12.astype(np.int16) - 2000
+    frame = _jpeg_2000((signed & 0x0FFF).astype(np.uint16))
+
+    pixels = read_bytes(dicom(signed, frame=frame, syntax=JPEG2000Lossless)).pixels
+    assert np.array_equal(pixels, read_bytes(dicom(signed)).pixels)

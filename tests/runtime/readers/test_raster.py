@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable
 
@@ -278,3 +280,46 @@ def _read_or_refuse(data: bytes, read: Callable[..., object] = read_bytes) -> No
         read(data, limits=limits)
     except InputError as error:
         assert "\n" not in str(error)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_they_are_decoded() -> None:
+    """A quarter of a megabyte with 300 scans of a large plate kept a decoder busy for a minute."""
+    last = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
+
+    with pytest.raises(UnreadableImageError, match="scans"):
+        read_bytes(PROGRESSIVE[:-2] + last * 300 + b"\xff\xd9")
+
+
+def test_a_jpeg_ls_file_is_named_and_not_called_damaged() -> None:
+    stream = b"\xff\xd8\xff\xf7\x00\x0b\x08\x00\xa0\x00\xc8\x01\x01\x11\x00" + bytes(100) + b"\xff\xd9"
+
+    with pytest.raises(UnsupportedImageError, match="JPEG-LS"):
+        read_bytes(stream)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_whose_white_is_zero_may_say_so_in_four_bytes(order: str) -> None:
+    data = bytearray(tiff(GRAY16, order, photometric=0))
+    entry = data.index(struct.pack(f"{order}HHI", 262, 3, 1))
+    data[entry : entry + 12] = struct.pack(f"{order}HHII", 262, 4, 1, 0)
+
+    assert np.array_equal(read_bytes(bytes(data)).pixels, 65535 - GRAY16)
+
+
+def test_half_transparent_areas_are_as_bright_as_on_black_at_every_height() -> None:
+    tall = plate(height=600, bits=16)
+    picture = cv2.merge([tall, tall, tall, np.full_like(tall, 32768)])
+
+    assert np.abs(read_bytes(encoded(".png", picture)).pixels - tall / 2.0).max() <= 1
+
+
+def test_damage_is_noticed_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libjpeg tells of damage on stderr alone; a file on a full disk would lose its words."""
+
+    def full_disk() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full_disk)
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        read_bytes(JPEG[: len(JPEG) // 2] + b"\xff\xd9")
+    assert read_bytes(JPEG).height_px == GRAY8.shape[0]
