@@ -5,10 +5,13 @@ With --json one file gives one object (schemas/findings-1.json plus the key `fil
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.findings import Findings
 
 _UNREAD = 1
+_MAX_STEM_BYTES = 200  # a file name has at most 255
 
 
 def detect(
@@ -40,19 +44,21 @@ def detect(
 ) -> None:
     """Look for fractures in radiographs. Exit code 1 when any file could not be read."""
     targets = _overlay_paths(files, overlay)
-    answers: list[tuple[Path, Findings]] = []
+    objects: list[dict[str, Any]] = []  # not the findings: their evidence maps would pile up
+    unread = False
     with _open_detector(bundle, engine, trust) as detector:
         for file, target in zip(files, targets, strict=True):
             findings = _answer(detector, file, target)
-            answers.append((file, findings))
-            if not as_json:
+            unread |= findings.refusal is not None
+            if as_json:
+                objects.append({"file": str(file), **findings.to_json()})
+            else:
                 typer.echo("\n".join(_in_words(file, findings)))
     if as_json:
-        objects = [{"file": str(file), **findings.to_json()} for file, findings in answers]
         typer.echo(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2, allow_nan=False))
     else:
         typer.echo(_notice())
-    if any(findings.refusal is not None for _, findings in answers):
+    if unread:
         raise typer.Exit(_UNREAD)
 
 
@@ -78,7 +84,7 @@ def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
     if overlay is not None:
         try:
             radiograph = read_bytes(data)
-        except InputError:
+        except Exception:  # whatever it was, detect_bytes met it too and has logged it
             radiograph = None
         _write(overlay, render(radiograph, findings))
     return findings
@@ -87,7 +93,7 @@ def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
 def _in_words(file: Path, findings: Findings) -> Iterator[str]:
     from runtime.wording import headline, next_step, probability_words
 
-    name = "".join(letter if letter.isprintable() else "?" for letter in str(file))
+    name = _shown(file)
     if findings.refusal is not None:
         yield f"{name}: cannot read: {findings.refusal.message}"
     else:
@@ -98,6 +104,13 @@ def _in_words(file: Path, findings: Findings) -> Iterator[str]:
     for warning in findings.warnings:
         yield f"  note: {warning}"
     yield f"  next: {next_step(findings)}"
+
+
+def _shown(file: Path) -> str:
+    """The name without control characters, and without letters that the terminal's encoding lacks."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in str(file))
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return printable.encode(encoding, "replace").decode(encoding)
 
 
 def _notice() -> str:
@@ -116,9 +129,9 @@ def _overlay_paths(files: list[Path], overlay: Path | None) -> list[Path | None]
         targets = [overlay]
     else:
         # Numbered, since two folders may hold files of the same name.
-        targets = [overlay / f"{i:03d}-{file.stem}.overlay.png" for i, file in enumerate(files, start=1)]
-    inputs = {file.resolve() for file in files}
-    clash = next((target for target in targets if target.resolve() in inputs), None)
+        targets = [overlay / f"{i:03d}-{_stem(file)}.overlay.png" for i, file in enumerate(files, start=1)]
+    inputs = {os.path.realpath(file) for file in files}
+    clash = next((target for target in targets if os.path.realpath(target) in inputs), None)
     if clash is not None:
         raise UlnaError(
             f"the overlay {clash} would replace a radiograph", "choose another path for --overlay"
@@ -126,13 +139,25 @@ def _overlay_paths(files: list[Path], overlay: Path | None) -> list[Path | None]
     return list(targets)
 
 
+def _stem(file: Path) -> str:
+    return os.fsdecode(os.fsencode(file.stem)[:_MAX_STEM_BYTES])
+
+
 def _write(path: Path, data: bytes) -> None:
+    """The whole picture or none: half of one may lack the frames and the words below."""
     from runtime.errors import UlnaError
 
+    part = path.with_name(f".ulna-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if path.exists() and not path.is_file():  # a pipe or /dev/stdout is written to, never replaced
+            path.write_bytes(data)
+            return
+        part.write_bytes(data)
+        part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UlnaError(
             f"cannot write {path}: {error.strerror}", "choose another path for --overlay"
         ) from error

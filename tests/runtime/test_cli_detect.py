@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,53 @@ def test_a_bundle_signed_by_a_stranger_is_not_used(clinic: Path, tmp_path: Path)
 
     assert isinstance(result.exception, UlnaError)
     assert result.stdout == ""
+
+
+def test_a_link_that_leads_round_in_a_circle_is_one_unreadable_file_among_others(
+    clinic: Path, tmp_path: Path
+) -> None:
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    result = run(clinic, loop, clinic / "broken.png", "--overlay", tmp_path / "out")
+
+    assert result.exit_code == 1
+    assert "loop.png: cannot read: " in result.stdout
+    assert "broken.png: Fracture suspected" in result.stdout
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize("stem", ["x" * 250, "\N{BONE}" * 62], ids=["letters", "emoji"])
+def test_the_longest_file_names_have_overlays_too(clinic: Path, tmp_path: Path, stem: str) -> None:
+    long = tmp_path / f"{stem}.png"
+    long.write_bytes((clinic / "broken.png").read_bytes())
+    result = run(clinic, long, long, "--overlay", tmp_path / "out")
+
+    assert result.exit_code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_half_a_picture_is_never_left_behind(
+    clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    result = run(clinic, clinic / "broken.png", "--overlay", tmp_path / "out.png")
+
+    assert isinstance(result.exception, UlnaError)
+    assert "No space left" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_letter_that_the_terminal_lacks_does_not_cost_the_answers(clinic: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "\N{BONE}.png"
+    odd.write_bytes(b"")
+    trusted = ["--bundle", str(clinic / "bundle"), "--trust", str(clinic / "key.pem"), *ENGINE]
+    result = CliRunner(charset="latin-1").invoke(app, [str(odd), str(clinic / "broken.png"), *trusted])
+
+    assert result.exit_code == 1
+    assert "?.png: cannot read: " in result.stdout
+    assert "Fracture suspected" in result.stdout
