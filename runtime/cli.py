@@ -92,11 +92,15 @@ def bench(
     threads: ThreadsOption = 0,
     trust: TrustOption = None,
 ) -> None:
-    """Measure latency, memory and size of every engine and precision of a bundle on this machine."""
+    """Measure latency, memory and size of every engine and precision of a bundle on this machine.
+
+    Exit code 1 when no engine could be measured.
+    """
     from rich.console import Console
 
     from runtime.bench import BenchOptions
     from runtime.bench import bench as measure
+    from runtime.errors import BackendError
     from runtime.tables import bench_tables
 
     opened = _open(bundle, trust)
@@ -107,6 +111,8 @@ def bench(
     if json_file is not None:
         _write(json_file, json.dumps(report.to_json(), indent=2) + "\n")
     Console().print(*bench_tables(report), sep="\n")
+    if not any(result.latency for result in report.results):
+        raise BackendError("no engine was measured: none passes the golden cases", "run `ulna doctor`")
 
 
 def _open(bundle: Path, trust: list[Path] | None) -> Bundle:

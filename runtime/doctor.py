@@ -8,10 +8,11 @@ from typing import Any
 
 from runtime import machine
 from runtime.backends.base import BackendOptions
-from runtime.backends.registry import ENGINES, Availability, availability, devices
+from runtime.backends.registry import ENGINES, Availability
 from runtime.bundle import Bundle
 from runtime.errors import BackendError
 from runtime.selftest import Choice, EngineResult, pick, run
+from runtime.survey import look
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def examine_machine(
 ) -> DoctorReport:
     """Look at the machine and its engines; with a bundle, run its self-test too."""
     here = machine.describe()
-    engines = tuple(map(availability, ENGINES))
-    found = {engine.engine: devices(engine.engine) for engine in engines if engine.installed}
+    seen = tuple(map(look, ENGINES))
+    engines = tuple(engine.availability for engine in seen)
+    found = {engine.availability.engine: engine.devices for engine in seen if engine.availability.installed}
     if bundle is None:
         return DoctorReport(here, engines, found)
     results = run(bundle, BackendOptions(threads=threads), progress=progress)

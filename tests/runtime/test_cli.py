@@ -167,6 +167,16 @@ def test_bench_prints_a_table_and_writes_json(tmp_path: Path, bundle: Bundle, pe
     assert table["engines"][0]["latency"]["runs"] == 10
 
 
+def test_bench_of_a_bundle_that_no_engine_answers_rightly_is_exit_code_1_and_still_writes_its_report(
+    tmp_path: Path, wrong: Bundle, pem: Path
+) -> None:
+    out = tmp_path / "bench.json"
+    done = ulna(tmp_path, "bench", "--bundle", wrong.root, "--trust", pem, "--runs", "10", "--json", out)
+    assert done.returncode == 1
+    assert "no engine was measured" in done.stderr
+    assert "wrong decision" in json.loads(out.read_text())["engines"][0]["reason"]
+
+
 def test_bench_to_a_path_that_cannot_be_written_is_one_line(
     tmp_path: Path, bundle: Bundle, pem: Path
 ) -> None:

@@ -115,8 +115,8 @@ SABOTAGE = {
     "killed": ("import os; os.kill(os.getpid(), 9)", "crashed with SIGKILL"),
     "exit": ("import os; os._exit(7)", "ended with exit code 7"),
     "exception": ("raise SystemError('broken engine')", "broken engine"),
-    "silence": ("import os; os._exit(0)", "cannot be read"),
-    "chatter": ("import os; os.write(1, b'{}'); os._exit(0)", "cannot be read"),
+    "silence": ("import os; os._exit(0)", "ended without an answer"),
+    "chatter": ("import os; os.write(1, b'{}'); os._exit(0)", "ended without an answer"),
     "hang": ("import time; time.sleep(600)", "gave no answer within"),
 }
 
@@ -161,6 +161,14 @@ def test_a_bundle_switched_under_the_child_is_refused(tmp_path: Path) -> None:
     (one,) = run(bundle, OPTIONS, PLAN)
     assert not one.passed
     assert "manifest.json has changed" in one.reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_an_engine_that_eats_the_memory_loses_its_own_process_first(tmp_path: Path, child: Path) -> None:
+    code = "from pathlib import Path; raise SystemError(Path('/proc/self/oom_score_adj').read_text())"
+    (child / "onnxruntime.py").write_text(code)
+    (one,) = run(make(tmp_path / "bundle"), OPTIONS, PLAN)
+    assert "does not load: 1000" in one.reason
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
