@@ -204,8 +204,13 @@ def _fill(
 
 def _folder(root: Path) -> Path:
     # Resolved once, so that a switch of the link a box runs from cannot mix two bundles.
-    folder = Path(root).resolve()
-    if not folder.is_dir():
+    try:
+        folder = Path(root).resolve()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError) as error:  # Python tells a loop of links by RuntimeError
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise BundleFormatError(f"no bundle at {root}: {why}", "check the path and its owner") from error
+    if not is_folder:
         raise BundleFormatError(
             f"no bundle at {root}: not a folder", "give the folder that holds manifest.json"
         )
@@ -276,7 +281,7 @@ def _check(folder: Path, manifest_bytes: bytes, signed_by: str) -> Bundle:
 def _check_listing(folder: Path, manifest: Manifest) -> None:
     expected = {*manifest.files, MANIFEST_NAME, SIGNATURE_NAME}
     folders = {str(parent) for name in expected for parent in Path(name).parents} - {"."}
-    found = dict(_walk(folder, ""))
+    found = dict(_walk(folder, "", folders))
     for name in sorted({*expected, *folders} - set(found)):
         raise DigestMismatchError(f"{name} is missing from the bundle", _COPY_HINT)
     for name, mode in sorted(found.items()):
@@ -288,17 +293,20 @@ def _check_listing(folder: Path, manifest: Manifest) -> None:
             raise DigestMismatchError(f"{name} is {_kind(mode)}, expected {wanted}", _COPY_HINT)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
-    """Relative names and st_mode of everything below, links not followed."""
+def _walk(folder: Path, prefix: str, enter: set[str]) -> Iterator[tuple[str, int]]:
+    """Relative names and st_mode of everything below, links not followed; of folders only `enter` is entered.
+
+    One that should not be there is refused for its name alone: it may be nested deeper than Python can go.
+    """
     try:
-        items = list(os.scandir(folder))
+        items = [(item, item.stat(follow_symlinks=False).st_mode) for item in os.scandir(folder)]
     except OSError as error:
         raise DigestMismatchError(f"{prefix or folder} cannot be listed: {error.strerror}") from error
-    for item in items:
-        mode = item.stat(follow_symlinks=False).st_mode
-        yield prefix + item.name, mode
-        if stat.S_ISDIR(mode):
-            yield from _walk(Path(item.path), f"{prefix}{item.name}/")
+    for item, mode in items:
+        name = prefix + item.name
+        yield name, mode
+        if stat.S_ISDIR(mode) and name in enter:
+            yield from _walk(Path(item.path), f"{name}/", enter)
 
 
 def _kind(mode: int) -> str:

@@ -113,6 +113,11 @@ def main() -> None:
         if missing is None:
             raise
         _fail(missing)
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: a bug, or an engine's own trouble
+            raise
+        why = f"cannot use {error.filename}: {error.strerror}"
+        _fail(UlnaError(why, "check the path, its owner and the disk"))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
 
@@ -126,7 +131,8 @@ def _fail(error: UlnaError) -> None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """A name on a stranger's stick may hold what a terminal obeys: shown as question marks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 if __name__ == "__main__":

@@ -132,8 +132,7 @@ class TrustStore:
     def default(cls) -> TrustStore:
         """The keys this machine trusts: ULNA_TRUST, the user's folder, the system's folder."""
         named = [Path(item) for item in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if item]
-        folders = [folder for folder in (user_folder(), system_folder()) if folder.is_dir()]
-        return cls.from_paths(*named, *folders)
+        return cls.from_paths(*named, *filter(_is_folder, (user_folder(), system_folder())))
 
     @property
     def keys(self) -> tuple[TrustedKey, ...]:
@@ -174,13 +173,32 @@ def install_key(public: Ed25519PublicKey, name: str = "", folder: Path | None = 
 
 
 def _pem_files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        return iter(sorted(path.glob("*.pem")))
+    if _is_folder(path):
+        return iter(_pem_files_in(path))
     if not path.exists():
         raise SignatureError(
             f"no trusted key at {path}", "name a .pem file or a folder that holds such files"
         )
     return iter((path,))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _pem_files_in(folder: Path) -> list[Path]:
+    # Not glob: it finds nothing, silently, in a folder that may not be read.
+    try:
+        return sorted(file for file in folder.iterdir() if file.name.endswith(".pem"))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> SignatureError:
+    return SignatureError(f"cannot look for trusted keys in {path}: {error.strerror}", "check its owner")
 
 
 def _read_key_file(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -423,3 +424,23 @@ def test_other_users_may_read_a_bundle(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert all(path.stat().st_mode & 0o004 for path in (root, *root.rglob("*")))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "loop"], ids=["too long", "loop of links"])
+def test_a_path_that_the_system_refuses_is_a_known_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(BundleFormatError, match="no bundle at"):
+        open_bundle(tmp_path / name, trusting())
+
+
+def test_additional_folders_nested_deeper_than_python_can_go_are_refused(root: Path) -> None:
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("deep", dir_fd=here)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    with pytest.raises(DigestMismatchError, match="deep is an additional"):
+        open_bundle(root, trusting())
+    subprocess.run(["rm", "-rf", str(root / "deep")], check=True)  # deeper than shutil can go, too

@@ -45,6 +45,10 @@ def known(): raise UlnaError("it is broken\\nin two lines", "mend it")
 @app.command()
 def gate(): raise GateError("the gate failed", verdict=None)
 @app.command()
+def disk(): open("/no/such/file")
+@app.command()
+def evil(): raise UlnaError("file \x1b[2Jgone was altered")
+@app.command()
 def bug(): raise KeyError("a real bug")
 @app.command()
 def slow():
@@ -150,6 +154,18 @@ def test_a_known_error_is_one_line_and_a_hint_and_exit_code_1(folder: Path) -> N
 def test_a_failed_gate_is_exit_code_3_and_no_hint_is_no_line(folder: Path) -> None:
     done = ulna(folder, "failing", "gate")
     assert (done.returncode, done.stderr) == (3, "error: the gate failed\n")
+
+
+def test_a_file_that_the_system_refuses_is_one_line_and_exit_code_1(folder: Path) -> None:
+    done = ulna(folder, "failing", "disk")
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first == "error: cannot use /no/such/file: No such file or directory"
+    assert second.startswith("hint: ")
+
+
+def test_a_file_name_in_an_error_cannot_steer_the_terminal(folder: Path) -> None:
+    assert ulna(folder, "failing", "evil").stderr == "error: file ?[2Jgone was altered\n"
 
 
 def test_a_bug_in_a_verb_keeps_its_traceback(folder: Path) -> None:

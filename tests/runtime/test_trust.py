@@ -210,3 +210,15 @@ def test_a_trust_folder_that_cannot_be_made_is_an_error(home: Path) -> None:
     (home / ".config").write_text("a file where a folder belongs")
     with pytest.raises(SignatureError, match="cannot make folder"):
         trust.install_key(trust.generate_key().public_key())
+
+
+@pytest.mark.parametrize("method", ["is_dir", "iterdir"])
+def test_a_trust_folder_that_may_not_be_read_is_an_error_not_an_empty_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def denied(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, method, denied)
+    with pytest.raises(SignatureError, match="Permission denied"):
+        TrustStore.from_paths(tmp_path)
