@@ -18,7 +18,8 @@ _DEFAULT_TIMEOUT_S = 180.0
 
 Root = Annotated[Path, typer.Option("--root", help="The box's folder.", show_default=False)]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=1, help="Seconds that each engine has for the self-test.")
+    float,
+    typer.Option("--timeout", min=1, max=86_400, help="Seconds that each engine has for the self-test."),
 ]
 
 

@@ -6,6 +6,7 @@ files are never written to.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,10 +47,11 @@ def install(source: Path, root: Path, options: InstallOptions = DEFAULTS) -> Ins
     Raises BundleError (not signed by the box's keys, altered, malformed), BackendError (no engine passes the
     self-test here), DiskFullError, StoreError (locked, not writable).
     """
+    _refuse_inside(source, root)
     with hold(root, create=True) as box:
         journal, live = recover(box, options)
         trust = _trust(box, options.trust)
-        bundle = open_bundle(source, trust)
+        bundle = _open(box, source, trust)
         current = box.open_slot(live) if live else None
         if live and current and current.digest == bundle.digest and not options.force:
             return _already_live(live, bundle, journal)
@@ -88,22 +90,40 @@ def check(source: Path, root: Path, options: InstallOptions = DEFAULTS) -> Probe
     box = Box(root.absolute())
     with durable.disk_errors(source), tempfile.TemporaryDirectory() as keys:
         trust = _trust(box, options.trust)
-        open_bundle(source, trust)
+        _open(box, source, trust)
         for key in trust.keys:
             install_key(key.public, folder=Path(keys))
         return options.probe(source, Path(keys), options.timeout_s)
 
 
+def _refuse_inside(source: Path, root: Path) -> None:
+    """Whatever is written into a bundle's folder makes it one that nobody opens any more."""
+    bundle, place = Path(os.path.realpath(source)), Path(os.path.realpath(root))
+    if bundle in (place, *place.parents):
+        raise StoreError(f"{root} is in the folder of the bundle {source}", "choose another --root")
+
+
+def _open(box: Box, source: Path, trust: TrustStore) -> Bundle:
+    try:
+        return open_bundle(source, trust)
+    except SignatureError as error:
+        if not box.is_set_up():
+            raise
+        hint = f"a box keeps the keys it was set up with; only an administrator adds one, in {box.trusted}"
+        raise SignatureError(str(error), hint) from error
+
+
 def _trust(box: Box, given: tuple[Path, ...]) -> TrustStore:
     """The keys that count. A box that has keys of its own takes no others, whoever holds the stick."""
-    store = TrustStore.from_paths(*given) if given else TrustStore.default()
     if not box.is_set_up():
+        store = TrustStore.from_paths(*given) if given else TrustStore.default()
         if not store.keys:
             raise SignatureError("no trusted key is known", "name the maker's public key with --trust")
         return store
     own = box.keys()
-    strange = {key.fingerprint for key in store.keys} - {key.fingerprint for key in own.keys}
-    if given and strange:
+    offered = TrustStore.from_paths(*given).keys
+    strange = {key.fingerprint for key in offered} - {key.fingerprint for key in own.keys}
+    if strange:
         raise SignatureError(
             f"key {min(strange)} is not one that this box was set up with",
             f"leave --trust out; only an administrator adds keys, as .pem files in {box.trusted}",
@@ -128,7 +148,7 @@ def _place(box: Box, journal: Journal) -> Journal:
     journal = box.write_journal(slots.place(journal))
     assert journal.target is not None
     slot = box.slot(journal.target)
-    if slot.exists():
+    if os.path.lexists(slot):
         durable.move_folder(slot, box.outgoing)
     durable.move_folder(box.incoming, slot)
     if not box.is_set_up():

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.device_app.update.conftest import Workshop
 
 ULNA = Path(sys.executable).with_name("ulna")
@@ -67,3 +69,8 @@ def test_a_user_that_no_unit_can_hold_is_refused_before_anything_changes(
     refused = ulna("install", "--bundle", bundle, "--root", root, "--trust", trust, "--user", "no one")
     assert refused.returncode == 1
     assert not root.exists()
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "1e9", "nan", "0"])
+def test_a_timeout_that_no_clock_can_hold_is_wrong_usage(root: Path, seconds: str) -> None:
+    assert ulna("rollback", "--root", root, "--timeout", seconds).returncode == 2

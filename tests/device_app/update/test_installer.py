@@ -346,3 +346,38 @@ def _largest_file(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("place", [".", "box", "models/box", "../again/box"])
+def test_a_box_inside_the_bundle_is_refused_and_the_bundle_stays_whole(
+    workshop: Workshop, tmp_path: Path, first: InstallOptions, place: str
+) -> None:
+    source = shutil.copytree(workshop.bundle("1.0.0"), tmp_path / "bundle")
+    (tmp_path / "again").symlink_to(source)
+    with pytest.raises(StoreError, match="in the folder of the bundle"):
+        install(source, source / place, first)
+    install(source, tmp_path / "box", first)
+
+
+def test_a_strangers_bundle_is_not_answered_with_advice_that_the_box_would_ignore(
+    workshop: Workshop, box: Box
+) -> None:
+    with pytest.raises(SignatureError, match="does not trust") as caught:
+        install(workshop.bundle("2.0.0", signer="stranger"), box.root, QUICK)
+    assert str(box.trusted) in caught.value.hint
+    assert "keys trust" not in caught.value.hint
+
+
+def test_a_broken_key_of_this_machine_does_not_stop_a_box_with_keys_of_its_own(
+    workshop: Workshop, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_text("x")
+    monkeypatch.setenv("ULNA_TRUST", str(broken))
+    assert install(workshop.bundle("2.0.0"), box.root, QUICK).changed
+
+
+def test_a_dangling_link_in_the_place_of_a_slot_is_replaced(workshop: Workshop, box: Box) -> None:
+    box.slot("b").symlink_to("nowhere")
+    install(workshop.bundle("2.0.0"), box.root, QUICK)
+    assert live_version(box) == "2.0.0"

@@ -58,14 +58,27 @@ def test_a_user_name_that_would_change_the_unit_is_refused(user: str) -> None:
         render_unit(Path("/opt/ulna"), "onnxruntime-fp32", user)
 
 
-def test_a_folder_with_a_line_feed_is_refused() -> None:
+@pytest.mark.parametrize("name", ["ulna\nExecStartPre=x", "ulna\x7f", "ulna\udcff"])
+def test_a_folder_with_a_control_character_or_no_utf8_is_refused(name: str) -> None:
     with pytest.raises(StoreError, match="control character"):
-        render_unit(Path("/opt/ulna\nExecStartPre=x"), "onnxruntime-fp32", "ulna")
+        render_unit(Path("/opt") / name, "onnxruntime-fp32", "ulna")
 
 
-def test_a_box_inside_the_folder_that_the_kiosk_may_change_is_refused() -> None:
+@pytest.mark.parametrize("folder", ["/tmp", "/var/tmp"])
+def test_a_box_below_a_folder_for_temporary_files_stays_visible_to_the_kiosk(folder: str) -> None:
+    assert "PrivateTmp=no" in render_unit(Path(folder) / "box", "onnxruntime-fp32", "ulna").splitlines()
+
+
+@pytest.mark.parametrize("path", ["/var/lib/ulna-kiosk/box", "/var/lib/x/../ulna-kiosk/box"])
+def test_a_box_inside_the_folder_that_the_kiosk_may_change_is_refused(path: str) -> None:
     with pytest.raises(StoreError, match="own folder"):
-        render_unit(Path("/var/lib/ulna-kiosk/box"), "onnxruntime-fp32", "ulna")
+        render_unit(Path(path), "onnxruntime-fp32", "ulna")
+
+
+def test_a_link_into_the_folder_that_the_kiosk_may_change_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/var/lib/ulna-kiosk")
+    with pytest.raises(StoreError, match="own folder"):
+        render_unit(tmp_path / "link" / "box", "onnxruntime-fp32", "ulna")
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1))
