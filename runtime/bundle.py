@@ -274,7 +274,12 @@ def _check(folder: Path, manifest_bytes: bytes, signed_by: str) -> Bundle:
         raise BundleFormatError(f"{MANIFEST_NAME} refers to {missing[0]} but lists no digest for it")
     _check_listing(folder, manifest)
     for name, entry in manifest.files.items():
-        _compare(name, entry, _digest(folder, name, entry.size_bytes))
+        found = _measured(folder, name, entry.size_bytes)
+        _compare(name, entry, found.sha256)
+        if found.size_bytes != entry.size_bytes:
+            raise BundleFormatError(
+                f"{name} is {found.size_bytes} bytes, {MANIFEST_NAME} says {entry.size_bytes}", _COPY_HINT
+            )
     return Bundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest(), signed_by)
 
 
@@ -346,11 +351,12 @@ def _read_bounded(folder: Path, name: str, limit_bytes: int) -> bytes:
     return b"".join(_chunks(folder, name, limit_bytes))
 
 
-def _digest(folder: Path, name: str, limit_bytes: int) -> str:
-    digest = hashlib.sha256()
+def _measured(folder: Path, name: str, limit_bytes: int) -> FileEntry:
+    digest, size_bytes = hashlib.sha256(), 0
     for chunk in _chunks(folder, name, limit_bytes):
         digest.update(chunk)
-    return digest.hexdigest()
+        size_bytes += len(chunk)
+    return FileEntry(digest.hexdigest(), size_bytes)
 
 
 def _compare(name: str, entry: FileEntry, actual: str) -> None:

@@ -18,7 +18,8 @@ MAX_DEPTH = 32
 
 
 def loads(data: bytes, name: str) -> Any:
-    """Parse UTF-8 JSON. Raises BundleFormatError for NaN, infinities, repeated keys and deep nesting.
+    """Parse UTF-8 JSON. Raises BundleFormatError for NaN, infinities, repeated keys, halves of characters
+    (a lone \\ud800, which nothing can print) and deep nesting.
 
     The plain parser takes all of these; the last one may even end the process.
     """
@@ -33,6 +34,8 @@ def loads(data: bytes, name: str) -> Any:
         raise BundleFormatError(f"{name} is not valid JSON: {error}") from error
     if _depth(value) > MAX_DEPTH:
         raise BundleFormatError(f"{name} is nested deeper than {MAX_DEPTH} levels")
+    if b"\\u" in data:  # half a character can only have come from an escape: the bytes were UTF-8
+        _require_whole_characters(value, name)
     return value
 
 
@@ -53,6 +56,13 @@ def build(cls: type[T], value: Any, where: str) -> T:
         return typing.cast(T, cls(**values))
     except (TypeError, ValueError) as error:
         raise BundleFormatError(f"{where}: {error}") from error
+
+
+def _require_whole_characters(value: Any, name: str) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BundleFormatError(f"{name} holds half a character") from error
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

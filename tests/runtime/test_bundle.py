@@ -444,3 +444,14 @@ def test_additional_folders_nested_deeper_than_python_can_go_are_refused(root: P
     with pytest.raises(DigestMismatchError, match="deep is an additional"):
         open_bundle(root, trusting())
     subprocess.run(["rm", "-rf", str(root / "deep")], check=True)  # deeper than shutil can go, too
+
+
+@pytest.mark.parametrize("size_bytes", [10**6, 10**400])
+def test_a_signed_size_that_is_not_the_files_is_refused(root: Path, size_bytes: int) -> None:
+    table = json.loads((root / "manifest.json").read_bytes())
+    table["files"][MODEL]["size_bytes"] = size_bytes
+    data = json.dumps(table).encode()
+    (root / "manifest.json").write_bytes(data)
+    (root / "manifest.sig").write_bytes(KEY.sign(data))
+    with pytest.raises(BundleFormatError, match=f"{MODEL} is .* bytes"):
+        open_bundle(root, trusting())

@@ -149,3 +149,9 @@ def test_any_value_in_any_place_is_built_or_a_bundle_format_error(changes: dict[
         assert isinstance(strict.build(Outer, FULL | changes, "top"), Outer)
     except BundleFormatError as error:
         assert "top" in str(error)
+
+
+def test_half_a_character_is_refused_and_a_whole_one_in_two_escapes_is_not() -> None:
+    with pytest.raises(BundleFormatError, match="half a character"):
+        strict.loads(rb'{"a": ["\ud83d"]}', "x")
+    assert strict.loads(rb'["\ud83d\ude00"]', "x") == ["\U0001f600"]
