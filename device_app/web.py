@@ -89,7 +89,8 @@ def _install_words(app: Flask) -> None:
 
     @app.context_processor
     def box_status() -> dict[str, object]:
-        return {"box": kiosk().reader.status(), "language": str(get_locale() or LANGUAGES[0])}
+        room = kiosk().store.records.has_room()
+        return {"box": kiosk().reader.status(), "room": room, "language": str(get_locale() or LANGUAGES[0])}
 
 
 def moment(utc: datetime) -> str:

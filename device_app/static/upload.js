@@ -41,6 +41,16 @@
     }
   };
 
+  // A box whose disk is full cannot even take the request: it hangs up without a word.
+  const whyLost = async () => {
+    try {
+      const health = await (await fetch(says.health, { cache: "no-store", signal: AbortSignal.timeout(8000) })).json();
+      return health.intake_open ? says.lost : says.full;
+    } catch {
+      return says.lost;
+    }
+  };
+
   const send = (file, label) =>
     new Promise((done) => {
       const item = addRow(label ? `${label} · ${file.name}` : file.name);
@@ -62,7 +72,7 @@
         if (said.url) done(settle(item, true, said.says, said.url));
         else done(settle(item, false, [said.error, said.hint].filter(Boolean).join(" ")));
       });
-      request.addEventListener("error", () => done(settle(item, false, says.lost)));
+      request.addEventListener("error", async () => done(settle(item, false, await whyLost())));
       return request.send(body);
     });
 

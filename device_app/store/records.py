@@ -115,8 +115,15 @@ class Records:
             staged.path.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
-        """Disk space that is left."""
-        return shutil.disk_usage(self._files.incoming).free
+        """Disk space that is left; none where the folder is gone."""
+        try:
+            return shutil.disk_usage(self._files.incoming).free
+        except OSError:
+            return 0
+
+    def has_room(self) -> bool:
+        """Whether the disk has space for another picture."""
+        return self.free_bytes() >= self._limits.reserve_bytes
 
     def examination(self, public_id: str) -> ExaminationRecord | None:
         """One examination, None when there is none."""
@@ -141,7 +148,7 @@ class Records:
             return frozenset(session.scalars(select(Image.sha256)).all())
 
     def _require_room(self) -> None:
-        if self.free_bytes() < self._limits.reserve_bytes:
+        if not self.has_room():
             raise disk_full()
 
     def _find(self, sha256: str) -> Receipt | None:

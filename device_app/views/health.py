@@ -31,7 +31,7 @@ def look() -> Health:
     box = kiosk()
     reader, counts = box.reader.status(), box.store.queue.counts()
     free = box.store.records.free_bytes()
-    is_open = free >= box.config.reserve_bytes and counts.waiting < box.config.max_waiting
+    is_open = box.store.records.has_room() and counts.waiting < box.config.max_waiting
     return Health(reader.phase is Phase.READY and is_open, reader, counts, free, is_open)
 
 

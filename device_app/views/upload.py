@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
@@ -40,7 +41,7 @@ class Outcome:
 @blueprint.get("/")
 def page() -> ResponseReturnValue:
     """The drop zone."""
-    return render_template("upload.html", outcomes=())
+    return _screen()
 
 
 @blueprint.post("/pictures")
@@ -55,7 +56,11 @@ def receive() -> ResponseReturnValue:
         return jsonify(outcomes=[asdict(outcome) for outcome in outcomes]), status
     if len(outcomes) == 1 and outcomes[0].url:
         return redirect(outcomes[0].url, 303)
-    return render_template("upload.html", outcomes=outcomes), status
+    return _screen(outcomes), status
+
+
+def _screen(outcomes: Sequence[Outcome] = ()) -> str:
+    return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()))
 
 
 def _receive_one(file: FileStorage, label: str) -> Outcome:

@@ -161,6 +161,17 @@ def test_a_dropped_folder_is_refused_by_name_and_says_what_to_do(page, kiosk):
     assert "DCIM" in said and "This is a folder." in said and "Open it" in said
 
 
+def test_a_box_that_hangs_up_because_its_disk_is_full_says_so(browser, kiosk):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(kiosk.address)
+    page.route("**/pictures", lambda route: route.abort())
+    page.route("**/health", lambda route: route.fulfill(status=503, json={"intake_open": False}))
+    page.locator("#picture").set_input_files(file("a.png", b"bytes"))
+    page.locator(".outcome-refused").get_by_text("The box's disk is full.").wait_for()
+    context.close()
+
+
 def test_the_next_pictures_do_not_get_the_last_patients_name(page, kiosk):
     page.goto(kiosk.address)
     label = page.get_by_label("Patient number or name")

@@ -3,6 +3,7 @@
 import errno
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -316,3 +317,18 @@ def test_a_folder_that_refuses_one_file_keeps_the_line_of_the_other(client, stor
     answer = send(client, ("good.png", b"a"), ("bad.png", b"b"))
     assert answer.status_code == 503
     assert "Show result" in answer.text and "could not store this picture" in answer.text
+
+
+def test_every_screen_of_a_full_box_says_that_it_takes_no_pictures(config, store):
+    client = create_app(replace(config, reserve_bytes=1 << 60), FixedReader(READY)).test_client()
+    for path in ("/", "/history", "/box", "/box/banner", "/nowhere"):
+        assert "takes no new pictures: its disk is full" in client.get(path).text, path
+
+
+def test_a_vanished_data_folder_is_a_page_in_plain_words_too(config, store):
+    client = create_app(config, FixedReader(READY)).test_client()
+    config.data_dir.rename(config.data_dir.with_name("elsewhere"))
+    for path in ("/", "/history", "/box", "/nowhere"):
+        page = client.get(path).text
+        assert NOTICE in page and "No fracture found" not in page, path
+    assert client.get("/health").status_code == 503
