@@ -91,6 +91,7 @@ def grow_branches(graft: Graft) -> tuple[Shippable, ...]:
             shippable += _grow(graft, branch)
         except UlnaError as error:
             graft.bench.reporter.say(f"  [red]{escape(str(error))}[/red] {escape(error.hint)}")
+            graft.ledger.blame(branch.nodes, error)
         # Here and not at the end, so that the record keeps the order of the tree.
         for node in branch.nodes:
             graft.ledger.skip_unless_made(node)

@@ -111,7 +111,7 @@ class Ledger:
         try:
             yield
         except UlnaError as error:
-            self._fail(node, str(error))
+            self._fail(node, _words(error))
             raise
         except OSError as error:
             words = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
@@ -123,6 +123,14 @@ class Ledger:
             words = f"{type(error).__name__}: {error}"
             self._fail(node, words, traceback.format_exc())
             raise StepError(f"{node.name}: {words}", "steps/nodes.json holds the traceback") from error
+
+    def blame(self, nodes: tuple[Node, ...], error: UlnaError) -> None:
+        """Record an error from between the steps at the first node not made, unless one has it already."""
+        known = [self._nodes[node.name] for node in nodes if node.name in self._nodes]
+        if not any(record.status == FAILED for record in known):
+            node = next((node for node in nodes if node.name not in self._nodes), nodes[-1])
+            self.skip_unless_made(node)
+            self._fail(node, _words(error))
 
     def _fail(self, node: Node, error: str, trace: str = "") -> None:
         facts = {**self._nodes[node.name].facts, "error": error, **({"traceback": trace} if trace else {})}
@@ -143,6 +151,10 @@ class Ledger:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps([vars(node) for node in self.nodes], indent=1), encoding="utf-8")
         partial.replace(path)
+
+
+def _words(error: UlnaError) -> str:
+    return "; ".join(filter(None, (str(error), error.hint)))
 
 
 def _of_artifact(node: Node, artifact: Artifact, reused: bool) -> NodeRecord:

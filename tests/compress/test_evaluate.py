@@ -253,15 +253,8 @@ def test_a_table_without_patients_is_warned_of_in_a_sentence_of_its_own(
         writer.writeheader()
         writer.writerows(table)
     bundle, trust = signed
-    arguments = [
-        "evaluate",
-        "--bundle",
-        str(bundle),
-        "--data",
-        str(folder / "nobody.csv"),
-        "--trust",
-        str(trust),
-    ]
+    named = ["--bundle", str(bundle), "--trust", str(trust), "--data", str(folder / "nobody.csv")]
+    arguments = [*named, "--engine", _ENGINE]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(_app(), arguments)
     assert "warning: " in done.stderr and "every image counts as a patient" in done.stderr
     assert ".py:" not in done.stderr

@@ -178,6 +178,18 @@ def test_a_quantizer_that_raises_anything_costs_the_other_branches_nothing(
     assert _engines(copy) == _engines(made.folder) - {"openvino-int8"}
 
 
+def test_too_few_calibration_images_are_an_error_and_not_a_silent_gap(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.steps.calibration.MIN_IMAGES", 10_000)
+    with pytest.raises(StepError, match="int8-quantized") as caught:
+        made.again(RECIPE, copy)
+    nodes = _recorded(copy)
+    assert caught.value.exit_code == 1
+    assert "at least 10000" in nodes["onnxruntime/int8-quantized"].facts["error"]
+    assert _engines(copy) == {name for name in _engines(made.folder) if name.endswith("fp32")}
+
+
 def test_a_model_that_answers_with_no_number_fails_its_gate_and_is_not_shipped(
     made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
