@@ -223,13 +223,22 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
     # O_EXCL: a signing key is never overwritten, and never written through somebody's link.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _fill(os.open(path, flags, mode), path, data)
     except FileExistsError as error:
         raise SignatureError(
             f"{path} exists already", "choose another path; keys are never replaced"
         ) from error
     except OSError as error:
         raise SignatureError(f"cannot write {path}: {error.strerror}", "check its folder") from error
+
+
+def _fill(descriptor: int, path: Path, data: bytes) -> None:
+    """Write all or leave no file: half a key in a trust folder would stop every bundle, good ones too."""
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

@@ -222,3 +222,15 @@ def test_a_trust_folder_that_may_not_be_read_is_an_error_not_an_empty_store(
     monkeypatch.setattr(Path, method, denied)
     with pytest.raises(SignatureError, match="Permission denied"):
         TrustStore.from_paths(tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_a_key_that_would_stop_every_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SignatureError, match="No space left"):
+        trust.install_key(trust.generate_key().public_key(), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
