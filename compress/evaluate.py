@@ -17,6 +17,7 @@ from compress.intervals import Interval, proportion
 from compress.localisation import boxes_hit, peak_hits
 from compress.metrics import MetricsReport, measure, thresholds
 from compress.predictions import NOT_ASKED, Predictions
+from compress.seen import FILE, NOTHING_SEEN, SeenImages, leave_out_seen, seen_from_json
 from runtime.backends.base import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.detector import Detector, DetectorSpec, from_bundle
@@ -44,12 +45,14 @@ class TensorSource(Protocol):
 class EvaluateOptions:
     """engine: key such as "onnxruntime-int8", None for what this machine's self-test prefers.
 
-    confidence: of the two-sided intervals.
+    confidence: of the two-sided intervals. include_seen: measure on the images that the model was made with
+    too; the figures then flatter it.
     """
 
     engine: str | None = None
     backend: BackendOptions = field(default_factory=BackendOptions)
     confidence: float = 0.95
+    include_seen: bool = False
 
 
 _DEFAULT = EvaluateOptions()
@@ -72,7 +75,8 @@ class EvaluationResult:
 
     report: over the answered images. refused: the others. verdicts: for "fractured" and "healthy", how many
     images get which of the four answers. pessimistic_sensitivity: by operating point, over all fractured
-    images, refused ones counted as missed. bundle, data: what was measured, by name and digest.
+    images, refused ones counted as missed. left_out: images of patients that the model was made with, by the
+    set that held them; they are in no figure. bundle, data: what was measured, by name and digest.
     """
 
     report: MetricsReport
@@ -80,6 +84,7 @@ class EvaluationResult:
     verdicts: dict[str, dict[str, int]]
     pessimistic_sensitivity: dict[str, Interval]
     operating_points: OperatingPoints
+    left_out: dict[str, int] = field(default_factory=dict)
     bundle: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -90,6 +95,7 @@ class EvaluationResult:
             "schema": 1,
             "bundle": self.bundle,
             "data": self.data,
+            "left_out": self.left_out,
             "operating_points": asdict(self.operating_points),
             "verdicts": self.verdicts,
             "refused": [asdict(case) for case in self.refused],
@@ -147,10 +153,17 @@ def evaluate_bundle(
 ) -> EvaluationResult:
     """Run the whole path of a clinic, from each image's file to its findings, and measure the answers.
 
-    Raises BackendError when no engine passes its self-test, StepError for a dataset without cases.
+    Patients that the model was made with are left out. Raises BackendError when no engine passes its
+    self-test, StepError for a dataset without cases, or without any that the model has not seen.
     """
+    unseen = leave_out_seen(dataset.cases, dataset.image_digests, _seen(bundle, options))
+    if dataset.cases and not unseen.cases:
+        raise StepError(
+            f"all {len(dataset.cases)} images are of patients that {bundle.manifest.name} was made with",
+            "bring others, or measure on these all the same with --include-seen",
+        )
     with from_bundle(bundle, options.engine, options.backend) as detector:
-        answers = _ask_all(dataset.cases, lambda case: _read(detector, case), progress)
+        answers = _ask_all(unseen.cases, lambda case: _read(detector, case), progress)
     points = bundle.manifest.operating_points
     predictions = _collect(answers)
     return EvaluationResult(
@@ -159,9 +172,16 @@ def evaluate_bundle(
         verdicts=_count_verdicts(answers),
         pessimistic_sensitivity=_pessimistic(answers, points, options.confidence),
         operating_points=points,
+        left_out=unseen.left_out,
         bundle=_describe_bundle(bundle, detector.spec),
         data={"name": dataset.name, "digest": dataset.digest, "images": len(answers)},
     )
+
+
+def _seen(bundle: Bundle, options: EvaluateOptions) -> SeenImages:
+    if options.include_seen or FILE not in bundle.manifest.files:
+        return NOTHING_SEEN
+    return seen_from_json(bundle.read(FILE))
 
 
 def _ask_all(cases: Sequence[Case], answer: Callable[[Case], _Answer], progress: Progress) -> list[_Answer]:

@@ -24,6 +24,9 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
         f"{bundle['name']} {bundle['version']} ({bundle['sha256'][:12]}) with {bundle['engine']} on "
         f"{data['name']}: {data['images']} images, {report.patients} patients with an answer"
     )
+    if result.left_out:
+        sets = ", ".join(f"{count} {name}" for name, count in result.left_out.items())
+        yield f"Left out: {sum(result.left_out.values())} images of patients it was made with ({sets})"
     yield _overall(report)
     yield _points(result)
     yield _verdicts(result)

@@ -24,6 +24,7 @@ from compress.record import RunRecord
 from compress.release import ReleasePlan, Shippable, release
 from compress.report import write_report
 from compress.report.table import step_table
+from compress.seen import seen_in
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
 from compress.zoo import build
 from runtime import selftest
@@ -138,6 +139,7 @@ def _release(
             "data": bench.describe_data(),
             "versions": describe_machine()["versions"],
         },
+        seen=seen_in(bench.splits, bench.dataset.image_digests),
     )
     bench.reporter.say("[bold]release[/bold]")
     bundle = release(plan, bench.folder / BUNDLE, key)

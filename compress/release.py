@@ -13,11 +13,13 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from compress import seen
 from compress.artifact import STATUS_OK, Artifact
 from compress.datasets.base import Case
 from compress.predictions import Predictions
 from compress.recipe import Recipe
 from compress.record import NodeRecord
+from compress.seen import SeenImages
 from runtime.bundle import Bundle, EngineEntry, GoldenCase, IntendedUse, Manifest, write_bundle
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints, Verdict
@@ -55,7 +57,7 @@ class ReleasePlan:
     """Everything a bundle is made from.
 
     preprocess: the spec the models were proved with. cases: the gate cases in the order of the predictions.
-    provenance: JSON-safe facts on data and versions.
+    provenance: JSON-safe facts on data and versions. seen: the images that it was all made with.
     """
 
     recipe: Recipe
@@ -65,6 +67,7 @@ class ReleasePlan:
     shippable: tuple[Shippable, ...]
     nodes: tuple[NodeRecord, ...]
     provenance: dict[str, Any]
+    seen: SeenImages
 
     @property
     def preprocess(self) -> PreprocessSpec:
@@ -82,7 +85,7 @@ def release(plan: ReleasePlan, root: Path, key: Ed25519PrivateKey) -> Bundle:
             "no engine passed its gates, so there is nothing to release", "see the report's verdicts"
         )
     golden = choose_golden(plan)
-    files: dict[str, Path | bytes] = {}
+    files: dict[str, Path | bytes] = {seen.FILE: plan.seen.to_json()}
     for item in plan.shippable:
         files |= {f"{item.folder}/{path.name}": path for path in item.artifact.files}
     files |= {case.file: source.path for case, source in golden}

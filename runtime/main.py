@@ -14,7 +14,8 @@ from runtime.errors import UlnaError
 from runtime.extras import explain
 
 ENTRY_POINT_GROUP = "ulna.verbs"
-_FIRST_PACKAGE = "runtime"
+_BOX_PACKAGES = ("runtime", "device_app")
+"""Looked through first: no fault of the toolchain's may keep a box from its own verbs."""
 _INTERRUPTED = 130
 
 
@@ -63,7 +64,7 @@ class VerbGroup(TyperGroup):
 
     def _packages(self) -> list[metadata.EntryPoint]:
         found = metadata.entry_points(group=ENTRY_POINT_GROUP)
-        return sorted(found, key=lambda point: (point.name != _FIRST_PACKAGE, point.name))
+        return sorted(found, key=lambda point: (*(point.name != name for name in _BOX_PACKAGES), point.name))
 
     def _load(self, package: metadata.EntryPoint) -> None:
         if package.name in self._loaded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +38,8 @@ class Dataset(Protocol):
     name: str
     digest: str
     """SHA-256 over ids, labels, groups, boxes and image digests: other data, other digest."""
+    image_digests: Mapping[str, str]
+    """SHA-256 of each image's file, by case id."""
 
     @property
     def cases(self) -> tuple[Case, ...]:

@@ -49,7 +49,7 @@ class TableDataset:
     def __init__(self, root: Path, table: str = TABLE) -> None:
         self.name = root.resolve().name
         parsed = _parse(root, table)
-        self.image_digests = _digest_images(parsed.cases)
+        self.image_digests: Mapping[str, str] = _digest_images(parsed.cases)
         refuse(f"{root / table}", _shared_images(parsed.cases, self.image_digests), _HINT)
         self._cases = parsed.cases
         self.digest = _digest(parsed.cases, self.image_digests)

@@ -19,6 +19,8 @@ from rich.console import Console
 
 from compress.artifact import StepOutput
 from compress.branches import branch_nodes
+from compress.datasets.table import TableDataset
+from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
 from compress.recipe import GateOptions, Margins, ModelOptions, Recipe, TargetOptions, load_recipe
@@ -74,6 +76,19 @@ def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
         assert (made.folder / "steps" / node.name / "step.json").is_file()
         written = json.loads((made.folder / "steps" / node.name / "gate" / "verdict.json").read_text())
         assert {"outcome", "checks", "flips"} <= set(written)
+
+
+def test_an_evaluation_on_the_runs_own_data_is_over_its_test_patients_alone(made: Made) -> None:
+    store = TrustStore()
+    store.add(made.key.public_key(), "own")
+    bundle, data = open_bundle(made.folder / "bundle", store), TableDataset(made.data)
+    splits = made.record.data["splits"]
+    unseen = evaluate_bundle(bundle, data)
+    assert unseen.data["images"] == splits["test"]["images"]
+    assert unseen.left_out == {name: splits[name]["images"] for name in ("fit", "calibration", "gate")}
+    every = evaluate_bundle(bundle, data, EvaluateOptions(include_seen=True))
+    assert every.data["images"] == len(data.cases)
+    assert every.left_out == {}
 
 
 def test_pruning_really_removed_work(made: Made) -> None:
