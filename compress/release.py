@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,20 @@ from compress.predictions import Predictions
 from compress.recipe import Recipe
 from compress.record import NodeRecord
 from compress.seen import SeenImages
-from runtime.bundle import Bundle, EngineEntry, GoldenCase, IntendedUse, Manifest, write_bundle
-from runtime.errors import StepError
+from runtime.bundle import (
+    SIGNER_NAME,
+    Bundle,
+    EngineEntry,
+    GoldenCase,
+    IntendedUse,
+    Manifest,
+    open_bundle,
+    write_bundle,
+)
+from runtime.errors import BundleError, StepError
 from runtime.findings import OperatingPoints, Verdict
 from runtime.preprocess import PreprocessSpec
+from runtime.trust import TrustStore
 
 REFERENCE_KEY = "reference"
 _MIN_TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "int8": 0.03}
@@ -76,7 +87,7 @@ class ReleasePlan:
 
 
 def release(plan: ReleasePlan, root: Path, key: Ed25519PrivateKey) -> Bundle:
-    """Write and sign the bundle in `root`, replacing one that is there.
+    """Write and sign the bundle in `root`, replacing one that is there, unless that says and holds the same.
 
     Raises StepError when nothing may ship or no golden case can be found.
     """
@@ -89,7 +100,29 @@ def release(plan: ReleasePlan, root: Path, key: Ed25519PrivateKey) -> Bundle:
     for item in plan.shippable:
         files |= {f"{item.folder}/{path.name}": path for path in item.artifact.files}
     files |= {case.file: source.path for case, source in golden}
-    return write_bundle(root, _manifest(plan, tuple(case for case, _ in golden)), files, key)
+    manifest = _manifest(plan, tuple(case for case, _ in golden))
+    return _unchanged(root, manifest, files, key) or write_bundle(root, manifest, files, key)
+
+
+def _unchanged(
+    root: Path, manifest: Manifest, files: dict[str, Path | bytes], key: Ed25519PrivateKey
+) -> Bundle | None:
+    """The bundle in `root` if it differs from the one to be made in nothing but its date."""
+    store = TrustStore()
+    store.add(key.public_key(), "own")
+    try:
+        present = open_bundle(root, store)
+    except BundleError:
+        return None
+    dated = replace(manifest, created_utc=present.manifest.created_utc)
+    listed = {name: entry.sha256 for name, entry in present.manifest.files.items() if name != SIGNER_NAME}
+    held = {name: _sha256(content) for name, content in files.items()}
+    same = replace(present.manifest, files={}).to_json() == dated.to_json() and listed == held
+    return present if same else None
+
+
+def _sha256(content: Path | bytes) -> str:
+    return hashlib.sha256(content if isinstance(content, bytes) else content.read_bytes()).hexdigest()
 
 
 def choose_golden(plan: ReleasePlan) -> tuple[tuple[GoldenCase, Case], ...]:

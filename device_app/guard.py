@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 
 from device_app.config import KioskConfig
-from device_app.store.files import sync_folder, write_synced
+from runtime.durable import sync_folder, write_synced
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "

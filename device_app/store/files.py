@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from device_app.store.database import disk_full, is_disk_full
+from runtime.durable import sync_folder, write_synced
 from runtime.errors import InputError, StoreError
 
 _CHUNK_BYTES = 1 << 20
@@ -112,23 +113,6 @@ class ImageFiles:
         for path in stray:
             path.unlink(missing_ok=True)
         return len(stray)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a new private file and fsync it."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine
 
 from device_app.store.database import check_integrity, disk_full, is_disk_full
-from device_app.store.files import sync_folder
+from runtime.durable import sync_folder
 from runtime.errors import MigrationError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -135,6 +135,7 @@ def test_an_unchanged_run_makes_nothing_again_and_says_the_same(made: Made) -> N
     assert [node.sha256 for node in again.nodes] == [node.sha256 for node in made.record.nodes]
     assert [node.verdict for node in again.nodes] == [node.verdict for node in made.record.nodes]
     assert again.operating_points == made.record.operating_points
+    assert again.release["digest"] == made.record.release["digest"]
 
 
 def test_a_gate_that_does_not_pass_stops_the_trunk_and_releases_nothing(made: Made, tmp_path: Path) -> None:
