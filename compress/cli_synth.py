@@ -9,15 +9,20 @@ import typer
 from rich.console import Console
 
 from compress.datasets.synthetic import generate
+from compress.limits import LARGEST_SEED
 from compress.progress import ProgressReporter
-from compress.recipe import SyntheticOptions
+from compress.recipe import LARGEST_PLATE_PX, SMALLEST_PLATE_PX, SyntheticOptions
 
 
 def synth(
     folder: Annotated[Path, typer.Argument(help="Where the radiographs go; made if need be.")],
     patients: Annotated[int, typer.Option(min=1, help="How many patients, two images each.")] = 900,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 7,
-    long_side_px: Annotated[int, typer.Option(min=64, max=4096, help="Long side of the images.")] = 384,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="The same seed gives the same images.")
+    ] = 7,
+    long_side_px: Annotated[
+        int, typer.Option(min=SMALLEST_PLATE_PX, max=LARGEST_PLATE_PX, help="Long side of the images.")
+    ] = 384,
 ) -> None:
     """Compute synthetic radiographs with known fractures: images, masks and labels.csv."""
     progress = ProgressReporter(Console(stderr=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_LARGEST_SEED = (1 << 32) - 1
+LARGEST_SEED = (1 << 32) - 1
 
 
 def at_least(least: int, **values: int) -> None:
@@ -34,5 +34,5 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def seed_like(name: str, value: int) -> None:
     """Raise ValueError for a number that no generator takes as its seed."""
-    if not 0 <= value <= _LARGEST_SEED:
-        raise ValueError(f"{name} must be 0 to {_LARGEST_SEED}, got {value}")
+    if not 0 <= value <= LARGEST_SEED:
+        raise ValueError(f"{name} must be 0 to {LARGEST_SEED}, got {value}")

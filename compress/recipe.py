@@ -25,6 +25,8 @@ METHODS = {
     "tensorrt": ("minmax", "percentile", "entropy"),
 }
 """How each target's quantizer can find its ranges."""
+SMALLEST_PLATE_PX, LARGEST_PLATE_PX = 64, 4096
+"""Long sides of computed radiographs."""
 IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
 
 
@@ -37,7 +39,8 @@ class SyntheticOptions:
     long_side_px: int = 384
 
     def __post_init__(self) -> None:
-        at_least(1, patients=self.patients, long_side_px=self.long_side_px)
+        at_least(1, patients=self.patients)
+        within_or_at(SMALLEST_PLATE_PX, LARGEST_PLATE_PX, long_side_px=self.long_side_px)
         seed_like("seed", self.seed)
 
 
@@ -231,7 +234,7 @@ class OperatingPointOptions:
     specificity: float = 0.95
 
     def __post_init__(self) -> None:
-        within(0, 1, **vars(self))
+        within_or_at(0.5, 1, **vars(self))
 
 
 @dataclass(frozen=True)

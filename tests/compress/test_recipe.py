@@ -78,7 +78,7 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[gate]\nparity_logit = 0.0", "parity_logit must be positive"),
         ("[gate.margins]\nauroc = 1.5", "auroc must be -1 to 1"),
         ("[gate.floors]\nauroc = 1.5", "auroc must be 0 to 1"),
-        ("[operating_points]\nsensitivity = 1.5", "sensitivity must lie between 0 and 1"),
+        ("[operating_points]\nsensitivity = 1.5", "sensitivity must be 0.5 to 1"),
         ("[release]\nname = ''", "name and version must not be empty"),
         ("[release]\nbody_parts = ['hand', '']", "empty word"),
         ("[release]\ngolden_cases = 1", "golden_cases must be at least 2"),

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from compress import zoo
-from compress.recipe import ModelOptions, PruneOptions, TrainOptions
-from compress.steps.prune import IMPORTANCES, estimate_statistics, prune
+from compress.recipe import IMPORTANCES, ModelOptions, PruneOptions, TrainOptions
+from compress.steps.prune import estimate_statistics, prune
 from compress.steps.train import train_network
 from compress.training.history import auroc
 from compress.training.loop import TrainRun, predict
