@@ -25,6 +25,7 @@ from runtime.errors import InferenceError, StepError
 from runtime.findings import Findings, OperatingPoints, Refusal, RefusalCode, Verdict
 from runtime.preprocess import Placement
 
+SEEN_LEFT_OUT, SEEN_INCLUDED, SEEN_UNKNOWN = "left out", "included", "unknown"
 _SMALLEST_TAIL = 1e-15
 """A probability this close to 0 or 1 is one to within rounding; its logit would be infinite."""
 
@@ -75,8 +76,9 @@ class EvaluationResult:
 
     report: over the answered images. refused: the others. verdicts: for "fractured" and "healthy", how many
     images get which of the four answers. pessimistic_sensitivity: by operating point, over all fractured
-    images, refused ones counted as missed. left_out: images of patients that the model was made with, by the
-    set that held them; they are in no figure. bundle, data: what was measured, by name and digest.
+    images, refused ones counted as missed. seen: what became of images of patients that the model was made
+    with (left out | included | unknown, where the bundle does not say which they are). left_out: how many, by
+    the set that held them. bundle, data: what was measured, by name and digest.
     """
 
     report: MetricsReport
@@ -84,6 +86,7 @@ class EvaluationResult:
     verdicts: dict[str, dict[str, int]]
     pessimistic_sensitivity: dict[str, Interval]
     operating_points: OperatingPoints
+    seen: str
     left_out: dict[str, int] = field(default_factory=dict)
     bundle: dict[str, str] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -95,6 +98,7 @@ class EvaluationResult:
             "schema": 1,
             "bundle": self.bundle,
             "data": self.data,
+            "seen": self.seen,
             "left_out": self.left_out,
             "operating_points": asdict(self.operating_points),
             "verdicts": self.verdicts,
@@ -172,14 +176,21 @@ def evaluate_bundle(
         verdicts=_count_verdicts(answers),
         pessimistic_sensitivity=_pessimistic(answers, points, options.confidence),
         operating_points=points,
+        seen=_what_became_of_seen(bundle, options),
         left_out=unseen.left_out,
         bundle=_describe_bundle(bundle, detector.spec),
         data={"name": dataset.name, "digest": dataset.digest, "images": len(answers)},
     )
 
 
+def _what_became_of_seen(bundle: Bundle, options: EvaluateOptions) -> str:
+    if FILE not in bundle.manifest.files:
+        return SEEN_UNKNOWN
+    return SEEN_INCLUDED if options.include_seen else SEEN_LEFT_OUT
+
+
 def _seen(bundle: Bundle, options: EvaluateOptions) -> SeenImages:
-    if options.include_seen or FILE not in bundle.manifest.files:
+    if _what_became_of_seen(bundle, options) != SEEN_LEFT_OUT:
         return NOTHING_SEEN
     return seen_from_json(bundle.read(FILE))
 

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from compress.evaluate import EvaluationResult
+from compress.evaluate import SEEN_INCLUDED, SEEN_UNKNOWN, EvaluationResult
 from compress.intervals import Interval
 from compress.metrics import MetricsReport
 
@@ -24,9 +24,7 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
         f"{bundle['name']} {bundle['version']} ({bundle['sha256'][:12]}) with {bundle['engine']} on "
         f"{data['name']}: {data['images']} images, {report.patients} patients with an answer"
     )
-    if result.left_out:
-        sets = ", ".join(f"{count} {name}" for name, count in result.left_out.items())
-        yield f"Left out: {sum(result.left_out.values())} images of patients it was made with ({sets})"
+    yield _said_of_seen(result)
     yield _overall(report)
     yield _points(result)
     yield _verdicts(result)
@@ -38,6 +36,15 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
         f"In brackets: {report.confidence:.0%} intervals, images of one patient counted as dependent. "
         "Refused images are in no figure but the one that says so."
     )
+
+
+def _said_of_seen(result: EvaluationResult) -> str:
+    if result.seen == SEEN_UNKNOWN:
+        return "The bundle does not say which images it was made with: any of these may be among them."
+    if result.seen == SEEN_INCLUDED:
+        return "Images that it was made with are included: the figures flatter it."
+    sets = ", ".join(f"{count} {name}" for name, count in result.left_out.items()) or "none found"
+    return f"Left out: {sum(result.left_out.values())} images of patients it was made with ({sets})."
 
 
 def show(interval: Interval) -> str:

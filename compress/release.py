@@ -108,10 +108,8 @@ def _unchanged(
     root: Path, manifest: Manifest, files: dict[str, Path | bytes], key: Ed25519PrivateKey
 ) -> Bundle | None:
     """The bundle in `root` if it differs from the one to be made in nothing but its date."""
-    store = TrustStore()
-    store.add(key.public_key(), "own")
     try:
-        present = open_bundle(root, store)
+        present = open_bundle(root, TrustStore.of(key))
     except BundleError:
         return None
     dated = replace(manifest, created_utc=present.manifest.created_utc)

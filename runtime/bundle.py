@@ -157,13 +157,7 @@ def write_bundle(
         raise BundleError(
             f"cannot write bundle {root}: {error.strerror} ({error.filename})", "check disk space and owner"
         ) from error
-    return open_bundle(root, _only(key))
-
-
-def _only(key: Ed25519PrivateKey) -> TrustStore:
-    store = TrustStore()
-    store.add(key.public_key(), "own")
-    return store
+    return open_bundle(root, TrustStore.of(key))
 
 
 def _check_request(root: Path, manifest: Manifest, files: Mapping[str, Path | bytes]) -> None:
@@ -198,7 +192,7 @@ def _fill(
         raise BundleError(f"the manifest is {len(manifest_bytes)} bytes, at most {MAX_MANIFEST_BYTES}")
     write_synced(work / MANIFEST_NAME, manifest_bytes)
     write_synced(work / SIGNATURE_NAME, key.sign(manifest_bytes))
-    open_bundle(work, _only(key))
+    open_bundle(work, TrustStore.of(key))
     sync_tree(work)
 
 

@@ -119,6 +119,13 @@ class TrustStore:
         self._keys = {key.fingerprint: key for key in keys}
 
     @classmethod
+    def of(cls, private_key: Ed25519PrivateKey) -> TrustStore:
+        """The public half of one's own key and nothing else."""
+        store = cls()
+        store.add(private_key.public_key(), "own")
+        return store
+
+    @classmethod
     def from_paths(cls, *paths: Path) -> TrustStore:
         """Keys from PEM files and from the *.pem files of folders.
 

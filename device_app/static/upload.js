@@ -45,7 +45,7 @@
   const whyLost = async () => {
     try {
       const health = await (await fetch(says.health, { cache: "no-store", signal: AbortSignal.timeout(8000) })).json();
-      return health.intake_open ? says.lost : says.full;
+      return health.room === false ? says.full : says.lost;
     } catch {
       return says.lost;
     }

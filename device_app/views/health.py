@@ -17,12 +17,13 @@ blueprint = Blueprint("health", __name__)
 
 @dataclass(frozen=True)
 class Health:
-    """`healthy` only when pictures are being read and new ones would be stored."""
+    """`healthy` only when pictures are being read and new ones would be stored; `room`: on the disk."""
 
     healthy: bool
     reader: ReaderStatus
     queue: QueueCounts
     disk_free_bytes: int
+    room: bool
     intake_open: bool
 
 
@@ -30,9 +31,9 @@ def look() -> Health:
     """How the box is at this moment."""
     box = kiosk()
     reader, counts = box.reader.status(), box.store.queue.counts()
-    free = box.store.records.free_bytes()
-    is_open = box.store.records.has_room() and counts.waiting < box.config.max_waiting
-    return Health(reader.phase is Phase.READY and is_open, reader, counts, free, is_open)
+    free, room = box.store.records.free_bytes(), box.store.records.has_room()
+    is_open = room and counts.waiting < box.config.max_waiting
+    return Health(reader.phase is Phase.READY and is_open, reader, counts, free, room, is_open)
 
 
 @blueprint.get("/health")

@@ -18,6 +18,7 @@ from compress.datasets.base import Case
 from compress.datasets.table import TableDataset
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import EvaluateOptions, EvaluationResult, evaluate_bundle, predict
+from compress.evaluation_tables import evaluation_tables
 from compress.gate import FAIL, gate
 from compress.recipe import Margins
 from runtime.backends.base import LOGIT_NAME, Backend, BackendOptions, ModelFiles, TensorInfo
@@ -198,6 +199,11 @@ def test_the_result_is_plain_json_that_names_what_was_measured(
     assert table["bundle"]["engine"] == _ENGINE
     assert table["data"] == {"name": mixed.name, "digest": mixed.digest, "images": 19}
     assert set(table["metrics"]["by_body_part"]) == {"forearm", "hand"}
+
+
+def test_a_bundle_that_lists_no_images_of_its_own_says_that_nobody_knows(result: EvaluationResult) -> None:
+    assert result.to_json()["seen"] == "unknown"
+    assert any("does not say" in item for item in evaluation_tables(result) if isinstance(item, str))
 
 
 def test_a_file_that_vanishes_is_refused_and_not_left_out(bundle: Bundle, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from compress.artifact import StepOutput
 from compress.branches import branch_nodes
 from compress.datasets.table import TableDataset
 from compress.evaluate import EvaluateOptions, evaluate_bundle
+from compress.evaluation_tables import evaluation_tables
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
 from compress.recipe import GateOptions, Margins, ModelOptions, Recipe, TargetOptions, load_recipe
@@ -79,9 +80,7 @@ def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
 
 
 def test_an_evaluation_on_the_runs_own_data_is_over_its_test_patients_alone(made: Made) -> None:
-    store = TrustStore()
-    store.add(made.key.public_key(), "own")
-    bundle, data = open_bundle(made.folder / "bundle", store), TableDataset(made.data)
+    bundle, data = open_bundle(made.folder / "bundle", TrustStore.of(made.key)), TableDataset(made.data)
     splits = made.record.data["splits"]
     unseen = evaluate_bundle(bundle, data)
     assert unseen.data["images"] == splits["test"]["images"]
@@ -89,6 +88,8 @@ def test_an_evaluation_on_the_runs_own_data_is_over_its_test_patients_alone(made
     every = evaluate_bundle(bundle, data, EvaluateOptions(include_seen=True))
     assert every.data["images"] == len(data.cases)
     assert every.left_out == {}
+    assert (unseen.seen, every.seen) == ("left out", "included")
+    assert "flatter" in "".join(item for item in evaluation_tables(every) if isinstance(item, str))
 
 
 def test_pruning_really_removed_work(made: Made) -> None:

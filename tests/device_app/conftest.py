@@ -101,3 +101,13 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
+
+
+def overwrite_database(config: KioskConfig, store: Store) -> None:
+    """Spoil every page of the database but the first, as a failing disk does while the kiosk runs."""
+    with store.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = config.data_dir / "kiosk.sqlite3"
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))

@@ -15,7 +15,7 @@ from device_app.status import Phase
 from device_app.store.models import JobState
 from device_app.supervisor import Supervisor
 from tests.device_app import sample
-from tests.device_app.conftest import wait_until
+from tests.device_app.conftest import overwrite_database, wait_until
 
 LARGE_PX = (3600, 4600)
 """Width and height of a plate that keeps a worker busy long enough to be hit."""
@@ -179,12 +179,3 @@ def test_a_damaged_database_is_never_called_ready_and_said_in_plain_words(config
         status = supervisor.status()
     assert set(phases) == {Phase.CANNOT_ANSWER}
     assert ("database" in status.reason or "kiosk.sqlite3" in status.reason) and "SELECT" not in status.reason
-
-
-def overwrite_database(config, store):
-    with store.database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    path = config.data_dir / "kiosk.sqlite3"
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xa5" * (path.stat().st_size - 4096))

@@ -166,7 +166,9 @@ def test_a_box_that_hangs_up_because_its_disk_is_full_says_so(browser, kiosk):
     page = context.new_page()
     page.goto(kiosk.address)
     page.route("**/pictures", lambda route: route.abort())
-    page.route("**/health", lambda route: route.fulfill(status=503, json={"intake_open": False}))
+    page.route(
+        "**/health", lambda route: route.fulfill(status=503, json={"room": False, "intake_open": False})
+    )
     page.locator("#picture").set_input_files(file("a.png", b"bytes"))
     page.locator(".outcome-refused").get_by_text("The box's disk is full.").wait_for()
     context.close()

@@ -11,6 +11,7 @@ from device_app import create_app
 from device_app.status import Phase, ReaderStatus
 from device_app.store.files import ImageFiles
 from tests.device_app import sample
+from tests.device_app.conftest import overwrite_database
 
 NOTICE = "AI result, not a diagnosis"
 
@@ -279,12 +280,7 @@ def damaged(config, store):
     """The screens of a box whose database was overwritten after it started."""
     client = create_app(config, FixedReader(READY)).test_client()
     assert send(client, ("a.png", sample.picture(sample.NONE))).status_code == 303
-    with store.database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    path = config.data_dir / "kiosk.sqlite3"
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    overwrite_database(config, store)
     return client
 
 
