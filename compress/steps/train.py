@@ -7,14 +7,15 @@ from typing import Any
 import torch
 
 from compress.artifact import StepOutput
-from compress.recipe import ModelOptions, TrainOptions
 from compress.training.data import TrainData
 from compress.training.loop import STATE_FILE, TrainRun, train
 from compress.training.match import match_logits
+from compress.training.options import TrainOptions
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import save_network
 from compress.zoo.cost import cost_of
+from compress.zoo.options import ModelOptions
 
 NETWORK_FILE = "network.pt"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from compress.recipe import AugmentOptions
+from compress.training.options import AugmentOptions
 from runtime.preprocess import PreprocessSpec
 
 

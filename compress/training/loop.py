@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from compress.datasets.progress import Progress, silent
-from compress.recipe import TrainOptions
 from compress.training.augment import augment
 from compress.training.data import LabelledTensors, TrainData
 from compress.training.history import Epoch, History, auroc
 from compress.training.losses import Outputs, Targets, label_loss, total_loss
+from compress.training.options import TrainOptions
 from compress.training.windows import PER_IMAGE, WindowSampler
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import read_safely, write_atomically

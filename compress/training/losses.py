@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from compress.recipe import TrainOptions
+from compress.training.options import TrainOptions
 
 _INSIDE_WEIGHT = 3.0  # cells inside boxes are few, yet many of them show sound bone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from compress.recipe import ModelOptions
+from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from compress.recipe import ModelOptions
+from compress.zoo.options import ModelOptions
 
 
 def pool(evidence: Tensor, sharpness: float) -> Tensor:

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.recipe import ModelOptions
 from compress.zoo import build
 from compress.zoo.base import FractureNet
+from compress.zoo.options import ModelOptions
 from runtime.errors import CompressError, StepError
 
 _SCHEMA = 1

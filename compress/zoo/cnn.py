@@ -15,8 +15,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from compress.recipe import ModelOptions
 from compress.zoo.base import EvidenceHead, FractureNet, channels_of, initialise
+from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
 
 _STEM_CHANNELS = 16

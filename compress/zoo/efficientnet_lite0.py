@@ -13,8 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from compress.recipe import ModelOptions
 from compress.zoo.base import EvidenceHead, FractureNet, initialise
+from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError, StepError
 
 _STEM_CHANNELS = 32

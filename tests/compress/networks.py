@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from compress import zoo
-from compress.recipe import ModelOptions
 from compress.training.data import MASK_STRIDE_PX, LabelledTensors, TrainData
 from compress.zoo.base import FractureNet
+from compress.zoo.options import ModelOptions
 from runtime.preprocess import PreprocessSpec
 
 SPOT_PX = 10

@@ -24,10 +24,11 @@ from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import GateOptions, Margins, ModelOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
 from compress.record import NodeRecord, RunRecord
 from compress.steps.quantize import QUANTIZERS
 from compress.trunk import NODES
+from compress.zoo.options import ModelOptions
 from runtime import selftest
 from runtime.bundle import open_bundle
 from runtime.errors import GateError, RecipeError, StepError

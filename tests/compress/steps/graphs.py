@@ -10,11 +10,11 @@ import onnx
 import torch
 from torch import nn
 
-from compress.recipe import ModelOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.export_onnx import to_onnx
 from compress.zoo import build
 from compress.zoo.base import EvidenceHead, FractureNet
+from compress.zoo.options import ModelOptions
 
 SIZE_PX = 48
 

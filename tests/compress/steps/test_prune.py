@@ -13,14 +13,16 @@ import torch
 from torch import nn
 
 from compress import zoo
-from compress.recipe import IMPORTANCES, ModelOptions, PruneOptions, TrainOptions
+from compress.recipe import IMPORTANCES, PruneOptions
 from compress.steps.prune import estimate_statistics, prune
 from compress.steps.train import train_network
 from compress.training.history import auroc
 from compress.training.loop import TrainRun, predict
+from compress.training.options import TrainOptions
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
+from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 from tests.compress.networks import random_network, spot_data, spots
 

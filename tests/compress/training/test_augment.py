@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from compress.recipe import AugmentOptions
 from compress.training.augment import augment
+from compress.training.options import AugmentOptions
 from runtime.preprocess import PreprocessSpec
 
 SPEC = PreprocessSpec(size_px=64)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from compress.recipe import ModelOptions, TrainOptions
 from compress.steps.train import finetune_network, train_network
 from compress.training.history import Epoch, History, auroc
 from compress.training.loop import STATE_FILE, TrainRun, positive_weight, predict, schedule, train
+from compress.training.options import TrainOptions
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
+from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 from tests.compress.networks import random_network, spot_data, spots
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from compress.recipe import TrainOptions
 from compress.training.losses import Targets, label_loss, place_loss, teacher_loss, total_loss
+from compress.training.options import TrainOptions
 
 
 def planes() -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from compress.recipe import ModelOptions
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
 from compress.training.match import LogitMatch, fold, match_logits
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
+from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 
 SIZE_PX = 32

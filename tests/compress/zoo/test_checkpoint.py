@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from compress.recipe import ModelOptions
 from compress.zoo.checkpoint import load_network, save_network
+from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 from tests.compress.networks import networks_of_each_kind, random_network
 

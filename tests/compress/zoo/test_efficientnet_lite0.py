@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress import zoo
-from compress.recipe import ModelOptions
 from compress.zoo import efficientnet_lite0
 from compress.zoo.cost import cost_of
+from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 
 CATS = range(281, 286)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from compress import zoo
-from compress.recipe import ModelOptions
 from compress.zoo.base import EvidenceHead, pool
 from compress.zoo.cnn import gabor_filters
 from compress.zoo.cost import cost_of
+from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
 from tests.compress.networks import networks_of_each_kind
 
