@@ -57,7 +57,8 @@ class EvidenceHead(nn.Module):
 class FractureNet(nn.Module):
     """A network built for one input size; it carries what is needed to build it again.
 
-    forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)).
+    forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)). A network whose first layer takes three
+    channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too.
     """
 
     def __init__(self, features: nn.Module, head: EvidenceHead, options: ModelOptions, size_px: int) -> None:
@@ -69,14 +70,39 @@ class FractureNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Logit and evidence map."""
+        if image.shape[1] != self.options.channels:
+            image = torch.cat([image] * self.options.channels, dim=1)
         logit, evidence = self.head(self.features(image))
         return logit, evidence
+
+    def stages(self) -> list[nn.Module]:
+        """What transfer learning freezes and releases as one, from the input to the head, which is the last.
+
+        Every child of the features is a stage; children without filters of their own (normalisations,
+        activations, padding) belong to the one before them. A network whose features are no sequence, or
+        whose parts belong together otherwise, says so by overriding this. Together the stages must hold
+        every parameter once, in the order in which an image passes them.
+        """
+        return [*split_at_filters(self.features), self.head]
 
     def map_size(self) -> tuple[int, int]:
         """(h, w) of the evidence map."""
         with torch.no_grad():
             shape = self(torch.zeros(1, 1, self.size_px, self.size_px))[1].shape
         return int(shape[2]), int(shape[3])
+
+
+def split_at_filters(features: nn.Module) -> list[nn.Module]:
+    """The children of a sequence, in runs that begin at a child with filters; anything else in one piece."""
+    if not isinstance(features, nn.Sequential):
+        return [features]
+    runs: list[list[nn.Module]] = [[]]
+    for child in features:
+        has_filters = any(parameter.ndim > 1 for parameter in child.parameters())
+        if has_filters and any(True for layer in runs[-1] for _ in layer.parameters()):
+            runs.append([])
+        runs[-1].append(child)
+    return [nn.Sequential(*run) for run in runs]
 
 
 def initialise(network: nn.Module) -> None:
