@@ -22,7 +22,9 @@ def kiosk() -> None:
 
 @app.command()
 def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
-    bundle: Annotated[Path, typer.Option(help="Folder of the signed bundle.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of the signed bundle [default: the reference model].")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder for pictures and results [ULNA_DATA or ~/.local/share/ulna].")
     ] = None,
@@ -37,10 +39,13 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
     ] = None,
 ) -> None:
     """Start the kiosk: a web page that reads X-ray pictures on this machine, without any network."""
+    from runtime import reference
+
+    keys = tuple(path.absolute() for path in trust or ())
     config = KioskConfig(
-        bundle=bundle.absolute(),
+        bundle=(bundle or reference.folder()).absolute(),
         data_dir=(data or default_data_dir()).absolute(),
-        trust=tuple(path.absolute() for path in trust or ()),
+        trust=keys or (() if bundle else (reference.key(),)),
         host=host,
         port=port,
         threads=threads,

@@ -18,7 +18,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(detect)
 app.add_typer(keys, name="keys")
 
-BundleOption = Annotated[Path, typer.Option("--bundle", help="folder of the bundle")]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
+]
 TrustOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -30,7 +32,7 @@ ThreadsOption = Annotated[int, typer.Option(min=0, help="threads an engine may u
 
 
 @app.command()
-def verify(bundle: BundleOption, trust: TrustOption = None, as_json: JsonOption = False) -> None:
+def verify(bundle: BundleOption = None, trust: TrustOption = None, as_json: JsonOption = False) -> None:
     """Check a bundle's signature and every file, and say what it is and how its gates went."""
     from rich.console import Console
 
@@ -84,7 +86,7 @@ def doctor(
 
 @app.command()
 def bench(
-    bundle: BundleOption,
+    bundle: BundleOption = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="also write the report to this file")
     ] = None,
@@ -115,11 +117,10 @@ def bench(
         raise BackendError("no engine was measured: none passes the golden cases", "run `ulna doctor`")
 
 
-def _open(bundle: Path, trust: list[Path] | None) -> Bundle:
-    from runtime.bundle import open_bundle
-    from runtime.trust import TrustStore
+def _open(bundle: Path | None, trust: list[Path] | None) -> Bundle:
+    from runtime.reference import open_named
 
-    return open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None)
+    return open_named(bundle, trust)
 
 
 def _write(path: Path, text: str) -> None:

@@ -25,7 +25,9 @@ _MAX_STEM_BYTES = 200  # a file name has at most 255
 
 def detect(
     files: Annotated[list[Path], typer.Argument(help="radiographs: JPEG, PNG, TIFF or DICOM")],
-    bundle: Annotated[Path, typer.Option("--bundle", help="folder of the bundle")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of words")] = False,
     overlay: Annotated[
         Path | None,
@@ -62,12 +64,11 @@ def detect(
         raise typer.Exit(_UNREAD)
 
 
-def _open_detector(bundle: Path, engine: str | None, trust: list[Path] | None) -> Detector:
-    from runtime.bundle import open_bundle
+def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | None) -> Detector:
     from runtime.detector import from_bundle
-    from runtime.trust import TrustStore
+    from runtime.reference import open_named
 
-    return from_bundle(open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None), engine)
+    return from_bundle(open_named(bundle, trust), engine)
 
 
 def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
