@@ -8,9 +8,11 @@ import torch
 
 from compress.artifact import StepOutput
 from compress.training.data import TrainData
-from compress.training.loop import STATE_FILE, TrainRun, train
+from compress.training.loop import TrainRun, train
 from compress.training.match import match_logits
 from compress.training.options import TrainOptions
+from compress.training.state import STATE_FILE
+from compress.training.teachers import one_teacher
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import save_network
@@ -36,7 +38,8 @@ def finetune_network(
     facts: macs, parameters, history (see History.to_json), and logit_match where there is a teacher.
     """
     history = train(network, data, options, run)
-    match = None if run.teacher is None else match_logits(network, run.teacher, data.calibration)
+    teacher = one_teacher(run.teacher)
+    match = None if teacher is None else match_logits(network, teacher, data.calibration)
     save_network(network, run.folder / NETWORK_FILE)
     (run.folder / STATE_FILE).unlink(missing_ok=True)
     cost = cost_of(network)

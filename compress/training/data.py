@@ -35,7 +35,7 @@ class LabelledTensors:
     """tensors: (N, 1, S, S) float32. labels: (N,) float32, 0 or 1.
 
     masks: (N, S // 4, S // 4) uint8, 1 where a fracture box lies; empty for healthy images and for fractures
-    that nobody has outlined.
+    that nobody has outlined. strata: (N,) words by which sampling can be balanced, the body parts.
 
     Raises ValueError for shapes that do not belong together.
     """
@@ -43,6 +43,7 @@ class LabelledTensors:
     tensors: NDArray[np.float32]
     labels: NDArray[np.float32]
     masks: NDArray[np.uint8]
+    strata: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         count, size = len(self.tensors), self.tensors.shape[-1]
@@ -51,6 +52,8 @@ class LabelledTensors:
         got = (self.tensors.shape, self.labels.shape, self.masks.shape)
         if got != expected:
             raise ValueError(f"tensors, labels and masks must be {expected}, got {got}")
+        if self.strata is not None and len(self.strata) != count:
+            raise ValueError(f"{count} images need as many strata, got {len(self.strata)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,7 +80,8 @@ def label(source: TensorSource, cases: Sequence[Case]) -> LabelledTensors:
     """The cases' tensors with labels, and their boxes as masks."""
     masks = [box_mask(case.boxes, source.placement(case)) for case in cases]
     labels = np.array([case.label for case in cases], np.float32)
-    return LabelledTensors(source.stack(cases), labels, np.stack(masks))
+    strata = np.array([case.body_part for case in cases], np.str_)
+    return LabelledTensors(source.stack(cases), labels, np.stack(masks), strata)
 
 
 def box_mask(boxes: Sequence[FractionBox], placement: Placement) -> NDArray[np.uint8]:

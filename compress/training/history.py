@@ -15,7 +15,9 @@ from compress.auroc import placements
 class Epoch:
     """loss: mean over the fit batches. calibration_loss, calibration_auroc: of whole images as they are.
 
-    on_windows: learnt from small windows, not from whole images.
+    on_windows: learnt from small windows, not from whole images. learning_rate: the head's, in the last step.
+    learning_rates: all that there are, from the head to the input. frozen_stages: counted from the input.
+    averaged: the weights that were judged are an average, not those of the last step.
     """
 
     number: int
@@ -25,6 +27,9 @@ class Epoch:
     learning_rate: float
     seconds: float
     on_windows: bool = False
+    learning_rates: tuple[float, ...] = ()
+    frozen_stages: int = 0
+    averaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,20 @@ class History:
             return 0
         return max(epochs, key=lambda e: (round(e.calibration_auroc, 4), -e.calibration_loss)).number
 
+    @property
+    def stale_epochs(self) -> int:
+        """Whole-image epochs since the best one."""
+        since = self.epochs[self.best :]
+        return 0 if self.best == 0 else sum(not epoch.on_windows for epoch in since)
+
     def to_json(self) -> dict[str, Any]:
         """One list a measure: {"loss": [...], "auroc": [...], …, "best_epoch": n}."""
         rows = [asdict(epoch) for epoch in self.epochs]
         columns = ("loss", "calibration_loss", "calibration_auroc", "learning_rate", "seconds")
         curves: dict[str, Any] = {name: [round(row[name], 6) for row in rows] for name in columns}
-        return {**curves, "best_epoch": self.best}
+        states = {name: [row[name] for row in rows] for name in ("frozen_stages", "averaged")}
+        rates = [[round(rate, 9) for rate in epoch.learning_rates] for epoch in self.epochs]
+        return {**curves, **states, "learning_rates": rates, "best_epoch": self.best}
 
 
 def auroc(scores: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]]) -> float:

@@ -1,4 +1,4 @@
-"""Train or fine-tune a network: AdamW, warm-up and cosine, the best epoch kept.
+"""Train or fine-tune a network by what its options say, the best epoch kept.
 
 After every epoch the whole state is on disk, and every epoch draws from a generator of its own seed. A run
 that was killed goes on from its last epoch and ends with the weights that it would have had.
@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,26 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from compress.datasets.progress import Progress, silent
-from compress.training.augment import augment
+from compress.training.averaging import WeightAverage
+from compress.training.batches import Batch, BatchSource
+from compress.training.course import plan_course
 from compress.training.data import LabelledTensors, TrainData
+from compress.training.device import device_of, mixed_precision, resolve_precision, training_device
+from compress.training.freezing import freeze, thaw
 from compress.training.history import Epoch, History, auroc
 from compress.training.losses import Outputs, Targets, label_loss, total_loss
-from compress.training.options import TrainOptions
-from compress.training.windows import PER_IMAGE, WindowSampler
+from compress.training.optimizer import build_optimizer, learning_rates, steer
+from compress.training.options import ImbalanceOptions, TrainOptions
+from compress.training.processes import ALONE, Processes
+from compress.training.state import TrainState, read_state, save_state
+from compress.training.teachers import Teacher, one_teacher
 from compress.zoo.base import FractureNet
-from compress.zoo.checkpoint import read_safely, write_atomically
 from runtime.errors import StepError
 from runtime.machine import usable_cores
 
-STATE_FILE = "training.pt"
-_WARM_UP_SHARE = 0.08
-_CLIP_NORM = 2.0
 _EVALUATION_BATCH = 32
 _MAX_POSITIVE_WEIGHT = 10.0
-_SETTLED_SHARE = 0.3  # of the learning rate, for whole images after windows: nothing is to be unlearnt
+_STATISTICS_BATCHES = 64
 _SEED_STRIDE = 1_000_003  # more than any number of epochs: no two runs share a generator
 
 
@@ -44,30 +48,30 @@ _SEED_STRIDE = 1_000_003  # more than any number of epochs: no two runs share a 
 class TrainRun:
     """Where a training keeps its state, what it draws from, whom it follows and to whom it reports.
 
-    teacher: the network that `distill_weight` follows, not changed. progress: told (done, all) batches.
+    teacher: the network, or networks, that `distill_weight` follows, not changed. progress: told (done, all)
+    batches. processes: who trains together; one that is not the first writes and reports nothing.
     """
 
     folder: Path
     seed: int
-    teacher: FractureNet | None = None
+    teacher: Teacher | None = None
     progress: Progress = silent
+    processes: Processes = ALONE
 
 
 def train(network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun) -> History:
     """Train in place and leave the best epoch's weights in `network`, in evaluation mode.
 
     Goes on from `run.folder` where a run with the same options was interrupted. Raises StepError when the
-    loss is no longer a number.
+    loss is no longer a number, and for options that this network, data or device cannot follow.
     """
     use_all_cores()
-    trainer = _Trainer(network, data, options, run)
-    trainer.resume()
-    # Channels last is what CPU kernels compute in: a fifth faster. It changes the layout, not the values.
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    while trainer.epoch < options.crop_epochs + options.epochs:
-        trainer.run_epoch()
-    trainer.keep_best()
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    with _laid_out_for_training(network):
+        trainer = _Trainer(network, data, options, run)
+        trainer.resume()
+        while not trainer.is_done:
+            trainer.run_epoch()
+        trainer.keep_best()
     return trainer.history
 
 
@@ -84,31 +88,30 @@ def positive_weight(labels: NDArray[np.float32]) -> float:
     return min(max(weight, 1 / _MAX_POSITIVE_WEIGHT), _MAX_POSITIVE_WEIGHT)
 
 
-def predict(network: nn.Module, data: LabelledTensors) -> NDArray[np.float32]:
-    """Logits (N,) in evaluation mode."""
+def predict(network: nn.Module, data: LabelledTensors, rows: slice = slice(None)) -> NDArray[np.float32]:
+    """Logits of these rows, (n,), in evaluation mode and full precision."""
     network.eval()
-    logits = []
+    device, tensors = device_of(network), data.tensors[rows]
+    logits = [np.empty(0, np.float32)]
     with torch.inference_mode():
-        for start in range(0, len(data), _EVALUATION_BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(data.tensors[start : start + _EVALUATION_BATCH]))
-            logits.append(network(batch)[0].flatten().numpy())
+        for start in range(0, len(tensors), _EVALUATION_BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(tensors[start : start + _EVALUATION_BATCH]))
+            logits.append(network(batch.to(device))[0].flatten().cpu().numpy())
     return np.concatenate(logits)
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """Epochs of one kind, with a learning rate that rises and falls within them."""
+@contextmanager
+def _laid_out_for_training(network: FractureNet) -> Iterator[None]:
+    """On the training device, channels last, which is what CPU kernels compute in: a fifth faster.
 
-    epochs: int
-    batches: int
-    peak_rate: float
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.batches
-
-    def rate(self, epoch: int, batch: int) -> float:
-        return self.peak_rate * schedule(epoch * self.batches + batch, self.steps)
+    It changes the layout, not the values. However training ends, the network is again as it came.
+    """
+    network.to(device=training_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        thaw(network)
+        network.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 class _Trainer:
@@ -120,53 +123,62 @@ class _Trainer:
         self.options = options
         self.run = run
         self.history = History()
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(network, options.weight_decay), lr=options.learning_rate
-        )
+        self._device = device_of(network)
+        self._precision = resolve_precision(options.precision, self._device)
+        self._optimizer = build_optimizer(network, options)
+        self._average = WeightAverage(network, options.average)
+        self._course = plan_course(options, len(data.fit))
+        self._batches = BatchSource(data, options, self._course, run.processes)
+        self._teacher = one_teacher(run.teacher) if options.distill_weight else None
         self._best: dict[str, Tensor] = {}
-        self._weight = positive_weight(data.fit.labels)
-        batches, rate = max(1, len(data.fit) // options.batch_size), options.learning_rate
-        settled = rate * _SETTLED_SHARE if options.crop_epochs else rate
-        self._windows_phase = _Phase(options.crop_epochs, max(1, batches * PER_IMAGE // 2), rate)
-        self._images_phase = _Phase(options.epochs, batches, settled)
+        self._weight = positive_weight(data.fit.labels) if options.imbalance.method == "weight" else 1.0
 
     @property
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.history.epochs)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch is done, or nothing has become better for as long as patience lasts."""
+        patience = self.options.schedule.patience
+        return self.epoch >= self._course.epochs or 0 < patience <= self.history.stale_epochs
+
     def resume(self) -> None:
         """Take up the state of an interrupted run of the same options, or start."""
-        path = self.run.folder / STATE_FILE
-        if not path.is_file():
-            return
-        state = read_safely(path)
-        if state["basis"] != self._basis():
-            return
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._best = state["best"]
-        self.history = History(tuple(Epoch(**row) for row in state["epochs"]))
+        processes = self.run.processes
+        found = read_state(self.run.folder, self._basis()) if processes.is_first else None
+        # A single process that starts has all it needs; several must begin with the same weights.
+        state = processes.agree(found if found is not None or processes.count == 1 else self._state())
+        if state is not None:
+            self._take_up(state)
 
     def run_epoch(self) -> None:
         """One pass over the fit set, then the calibration set, then the disk."""
         started = time.monotonic()
+        frozen = freeze(self.network, self.options.transfer, self.epoch + 1)
         loss = self._fit_once()
-        logits = predict(self.network, self.data.calibration)
-        labels = self.data.calibration.labels
+        self._average_statistics()
+        judged = self._average.judged()
+        logits = self._predict_calibration(judged)
+        rates = learning_rates(self._optimizer)
         record = Epoch(
             number=self.epoch + 1,
             loss=loss,
             calibration_loss=self._calibration_loss(logits),
-            calibration_auroc=auroc(logits, labels),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            calibration_auroc=auroc(logits, self.data.calibration.labels),
+            learning_rate=rates[0],
             seconds=time.monotonic() - started,
             on_windows=self._is_crop_epoch,
+            learning_rates=rates,
+            frozen_stages=frozen,
+            averaged=judged is not self.network,
         )
         self.history = replace(self.history, epochs=(*self.history.epochs, record))
         if self.history.best == record.number:
-            self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self._save()
+            self._best = {name: value.clone() for name, value in judged.state_dict().items()}
+        if self.run.processes.is_first:
+            save_state(self.run.folder, self._basis(), self._state())
 
     def keep_best(self) -> None:
         """Put the best epoch's weights into the network."""
@@ -176,118 +188,102 @@ class _Trainer:
 
     def _fit_once(self) -> float:
         """Mean loss of one pass."""
-        generator = Generator().manual_seed(self.run.seed * _SEED_STRIDE + self.epoch)
-        batches = self._windows(generator) if self._is_crop_epoch else self._images(generator)
-        self.network.train()
+        seed = self.run.seed * _SEED_STRIDE + self.epoch
         losses = []
-        for number, (images, targets) in enumerate(batches):
-            self._set_learning_rate(self._phase.rate(self._phase_epoch, number))
-            losses.append(self._update(images, targets))
-            self.run.progress(self._done + number + 1, self._total)
+        with torch.random.fork_rng():
+            # What a network itself draws, as dropout does, differs between processes and not between runs.
+            torch.manual_seed(seed + self.run.processes.rank)
+            for number, batch in enumerate(self._batches.epoch(self.epoch, Generator().manual_seed(seed))):
+                rate = self._course.rate(self.epoch, number)
+                steer(self._optimizer, rate, self._course.momentum(self.epoch, number))
+                losses.append(self._update(batch))
+                self._average.after_step()
+                self._report(number + 1)
         return float(np.mean(losses))
 
-    def _update(self, images: Tensor, targets: Targets) -> float:
+    def _update(self, batch: Batch) -> float:
         # Windows are drawn half and half; only whole images need the rarer class weighted.
         weight = 1.0 if self._is_crop_epoch else self._weight
-        loss = total_loss(self.network(images), targets, self.options, weight)
+        outputs, targets = self._outputs(batch)
+        loss = total_loss(outputs, targets, self._loss_options, weight)
         if not math.isfinite(loss.item()):
             raise StepError(
                 f"training diverged in epoch {self.epoch + 1}: loss {loss.item()}", "lower learning_rate"
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
-        self.optimizer.step()
+        self.run.processes.add_gradients(self.network)
+        if self.options.optimizer.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.options.optimizer.clip_norm)
+        self._optimizer.step()
         return float(loss.item())
 
-    def _images(self, generator: Generator) -> Iterator[tuple[Tensor, Targets]]:
-        """The fit set shuffled; full batches only, since a small one upsets batch normalisation."""
-        order = torch.randperm(len(self.data.fit), generator=generator).numpy()
-        size = min(self.options.batch_size, len(order))
-        for number in range(self._images_phase.batches):
-            rows = order[number * size : (number + 1) * size]
-            images = torch.from_numpy(np.ascontiguousarray(self.data.fit.tensors[rows]))
-            masks = torch.from_numpy(self.data.fit.masks[rows]).float()[:, None]
-            labels = torch.from_numpy(self.data.fit.labels[rows])
-            images, masks = augment(images, masks, self.options.augment, self.data.preprocess, generator)
-            yield images, Targets(labels, masks, self._ask_teacher(images))
+    def _outputs(self, batch: Batch) -> tuple[Outputs, Targets]:
+        """Of the whole batch, with gradients for this process's share."""
+        images = batch.images.to(self._device)
+        outputs = self._ask(self.network, images)
+        teacher = None
+        if self._teacher is not None:
+            with torch.no_grad():
+                teacher = self._ask(self._teacher.to(self._device).eval(), images)
+        return outputs, Targets(batch.labels.to(self._device), batch.masks.to(self._device), teacher)
 
-    def _windows(self, generator: Generator) -> Iterator[tuple[Tensor, Targets]]:
-        """Twice as many windows in a batch as there would be images: they are small."""
-        sampler = WindowSampler(self.data.fit, self.data.preprocess)
-        draws = np.random.default_rng(generator.initial_seed())
-        exposure = replace(self.options.augment, rotate_degrees=0.0, flip=False, zoom=0.0)
-        for _ in range(self._windows_phase.batches):
-            images, masks = sampler.draw(2 * self.options.batch_size, draws)
-            images, masks = augment(images, masks, exposure, self.data.preprocess, generator)
-            labels = masks.amax(dim=(1, 2, 3))
-            yield images, Targets(labels, masks, self._ask_teacher(images))
+    def _ask(self, network: nn.Module, images: Tensor) -> Outputs:
+        with mixed_precision(self._precision, self._device):
+            logit, evidence = network(images)
+        whole = self.run.processes.whole
+        return whole(logit.float()), whole(evidence.float())
 
     @property
     def _is_crop_epoch(self) -> bool:
-        return self.epoch < self.options.crop_epochs
+        return self._course.is_on_windows(self.epoch)
 
     @property
-    def _phase(self) -> _Phase:
-        return self._windows_phase if self._is_crop_epoch else self._images_phase
+    def _loss_options(self) -> TrainOptions:
+        if not self._is_crop_epoch:
+            return self.options
+        return replace(self.options, imbalance=ImbalanceOptions("none"))
 
-    @property
-    def _phase_epoch(self) -> int:
-        return self.epoch if self._is_crop_epoch else self.epoch - self.options.crop_epochs
+    def _average_statistics(self) -> None:
+        """Batch-norm statistics of what is judged: the mean over the processes, new ones after averaging."""
+        self.run.processes.mean_statistics(self.network)
+        if self._average.kind == "swa" and self._course.is_level(self.epoch):
+            generator = Generator().manual_seed(self.run.seed * _SEED_STRIDE + self.epoch)
+            images = self._batches.plain_images(generator, _STATISTICS_BATCHES)
+            self._average.after_epoch(image.to(self._device) for image in images)
+        judged = self._average.judged()
+        if judged is not self.network:
+            self.run.processes.mean_statistics(judged)
 
-    @property
-    def _done(self) -> int:
-        """Batches of all epochs before this one."""
-        cropped = min(self.epoch, self.options.crop_epochs)
-        return cropped * self._windows_phase.batches + (self.epoch - cropped) * self._images_phase.batches
-
-    @property
-    def _total(self) -> int:
-        return self._windows_phase.steps + self._images_phase.steps
-
-    def _ask_teacher(self, images: Tensor) -> Outputs | None:
-        if self.run.teacher is None or not self.options.distill_weight:
-            return None
-        with torch.no_grad():
-            logit, evidence = self.run.teacher.eval()(images)
-        return logit, evidence
-
-    def _set_learning_rate(self, value: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = value
+    def _predict_calibration(self, judged: FractureNet) -> NDArray[np.float32]:
+        processes, count = self.run.processes, len(self.data.calibration)
+        edges = [count * rank // processes.count for rank in (processes.rank, processes.rank + 1)]
+        return processes.concatenate(predict(judged, self.data.calibration, slice(*edges)))
 
     def _calibration_loss(self, logits: NDArray[np.float32]) -> float:
         labels = torch.from_numpy(self.data.calibration.labels)
         return float(label_loss(torch.from_numpy(logits), labels, self._weight))
 
+    def _report(self, batches: int) -> None:
+        if self.run.processes.is_first:
+            self.run.progress(self._course.batches_before(self.epoch) + batches, self._course.batches)
+
     def _basis(self) -> dict[str, Any]:
         """What must be equal for an interrupted run to be gone on with."""
         return {"options": asdict(self.options), "seed": self.run.seed, "images": len(self.data.fit)}
 
-    def _save(self) -> None:
-        state = {
-            "schema": 1,
-            "basis": self._basis(),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": self._best,
-            "epochs": [asdict(epoch) for epoch in self.history.epochs],
-        }
-        write_atomically(self.run.folder / STATE_FILE, state)
+    def _state(self) -> TrainState:
+        return TrainState(
+            self.network.state_dict(),
+            self._optimizer.state_dict(),
+            self._average.state(),
+            self._best,
+            self.history,
+        )
 
-
-def schedule(step: int, total: int) -> float:
-    """Share of the learning rate at `step` of `total`: a linear warm-up, then half a cosine to zero."""
-    warm_up = max(1, round(total * _WARM_UP_SHARE))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Filters decay; biases and normalisation do not, where decay only shifts the scale."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    def _take_up(self, state: TrainState) -> None:
+        self.network.load_state_dict(state.network)
+        self._optimizer.load_state_dict(state.optimizer)
+        self._average.load(state.average)
+        self._best = state.best
+        self.history = state.history

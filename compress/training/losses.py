@@ -27,7 +27,7 @@ class Targets:
 
 def total_loss(outputs: Outputs, targets: Targets, options: TrainOptions, positive_weight: float) -> Tensor:
     """Label and place, mixed with the teacher by `distill_weight`."""
-    loss = label_loss(outputs[0], targets.labels, positive_weight, options.label_smoothing)
+    loss = _answer_loss(outputs[0], targets.labels, options, positive_weight)
     if options.box_weight:
         loss = loss + options.box_weight * place_loss(outputs[1], targets.labels, targets.masks)
     if targets.teacher is not None and options.distill_weight:
@@ -36,11 +36,33 @@ def total_loss(outputs: Outputs, targets: Targets, options: TrainOptions, positi
     return loss
 
 
+def _answer_loss(logit: Tensor, labels: Tensor, options: TrainOptions, positive_weight: float) -> Tensor:
+    if options.imbalance.method == "focal":
+        soft = _smoothed(labels, options.label_smoothing)
+        return focal_loss(logit, soft, options.imbalance.focal_alpha, options.imbalance.focal_gamma)
+    return label_loss(logit, labels, positive_weight, options.label_smoothing)
+
+
 def label_loss(logit: Tensor, labels: Tensor, positive_weight: float, smoothing: float = 0.0) -> Tensor:
     """Binary cross-entropy; `positive_weight` makes the rarer class count as much as the other."""
-    soft = labels * (1 - smoothing) + 0.5 * smoothing
-    weight = torch.tensor(positive_weight)
+    soft = _smoothed(labels, smoothing)
+    weight = torch.tensor(positive_weight, device=logit.device)
     return F.binary_cross_entropy_with_logits(logit.flatten(), soft, pos_weight=weight)
+
+
+def focal_loss(logit: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
+    """Cross-entropy times alpha (1 - alpha for the healthy) times (1 - p)^gamma, p of the true class.
+
+    Lin et al. 2017, "Focal Loss for Dense Object Detection": what is clear already counts little.
+    """
+    flat = logit.flatten()
+    fractured = alpha * labels * torch.sigmoid(-flat) ** gamma * F.softplus(-flat)
+    healthy = (1 - alpha) * (1 - labels) * torch.sigmoid(flat) ** gamma * F.softplus(flat)
+    return (fractured + healthy).mean()
+
+
+def _smoothed(labels: Tensor, smoothing: float) -> Tensor:
+    return labels * (1 - smoothing) + 0.5 * smoothing
 
 
 def place_loss(evidence: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
@@ -55,7 +77,9 @@ def place_loss(evidence: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
     if not known.any():
         return evidence.sum() * 0.0
     verdict = F.binary_cross_entropy_with_logits(
-        evidence[known], inside[known].float(), pos_weight=torch.tensor(_INSIDE_WEIGHT)
+        evidence[known],
+        inside[known].float(),
+        pos_weight=torch.tensor(_INSIDE_WEIGHT, device=evidence.device),
     )
     return verdict + 0.5 * _choice_loss(evidence[has_box].flatten(1), inside[has_box].flatten(1))
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
@@ -33,7 +34,7 @@ class LogitMatch:
         return asdict(self)
 
 
-def match_logits(network: FractureNet, teacher: FractureNet, data: LabelledTensors) -> LogitMatch:
+def match_logits(network: FractureNet, teacher: nn.Module, data: LabelledTensors) -> LogitMatch:
     """Fold the matching map into `network` in place. The ranking of images does not change.
 
     Raises StepError where the logits of one network hardly vary: there is nothing to match then.

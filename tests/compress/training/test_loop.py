@@ -13,8 +13,10 @@ import torch
 
 from compress.steps.train import finetune_network, train_network
 from compress.training.history import Epoch, History, auroc
-from compress.training.loop import STATE_FILE, TrainRun, positive_weight, predict, schedule, train
+from compress.training.loop import TrainRun, positive_weight, predict, train
 from compress.training.options import TrainOptions
+from compress.training.schedule import cosine
+from compress.training.state import STATE_FILE
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
@@ -186,7 +188,7 @@ def test_progress_counts_every_batch_of_all_epochs(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_rises_then_falls_to_nearly_nothing() -> None:
-    values = [schedule(step, 100) for step in range(100)]
+    values = [cosine(step, 100) for step in range(100)]
     top = values.index(max(values))
     assert values[:top] == sorted(values[:top])
     assert values[top:] == sorted(values[top:], reverse=True)

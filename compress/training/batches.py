@@ -1,0 +1,78 @@
+"""Batches of augmented images, drawn from a generator so that the same seed gives the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from compress.training.augment import augment
+from compress.training.course import Course
+from compress.training.data import TrainData
+from compress.training.options import ImbalanceOptions, TrainOptions
+from compress.training.processes import Processes
+from compress.training.sampling import Rows, epoch_order
+from compress.training.windows import WindowSampler
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """images: this process's share, (n, 1, S, S). labels (N,), masks (N, 1, m, m): of the whole batch."""
+
+    images: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+class BatchSource:
+    """All batches of one epoch, in the order in which they are trained on."""
+
+    def __init__(self, data: TrainData, options: TrainOptions, course: Course, processes: Processes) -> None:
+        self._data = data
+        self._options = options
+        self._course = course
+        self._processes = processes
+
+    def epoch(self, number: int, generator: Generator) -> Iterator[Batch]:
+        """The batches of the epoch with this number, from 0."""
+        on_windows = self._course.is_on_windows(number)
+        return self._windows(generator) if on_windows else self._images(generator)
+
+    def plain_images(self, generator: Generator, most: int) -> Iterator[Tensor]:
+        """This process's share of at most so many shuffled batches, without augmentation."""
+        for rows in self._rows(generator, shuffle_only=True)[:most]:
+            yield self._tensors(rows[self._processes.share(len(rows))])
+
+    def _images(self, generator: Generator) -> Iterator[Batch]:
+        """Full batches only, since a small one upsets batch normalisation."""
+        fit = self._data.fit
+        for rows in self._rows(generator):
+            masks = torch.from_numpy(fit.masks[rows]).float()[:, None]
+            labels = torch.from_numpy(fit.labels[rows])
+            images, masks = augment(
+                self._tensors(rows), masks, self._options.augment, self._data.preprocess, generator
+            )
+            yield Batch(images[self._processes.share(len(rows))], labels, masks)
+
+    def _windows(self, generator: Generator) -> Iterator[Batch]:
+        """Twice as many windows in a batch as there would be images: they are small."""
+        sampler = WindowSampler(self._data.fit, self._data.preprocess)
+        draws = np.random.default_rng(generator.initial_seed())
+        exposure = replace(self._options.augment, rotate_degrees=0.0, flip=False, zoom=0.0)
+        share = self._processes.share(2 * self._options.batch_size)
+        for _ in range(self._course.windows.batches):
+            images, masks = sampler.draw(2 * self._options.batch_size, draws)
+            images, masks = augment(images, masks, exposure, self._data.preprocess, generator)
+            yield Batch(images[share], masks.amax(dim=(1, 2, 3)), masks)
+
+    def _rows(self, generator: Generator, shuffle_only: bool = False) -> list[Rows]:
+        imbalance = ImbalanceOptions("none") if shuffle_only else self._options.imbalance
+        order = epoch_order(self._data.fit, imbalance, generator)
+        size = min(self._options.batch_size, len(order))
+        return [order[start * size : (start + 1) * size] for start in range(self._course.images.batches)]
+
+    def _tensors(self, rows: Rows) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self._data.fit.tensors[rows]))

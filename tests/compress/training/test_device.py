@@ -1,0 +1,74 @@
+"""Precision: what is asked for is what runs, or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compress.training import device
+from compress.training.device import has_bf16, mixed_precision, resolve_precision
+from compress.training.loop import TrainRun, predict, train
+from compress.training.options import TrainOptions
+from runtime.errors import StepError
+from runtime.machine import Machine, describe
+from tests.compress.networks import random_network, spot_data
+
+CPU = torch.device("cpu")
+
+
+def machine_with(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
+    known = replace(describe(), cpu_flags=flags)
+
+    def described() -> Machine:
+        return known
+
+    monkeypatch.setattr(device, "describe", described)
+
+
+def test_a_processor_without_bfloat16_refuses_it_and_auto_takes_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_with(monkeypatch, "avx2", "avx512f")
+    with pytest.raises(StepError, match="bfloat16") as caught:
+        resolve_precision("bf16", CPU)
+    assert "auto" in caught.value.hint
+    assert resolve_precision("auto", CPU) == resolve_precision("fp32", CPU) == "fp32"
+
+
+@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
+def test_a_processor_with_bfloat16_uses_it_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    machine_with(monkeypatch, "avx2", flag)
+    assert resolve_precision("bf16", CPU) == resolve_precision("auto", CPU) == "bf16"
+    assert resolve_precision("fp32", CPU) == "fp32"
+
+
+def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_fp32() -> None:
+    network = random_network("cnn", 48, width=0.5)
+    with mixed_precision("bf16", CPU):
+        assert network(torch.zeros(1, 1, 48, 48))[1].dtype == torch.bfloat16
+    with mixed_precision("fp32", CPU):
+        assert network(torch.zeros(1, 1, 48, 48))[1].dtype == torch.float32
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(not has_bf16(CPU), reason="this processor has no bfloat16")
+def test_training_in_bfloat16_learns_about_the_same_and_its_answers_are_fp32(tmp_path: Path) -> None:
+    histories = {}
+    for precision in ("fp32", "bf16"):
+        (tmp_path / precision).mkdir()
+        options = TrainOptions(epochs=2, batch_size=16, learning_rate=5e-3, precision=precision)
+        network = random_network("cnn", 48, width=0.5)
+        histories[precision] = train(network, spot_data(), options, TrainRun(tmp_path / precision, seed=1))
+        assert predict(network, spot_data().calibration).dtype == np.float32
+    full, mixed = ([epoch.loss for epoch in histories[name].epochs] for name in ("fp32", "bf16"))
+    assert full != mixed
+    assert mixed == pytest.approx(full, rel=0.1)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="precision"):
+        TrainOptions(precision="fp16")
