@@ -9,18 +9,31 @@ from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
 
 if TYPE_CHECKING:
-    from compress.zoo.base import FractureNet
+    from types import ModuleType
 
-NAMES = ("cnn", "efficientnet_lite0")
+    from compress.zoo.base import FractureNet
+    from compress.zoo.traits import Traits
+
+NAMES = ("cnn", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
     """A network for gray (N, 1, size_px, size_px) input, in evaluation mode.
 
-    Random weights follow torch's global seed. Raises RecipeError for a name or option that does not exist,
-    StepError where the pretrained weights are not installed.
+    Random weights follow torch's global seed. Raises RecipeError for a name, option or size that the network
+    does not have, StepError where pretrained weights are not installed or do not fit.
     """
-    if options.name not in NAMES:
-        raise RecipeError(f"no network {options.name!r}", f"networks: {', '.join(NAMES)}")
-    module = import_module(f"compress.zoo.{options.name}")
+    module = _module(options.name)
+    traits_of(options.name).require(options, size_px)
     return cast("FractureNet", module.build(options, size_px)).eval()
+
+
+def traits_of(name: str) -> Traits:
+    """What the network can be asked for. Raises RecipeError for a name that does not exist."""
+    return cast("Traits", _module(name).TRAITS)
+
+
+def _module(name: str) -> ModuleType:
+    if name not in NAMES:
+        raise RecipeError(f"no network {name!r}", f"networks: {', '.join(NAMES)}")
+    return import_module(f"compress.zoo.{name}")

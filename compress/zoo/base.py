@@ -54,6 +54,14 @@ class EvidenceHead(nn.Module):
         return pool(evidence, self.sharpness), evidence
 
 
+class StagedFeatures(nn.Module):
+    """Features that say themselves what their stages are: see FractureNet.stages."""
+
+    def stages(self) -> list[nn.Module]:
+        """From the input on; every parameter in exactly one."""
+        raise NotImplementedError
+
+
 class FractureNet(nn.Module):
     """A network built for one input size; it carries what is needed to build it again.
 
@@ -79,11 +87,13 @@ class FractureNet(nn.Module):
         """What transfer learning freezes and releases as one, from the input to the head, which is the last.
 
         Every child of the features is a stage; children without filters of their own (normalisations,
-        activations, padding) belong to the one before them. A network whose features are no sequence, or
-        whose parts belong together otherwise, says so by overriding this. Together the stages must hold
-        every parameter once, in the order in which an image passes them.
+        activations, padding) belong to the one before them. Features that are no sequence, or whose parts
+        belong together otherwise, are StagedFeatures. Together the stages hold every parameter once, in the
+        order in which an image passes them.
         """
-        return [*split_at_filters(self.features), self.head]
+        parts = self.features
+        inside = parts.stages() if isinstance(parts, StagedFeatures) else split_at_filters(parts)
+        return [*inside, self.head]
 
     def map_size(self) -> tuple[int, int]:
         """(h, w) of the evidence map."""

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from compress.zoo.base import EvidenceHead, FractureNet, channels_of, initialise
 from compress.zoo.options import ModelOptions
-from runtime.errors import RecipeError
+from compress.zoo.traits import Traits
+
+TRAITS = Traits(prunable=True, least_px=8)
 
 _STEM_CHANNELS = 16
 _STEM_KERNEL = 7
@@ -28,9 +30,7 @@ _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. Raises RecipeError for pretrained weights, of which there are none."""
-    if options.weights:
-        raise RecipeError(f"cnn has no weights {options.weights!r}", 'use weights = ""')
+    """See compress.zoo.build."""
     channels = channels_of(_STEM_CHANNELS * options.width)
     stem = _conv(1, channels, 2, _STEM_KERNEL)
     layers: list[nn.Module] = [stem]
