@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from compress.cli_data import data as data_verbs
 from compress.cli_evaluate import evaluate
 from compress.cli_synth import synth
 
@@ -15,6 +16,7 @@ _LOG_WIDTH = 120
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(evaluate)
 app.command()(synth)
+app.add_typer(data_verbs, name="data")
 
 
 @app.command()

@@ -19,7 +19,10 @@ class Case:
 
     patient_id: the unit that splits and intervals respect (a patient, or a group of near-duplicates).
     label: 1 fractured, 0 not. boxes: fractures as fractions of the image.
-    tags: further columns that reports may break figures down by ("fracture_type", "hardware").
+    tags: further columns that reports may break figures down by ("fracture_type", "hardware"); those with a
+    meaning of their own are "split" (the publisher's division) and "laterality" ("left", "right").
+    study_id: the examination that the image belongs to, "" where nobody says; its images share an answer.
+    sex: "male", "female", "other", "" where nobody says; age_years likewise None.
     """
 
     case_id: str
@@ -30,6 +33,9 @@ class Case:
     view: str = ""
     boxes: tuple[FractionBox, ...] = ()
     tags: dict[str, str] = field(default_factory=dict, hash=False)
+    study_id: str = ""
+    age_years: float | None = None
+    sex: str = ""
 
 
 class Dataset(Protocol):

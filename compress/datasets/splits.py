@@ -1,4 +1,4 @@
-"""Division of the patients into four disjoint sets.
+"""Division of the patients: into four disjoint sets, along a publisher's division, or into folds.
 
 All images of one patient go to one set, whatever their number. Patients are dealt out largest first, each to
 the set where the counts of images, patients, fractures and body parts then lie nearest to the wanted shares
@@ -18,6 +18,8 @@ from compress.recipe import SplitFractions
 from runtime.errors import StepError
 
 NAMES = ("fit", "calibration", "gate", "test")
+OFFICIAL_TEST = ("test", "valid", "val")
+"""Words of the tag "split" for what a publisher keeps apart for measuring, the first that occurs is used."""
 _EMPTY_SET_COST = 1e9  # outweighs any imbalance: a set without fractured or healthy patients measures nothing
 _MAX_PASSES = 20
 
@@ -37,22 +39,69 @@ class Splits:
             yield name, getattr(self, name)
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One round of a cross-validation: `held_out` is measured by what was made with `fit`."""
+
+    fit: tuple[Case, ...]
+    held_out: tuple[Case, ...]
+
+
 def split_by_patient(cases: Sequence[Case], fractions: SplitFractions, seed: int) -> Splits:
     """Divide the patients; the same cases, fractions and seed give the same sets in any order of the cases.
 
     Raises StepError when a set would hold no fractured or no healthy case, or an id occurs twice.
     """
-    if not cases:
-        raise StepError("there are no cases to split", "check the dataset")
-    patients, counts = _count(cases)
-    shares = np.array([getattr(fractions, name) for name in NAMES])
-    homes = _assign(counts, shares, np.random.default_rng(seed))
-    home = dict(zip(patients, homes.tolist(), strict=True))
-    parts = [tuple(c for c in cases if home[c.patient_id] == number) for number in range(len(NAMES))]
+    parts = _divide(cases, [getattr(fractions, name) for name in NAMES], seed)
     splits = Splits(*parts)
     check_disjoint(splits)
     _check_labels(splits)
     return splits
+
+
+def split_officially(cases: Sequence[Case], fractions: SplitFractions, seed: int) -> Splits:
+    """The publisher's test (or else validation) images are the test set; the others are divided by patient.
+
+    The tag "split" names the division; the other sets keep their shares relative to each other.
+    Raises StepError where the dataset has no such division, a patient stands on both sides of it, or a set
+    lacks a label.
+    """
+    official = official_sets(cases)
+    name = next((word for word in OFFICIAL_TEST if word in official), None)
+    if name is None or len(official) < 2:
+        said = ", ".join(official) or "none"
+        raise StepError(
+            f"the dataset has no official division to follow: its sets are {said}",
+            f"a tag `split` with one of {', '.join(OFFICIAL_TEST)} is needed, or split by patient",
+        )
+    rest = [case for case in cases if case.tags.get("split") != name]
+    shares = [getattr(fractions, each) for each in NAMES[:-1]]
+    fit, calibration, gate = _divide(rest, [share / sum(shares) for share in shares], seed)
+    splits = Splits(fit, calibration, gate, official[name])
+    check_disjoint(splits)
+    _check_labels(splits)
+    return splits
+
+
+def official_sets(cases: Sequence[Case]) -> dict[str, tuple[Case, ...]]:
+    """Cases by their tag "split", in the order of first appearance; cases without it are in none."""
+    names = dict.fromkeys(case.tags.get("split", "") for case in cases)
+    return {name: tuple(case for case in cases if case.tags.get("split") == name) for name in names if name}
+
+
+def folds(cases: Sequence[Case], k: int, seed: int) -> tuple[Fold, ...]:
+    """k rounds; every patient is held out in exactly one. Stratified as `split_by_patient` is.
+
+    Raises StepError for fewer than two folds, or where a fold would hold no fractured or no healthy case.
+    """
+    if k < 2:
+        raise StepError(f"cross-validation needs at least 2 folds, got {k}")
+    parts = _divide(cases, [1 / k] * k, seed)
+    for number, part in enumerate(parts, start=1):
+        _check_both_labels(f"fold {number} of {k}", part, "bring more patients, or ask for fewer folds")
+    return tuple(
+        Fold(tuple(case for other in parts if other is not part for case in other), part) for part in parts
+    )
 
 
 def check_disjoint(splits: Splits) -> None:
@@ -73,12 +122,23 @@ def check_disjoint(splits: Splits) -> None:
 
 def _check_labels(splits: Splits) -> None:
     for name, cases in splits.items():
-        for label, word in ((1, "fractured"), (0, "healthy")):
-            if not any(case.label == label for case in cases):
-                raise StepError(
-                    f"the set {name} holds no {word} case",
-                    "bring more patients, or give that set a larger share",
-                )
+        _check_both_labels(f"the set {name}", cases, "bring more patients, or give that set a larger share")
+
+
+def _check_both_labels(name: str, cases: Sequence[Case], hint: str) -> None:
+    for label, word in ((1, "fractured"), (0, "healthy")):
+        if not any(case.label == label for case in cases):
+            raise StepError(f"{name} holds no {word} case", hint)
+
+
+def _divide(cases: Sequence[Case], shares: Sequence[float], seed: int) -> list[tuple[Case, ...]]:
+    """One part a share, in the order of the shares; each patient in one. Raises StepError for no cases."""
+    if not cases:
+        raise StepError("there are no cases to split", "check the dataset")
+    patients, counts = _count(cases)
+    homes = _assign(counts, np.array(shares), np.random.default_rng(seed))
+    home = dict(zip(patients, homes.tolist(), strict=True))
+    return [tuple(c for c in cases if home[c.patient_id] == number) for number in range(len(shares))]
 
 
 def _count(cases: Sequence[Case]) -> tuple[list[str], NDArray[np.float64]]:

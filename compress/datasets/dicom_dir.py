@@ -1,0 +1,236 @@
+"""A folder of DICOM files and a table labels.csv that says which of them show a fracture.
+
+The table names an image by `sop_instance_uid` (or SOPInstanceUID) or by `file` (path inside the folder), and
+has `fractured`; `boxes` (fractions, as in table.py) may be there, every other column becomes a tag. Patient,
+study, body part, view, laterality, age and sex come from the files' headers, where they say it.
+
+Patient and study are kept as digests (BLAKE2b, 16 hexadecimal digits) of what the header says. That hides
+them from a reader of reports; it does not make the data anonymous: who knows a patient's number can compute
+its digest. A file whose header names no patient counts as a patient of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from compress.datasets.base import Case
+from compress.datasets.boxes import parse_json_boxes
+from compress.datasets.cells import UNKNOWN_PART, parse_label
+from compress.datasets.csv_files import Record, header_of, read_lines, read_records, refuse_missing
+from compress.datasets.image_files import is_dicom, scan
+from compress.datasets.layout import Layout, without_rule
+from compress.datasets.problems import Problem
+from compress.datasets.reading import Reading, finish
+from compress.datasets.sidecars import read_sidecars
+from runtime import readers
+from runtime.errors import InputError, StepError, UnreadableImageError
+from runtime.radiograph import AcquisitionFacts
+
+NAME = "dicom_dir"
+TABLE = "labels.csv"
+_UID_COLUMNS = ("sop_instance_uid", "SOPInstanceUID")
+_FILE_COLUMN = "file"
+_OTHER_TABLE_COLUMN = "image_id"  # with it, it is the generic table, whatever the format of its images
+_BEGINNING_BYTES = 132
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # inflates to anything; no X-ray system writes it
+_PATIENT, _STUDY = b"ulna patient", b"ulna study"
+_RULE = "label: the table's column fractured; patients and studies are digests of the headers' ids"
+
+
+@dataclass(frozen=True)
+class _Header:
+    path: Path
+    sop_instance_uid: str
+    patient: str
+    study: str
+    facts: AcquisitionFacts
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """A header alone has no pixels whose values were mapped."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+def recognises(path: Path) -> bool:
+    """Whether labels.csv names DICOM objects."""
+    columns = header_of(path / TABLE)
+    if "fractured" not in columns or _OTHER_TABLE_COLUMN in columns:
+        return False
+    return bool(set(columns) & set(_UID_COLUMNS)) or _names_dicom_files(path, columns)
+
+
+def _names_dicom_files(root: Path, columns: list[str]) -> bool:
+    """By its first row; a table whose image_id was forgotten is still the generic one."""
+    if _FILE_COLUMN not in columns:
+        return False
+    try:
+        _, first = read_lines(root / TABLE)[1]
+        with (root / PurePosixPath(first[columns.index(_FILE_COLUMN)])).open("rb") as stream:
+            return is_dicom(stream.read(_BEGINNING_BYTES))
+    except (StepError, OSError, ValueError, IndexError):
+        return False
+
+
+def read_dicom_dir(root: Path) -> Reading:
+    """All labelled files.
+
+    Raises StepError for a table that lacks a column, and where pydicom is not installed.
+    """
+    faults: list[str] = []
+    columns, records = read_records(root / TABLE, ("fractured",), faults)
+    uid_column = next((name for name in _UID_COLUMNS if name in columns), None)
+    if uid_column is None:
+        refuse_missing(root / TABLE, columns, (_FILE_COLUMN,))
+    problems = list(map(Problem, faults))
+    headers = _Headers(root, problems)
+    drafts: list[Case] = []
+    for line, record in records:
+        own: list[str] = []
+        header = headers.find(record, uid_column, own)
+        draft = _draft(root, header, record, uid_column, own) if header else None
+        case_id = headers.id_of(header) if header else ""
+        problems += [Problem(f"{TABLE} line {line}: {text}", case_id) for text in own]
+        drafts += [draft] if draft is not None else []
+    reading = Reading(
+        name=root.resolve().name,
+        layout=NAME,
+        root=root,
+        cases=tuple(drafts),
+        image_digests={},
+        problems=tuple(problems),
+        notes=(_RULE, *headers.notes(drafts)),
+    )
+    return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
+
+
+class _Headers:
+    """The headers of all DICOM files of a folder, found by UID or by path."""
+
+    def __init__(self, root: Path, problems: list[Problem]) -> None:
+        self._root = root
+        self._by_uid: dict[str, _Header] = {}
+        self._by_path: dict[Path, _Header] = {}
+        for path in sorted(each for each in root.rglob("*") if each.is_file()):
+            try:
+                header = read_header(path)
+            except InputError as error:
+                case_id = path.relative_to(root).as_posix()
+                problems.append(Problem(f"{case_id!r}: {error}", case_id))
+                continue
+            if header is not None:
+                self._add(header, problems)
+
+    def _add(self, header: _Header, problems: list[Problem]) -> None:
+        self._by_path[header.path] = header
+        if not header.sop_instance_uid:
+            return
+        other = self._by_uid.setdefault(header.sop_instance_uid, header)
+        if other is not header:
+            text = f"{self.id_of(header)!r} and {self.id_of(other)!r} have one SOPInstanceUID"
+            problems.append(Problem(text, self.id_of(header)))
+
+    def id_of(self, header: _Header) -> str:
+        return header.path.relative_to(self._root).as_posix()
+
+    def find(self, record: Record, uid_column: str | None, faults: list[str]) -> _Header | None:
+        if uid_column is not None and record[uid_column]:
+            found = self._by_uid.get(record[uid_column])
+            what = f"SOPInstanceUID {record[uid_column]!r}"
+        else:
+            name = record.get(_FILE_COLUMN, "")
+            found = self._by_path.get(self._root / PurePosixPath(name))
+            what = f"file {name!r}"
+        if found is None:
+            faults.append(f"{what} is no readable DICOM file of this folder")
+        return found
+
+    def notes(self, drafts: Iterable[Case]) -> list[str]:
+        unlabelled = len(self._by_path) - len({case.path for case in drafts})
+        return [f"{unlabelled} DICOM files have no usable row in {TABLE}"] if unlabelled else []
+
+
+def read_header(path: Path) -> _Header | None:
+    """What a DICOM file's header says, None for a file of another kind.
+
+    Raises UnreadableImageError for a damaged or deflated file, StepError where pydicom is not installed.
+    """
+    data = readers.load(path)
+    if not is_dicom(data):
+        return None
+    try:
+        from pydicom import dcmread
+    except ImportError as error:
+        raise StepError("DICOM files need pydicom", 'run pip install "ulna[dicom]"') from error
+    from runtime.readers.dicom import file_meta
+    from runtime.readers.dicom_facts import acquisition_facts, text
+
+    syntax, _ = file_meta(data)
+    if syntax == _DEFLATED:
+        raise UnreadableImageError("a deflated DICOM file is not read", "export it uncompressed")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom warns of every value that is not as the standard has it
+            dataset = dcmread(BytesIO(data), stop_before_pixels=True)
+            facts = acquisition_facts(dataset, _Unchanged())
+    except Exception as error:  # pydicom raises anything on damaged content
+        raise UnreadableImageError(f"the DICOM header is damaged: {str(error)[:120]}") from error
+    return _Header(
+        path,
+        text(dataset, "SOPInstanceUID"),
+        _pseudonym(_PATIENT, text(dataset, "IssuerOfPatientID"), text(dataset, "PatientID")),
+        _pseudonym(_STUDY, "", text(dataset, "StudyInstanceUID")),
+        facts,
+    )
+
+
+def _pseudonym(kind: bytes, issuer: str, value: str) -> str:
+    """16 hexadecimal digits, "" for an empty value."""
+    if not value:
+        return ""
+    return hashlib.blake2b(f"{issuer}\0{value}".encode(), digest_size=8, person=kind).hexdigest()
+
+
+def _draft(
+    root: Path, header: _Header, record: Record, uid_column: str | None, faults: list[str]
+) -> Case | None:
+    try:
+        label = parse_label(record["fractured"])
+    except ValueError as error:
+        faults.append(str(error))
+        return None
+    boxes = parse_json_boxes(record.get("boxes", ""), faults)
+    if boxes and not label:
+        faults.append("not fractured, yet it has fracture boxes")
+    facts, case_id = header.facts, header.path.relative_to(root).as_posix()
+    used = {uid_column, _FILE_COLUMN, "fractured", "boxes"}
+    tags = {name: value for name, value in record.items() if name not in used and name}
+    if facts.laterality:
+        tags["laterality"] = facts.laterality
+    draft = Case(
+        case_id=case_id,
+        patient_id=header.patient or case_id,
+        path=header.path,
+        label=label,
+        body_part=facts.body_part or UNKNOWN_PART,
+        view=facts.view or "",
+        boxes=boxes,
+        tags=tags,
+    )
+    return dataclasses.replace(draft, study_id=header.study, age_years=facts.age_years, sex=facts.sex or "")
+
+
+LAYOUT = Layout(
+    name=NAME,
+    marker="labels.csv with fractured and sop_instance_uid (or file), without image_id, and DICOM files",
+    recognises=recognises,
+    read=without_rule(read_dicom_dir),
+)

@@ -1,0 +1,76 @@
+"""One pass over the image files of a dataset: digest, declared size, and whether the file is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from compress.datasets.digests import THREADS
+from runtime import readers
+from runtime.errors import InputError
+from runtime.readers import jpeg, png, raster, tiff
+from runtime.readers.header import UPRIGHT, RasterHeader
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
+    "jpeg": jpeg.inspect,
+    "png": png.inspect,
+    "tiff": tiff.inspect,
+}
+_DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
+_SIDEWAYS = 5  # EXIF orientations from here on swap rows and columns
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """height_px, width_px: once turned upright, as the reader will give it; 0 for DICOM.
+
+    orientation: EXIF's, 1 for upright. fault: why the file cannot be used, "" for a sound one. Pixels are not
+    decoded: a file may be whole and hold nonsense.
+    """
+
+    sha256: str = ""
+    height_px: int = 0
+    width_px: int = 0
+    orientation: int = UPRIGHT
+    fault: str = ""
+
+
+def scan(paths: Iterable[Path]) -> dict[Path, ImageFile]:
+    """Read every file once; a file that cannot be read is one with a fault."""
+    unique = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(unique, pool.map(scan_one, unique), strict=True))
+
+
+def scan_one(path: Path) -> ImageFile:
+    """The facts of one file."""
+    try:
+        data = readers.load(path)
+    except InputError as error:
+        return ImageFile(fault=str(error))
+    sha256 = hashlib.sha256(data).hexdigest()
+    kind = raster.detect_format(data)
+    if kind is None:
+        return ImageFile(sha256, fault="" if is_dicom(data) else "it is no JPEG, PNG, TIFF or DICOM file")
+    try:
+        header = _INSPECTORS[kind](data)
+    except InputError as error:
+        return ImageFile(sha256, fault=str(error))
+    size = (header.height_px, header.width_px)
+    height_px, width_px = size[::-1] if header.orientation >= _SIDEWAYS else size
+    return ImageFile(sha256, height_px, width_px, header.orientation)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether the bytes begin as a DICOM file (PS3.10) does."""
+    return data[_DICOM_PREFIX_AT : _DICOM_PREFIX_AT + len(_DICOM_PREFIX)] == _DICOM_PREFIX
+
+
+def images_below(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """Image files in the folder and below it, sorted; hidden ones (such as macOS's "._") are left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
