@@ -113,6 +113,10 @@ _REASONS = {
         _("The picture shows a part of the body that this box was not made for."),
         _("Have it read by a clinician, or refer the patient."),
     ),
+    RefusalCode.UNFAMILIAR: ReasonWords(
+        _("This picture is unlike the X-ray pictures that this box has learned from."),
+        _("Check that the right picture was chosen. Take it again, or have it read by a clinician."),
+    ),
     RefusalCode.ENGINE: ReasonWords(_("The box could not finish reading this picture."), _TRY_AGAIN),
     FailureCode.DIED: ReasonWords(
         _("Reading this picture stopped the reading program more than once."), _TRY_AGAIN

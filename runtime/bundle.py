@@ -25,6 +25,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import trust as trust_module
+from runtime.anomaly import AnomalyDetector, FeatureStatistics
 from runtime.backends.base import ModelFiles
 from runtime.durable import publish_folder, sync_tree, write_synced
 from runtime.errors import BundleError, BundleFormatError, DigestMismatchError, SignatureError
@@ -102,6 +103,13 @@ class Bundle:
     def model_files(self, entry: EngineEntry) -> ModelFiles:
         """The checked bytes of an engine's model."""
         return ModelFiles(self.read(entry.main), self.read(entry.weights) if entry.weights else b"")
+
+    def anomaly_detector(self) -> AnomalyDetector | None:
+        """What tells strange pictures, where the bundle holds it. Raises BundleFormatError."""
+        limits = self.manifest.anomaly
+        if limits is None:
+            return None
+        return AnomalyDetector(FeatureStatistics.from_bytes(self.read(limits.file)), limits)
 
     def size_bytes(self, entry: EngineEntry) -> int:
         """Of an engine's files together."""

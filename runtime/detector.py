@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions
+from runtime.anomaly import AnomalyDetector
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions
 from runtime.errors import InferenceError, InputError, UnreadableImageError
 from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 from runtime.postprocess import locate, probability
@@ -31,6 +32,12 @@ _log = logging.getLogger("ulna.detector")
 _ENGINE_ADVICE = (
     "Try again. If it happens again, have a clinician read the radiograph and call the technician."
 )
+_STRANGE = "This does not look like the radiographs that this model knows"
+_STRANGE_ADVICE = (
+    "Check that the right picture was chosen and that it shows one of these body parts, well exposed. "
+    "Otherwise have a clinician read it."
+)
+_UNUSUAL = "The picture is unlike most that the model has learned from; rely less on its answer."
 _DEFAULT_OPTIONS = BackendOptions()
 
 
@@ -42,14 +49,19 @@ class DetectorSpec:
     operating_points: OperatingPoints
     body_parts: tuple[str, ...]
     provenance: Provenance
+    anomaly: AnomalyDetector | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The network's answer for one tensor: the image's logit and its (h, w) map of logits."""
+    """The network's answer for one tensor: the image's logit, its (h, w) map of logits and (F,) features.
+
+    F is 0 for a network that gives none.
+    """
 
     logit: float
     map: NDArray[np.float32]
+    features: NDArray[np.float32]
 
 
 @dataclass
@@ -114,9 +126,24 @@ class Detector:
         logit, evidence = outputs[LOGIT_NAME], outputs[MAP_NAME]
         if logit.size != 1 or evidence.ndim != 4 or evidence.shape[:2] != (1, 1) or 0 in evidence.shape:
             raise InferenceError(f"the network answered with shapes {logit.shape} and {evidence.shape}")
-        if not (np.isfinite(logit).all() and np.isfinite(evidence).all()):
+        features = outputs.get(FEATURES_NAME, np.zeros((1, 0), np.float32))
+        if not all(np.isfinite(values).all() for values in (logit, evidence, features)):
             raise InferenceError("the network answered with values that are not numbers")
-        return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32))
+        return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32), features.reshape(-1))
+
+    def look_for_anomaly(self, score: Score) -> tuple[Refusal | None, tuple[str, ...]]:
+        """The refusal of a picture unlike any that the model has learned from, or warnings.
+
+        Raises InferenceError for a network that gives other features than the statistics are about.
+        """
+        detector = self.spec.anomaly
+        if detector is None:
+            return None, ()
+        seen = detector.look(score.features)
+        if detector.is_strange(seen):
+            known = ", ".join(self.spec.body_parts or detector.statistics.parts)
+            return Refusal(RefusalCode.UNFAMILIAR, f"{_STRANGE} (it reads: {known}).", _STRANGE_ADVICE), ()
+        return None, (_UNUSUAL,) if detector.is_unusual(seen) else ()
 
     def close(self) -> None:
         """Free the engine."""
@@ -151,6 +178,10 @@ class Detector:
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
         with clock.stage("infer"):
             score = self.score(tensor)
+        refusal, unusual = self.look_for_anomaly(score)
+        if refusal is not None:
+            refused = self._unreadable(refusal, radiograph.sha256, clock, warnings)
+            return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
         with clock.stage("locate"):
             boxes, evidence = locate(score.map, placement)
         chance = probability(score.logit)
@@ -164,7 +195,7 @@ class Detector:
             operating_points=self.spec.operating_points,
             boxes=() if verdict is Verdict.NONE else boxes,
             evidence=evidence,
-            warnings=warnings,
+            warnings=(*warnings, *unusual),
             timings_ms=clock.timings_ms,
         )
 
@@ -219,10 +250,19 @@ def from_bundle(
         device=backend.device,
         model_sha256=manifest.files[entry.main].sha256,
     )
-    spec = DetectorSpec(
-        manifest.preprocess, manifest.operating_points, manifest.intended_use.body_parts, provenance
+    return Detector(backend, spec_of(bundle, provenance))
+
+
+def spec_of(bundle: Bundle, provenance: Provenance) -> DetectorSpec:
+    """What the bundle says beside its models. Raises BundleFormatError."""
+    manifest = bundle.manifest
+    return DetectorSpec(
+        manifest.preprocess,
+        manifest.operating_points,
+        manifest.intended_use.body_parts,
+        provenance,
+        bundle.anomaly_detector(),
     )
-    return Detector(backend, spec)
 
 
 def _refusal_of(error: InputError) -> Refusal:

@@ -80,6 +80,7 @@ class RefusalCode(StrEnum):
     TOO_SMALL = "too_small"
     NO_CONTRAST = "no_contrast"
     BODY_PART = "body_part"
+    UNFAMILIAR = "unfamiliar"
     ENGINE = "engine"
 
 

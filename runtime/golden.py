@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from runtime.backends import feeds, registry
 from runtime.backends.base import INPUT_NAME, BackendOptions
 from runtime.bundle import Bundle
-from runtime.detector import Detector, DetectorSpec
+from runtime.detector import Detector, spec_of
 from runtime.errors import InferenceError, UlnaError
-from runtime.findings import Provenance
+from runtime.findings import Provenance, Verdict
 from runtime.latency import Latency, LatencyOptions, measure
 from runtime.manifest import EngineEntry, GoldenCase
 from runtime.postprocess import probability
@@ -87,7 +87,7 @@ def _examine(
     backend = registry.open_backend(entry.engine, files, options)
     load_ms = (time.perf_counter() - started) * 1e3
     try:
-        detector = Detector(backend, _spec(bundle))
+        detector = Detector(backend, spec_of(bundle, _provenance(bundle)))
         answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
         faults = _faults(answers, entry.logit_tolerance)
         latency = None if faults else measure(backend, {INPUT_NAME: _tensor(bundle, answers[0].case)}, timing)
@@ -113,24 +113,21 @@ def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Dete
     if expected is None:
         raise InferenceError(f"golden case {case.name} says no expected logit for {entry.key}")
     try:
-        logit = detector.score(_tensor(bundle, case)).logit
+        score = detector.score(_tensor(bundle, case))
+        refusal, _ = detector.look_for_anomaly(score)
     except InferenceError as error:
         raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error
-    verdict = bundle.manifest.operating_points.decide(probability(logit))
-    return _Answer(case, str(verdict), logit, expected)
+    verdict = bundle.manifest.operating_points.decide(probability(score.logit))
+    return _Answer(case, str(Verdict.UNREADABLE if refusal else verdict), score.logit, expected)
+
+
+def _provenance(bundle: Bundle) -> Provenance:
+    return Provenance("", bundle.digest, bundle.manifest.name, bundle.manifest.version)
 
 
 def _tensor(bundle: Bundle, case: GoldenCase) -> NDArray[np.float32]:
     radiograph = read_bytes(bundle.read(case.file), case.file)
     return preprocess(radiograph, bundle.manifest.preprocess)[0]
-
-
-def _spec(bundle: Bundle) -> DetectorSpec:
-    manifest = bundle.manifest
-    provenance = Provenance("", bundle.digest, manifest.name, manifest.version)
-    return DetectorSpec(
-        manifest.preprocess, manifest.operating_points, manifest.intended_use.body_parts, provenance
-    )
 
 
 def _faults(answers: list[_Answer], tolerance: float) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from runtime import strict
+from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
 from runtime.findings import OperatingPoints, Verdict
 from runtime.preprocess import PreprocessSpec
@@ -132,8 +133,9 @@ class Manifest:
     """Everything a bundle says about itself; `write_bundle` fills in `files`.
 
     created_utc: ISO 8601 with a time zone. labels: names of the model's outputs. gates: verdict summaries,
-    as the gates wrote them. provenance: recipe, data set digest, versions. files: every file of the bundle
-    but the manifest and its signature.
+    as the gates wrote them. provenance: recipe, data set digest, versions. anomaly: from which distance
+    on a picture is too strange to answer for. files: every file of the bundle but the manifest and its
+    signature.
 
     Raises ValueError for values that contradict one another.
     """
@@ -149,6 +151,7 @@ class Manifest:
     gates: tuple[dict[str, Any], ...] = ()
     golden: tuple[GoldenCase, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    anomaly: AnomalyLimits | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
@@ -163,15 +166,18 @@ class Manifest:
         _require(bool(self.engines), "a bundle needs at least one engine")
         _require_unique("engine", (entry.key for entry in self.engines))
         _require_unique("golden case", (case.name for case in self.golden))
+        if self.anomaly is not None:
+            _require_file_name(self.anomaly.file)
         for name in self.files:
             _require_file_name(name)
             _require(name not in (MANIFEST_NAME, SIGNATURE_NAME), f"files must not list {name}")
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the files that engines and golden cases refer to."""
+        """Names of the files that engines, golden cases and anomaly limits refer to."""
         models = (name for entry in self.engines for name in entry.files)
-        return tuple(dict.fromkeys((*models, *(case.file for case in self.golden))))
+        statistics = () if self.anomaly is None else (self.anomaly.file,)
+        return tuple(dict.fromkeys((*models, *(case.file for case in self.golden), *statistics)))
 
     def to_json(self) -> bytes:
         """The exact bytes that are signed: UTF-8, sorted keys, two-space indents, one line feed at the end.

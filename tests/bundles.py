@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME
+from runtime.anomaly import AnomalyLimits, FeatureStatistics
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME
 from runtime.bundle import EngineEntry, GoldenCase, IntendedUse, Manifest, write_bundle
 from runtime.findings import OperatingPoints
 from runtime.preprocess import PreprocessSpec, preprocess
@@ -27,6 +28,7 @@ from runtime.radiograph import Radiograph
 
 OPERATING_POINTS = OperatingPoints(high_sensitivity=0.3, high_specificity=0.7)
 _ENGINE_KEY = "onnxruntime-fp32"
+_ANOMALY_FILE = "anomaly.npz"
 _GAIN, _BIAS = 20.0, 6.0
 
 
@@ -43,6 +45,7 @@ class BundleOptions:
     size_px: int = 64
     body_parts: tuple[str, ...] = ("forearm", "hand")
     fault: str = ""
+    anomaly: FeatureStatistics | None = None
 
 
 def radiograph_pixels(
@@ -69,7 +72,10 @@ def radiograph_png(fractured: bool, seed: int = 0, height_px: int = 320, width_p
 
 
 def gap_network(size_px: int, fault: str = "") -> bytes:
-    """ONNX bytes: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, S/8, S/8)."""
+    """ONNX bytes: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, S/8, S/8), `features` (N, 2).
+
+    The features are the mean of the input and the mean of what the gap filter answers.
+    """
     if fault == "garbage":
         return b"this is no network"
     nodes = [
@@ -80,6 +86,10 @@ def gap_network(size_px: int, fault: str = "") -> bytes:
         helper.make_node("Sub", ["scaled", "bias"], [MAP_NAME]),
         helper.make_node("GlobalMaxPool", [MAP_NAME], ["top"]),
         helper.make_node("Flatten", ["top"], ["score" if fault == "hang" else LOGIT_NAME], axis=1),
+        helper.make_node("GlobalAveragePool", [INPUT_NAME], ["brightness"]),
+        helper.make_node("GlobalAveragePool", ["peaks"], ["contrast"]),
+        helper.make_node("Concat", ["brightness", "contrast"], ["joined"], axis=1),
+        helper.make_node("Flatten", ["joined"], [FEATURES_NAME], axis=1),
     ]
     constants = {
         "kernels": _kernels(),
@@ -110,10 +120,13 @@ def make_bundle(folder: Path, key: Ed25519PrivateKey, options: BundleOptions = B
         gates=(),
         golden=golden,
         provenance={"recipe": "none", "network": "fixed convolution"},
+        anomaly=AnomalyLimits(_ANOMALY_FILE) if options.anomaly else None,
         files={},
     )
     files: dict[str, Path | bytes] = {f"golden/{verdict}.png": png for verdict, png in plates.items()}
     files["models/model.onnx"] = gap_network(options.size_px, options.fault)
+    if options.anomaly:
+        files[_ANOMALY_FILE] = options.anomaly.to_bytes()
     write_bundle(folder, manifest, files, key)
     return folder
 
@@ -170,6 +183,7 @@ def _serialize(nodes: list[onnx.NodeProto], constants: dict[str, NDArray[np.gene
     outputs = [
         helper.make_tensor_value_info(LOGIT_NAME, TensorProto.FLOAT, ["N", 1]),
         helper.make_tensor_value_info(MAP_NAME, TensorProto.FLOAT, ["N", 1, cells, cells]),
+        helper.make_tensor_value_info(FEATURES_NAME, TensorProto.FLOAT, ["N", 2]),
     ]
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "gap", [image], outputs, tensors)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 INPUT_NAME = "image"
 LOGIT_NAME = "logit"
 MAP_NAME = "map"
+FEATURES_NAME = "features"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Backend(Protocol):
     """One loaded model on one engine.
 
     Inputs and outputs of every Ulna model: `image` (N, 1, S, S) float32 -> `logit` (N, 1) float32 and
-    `map` (N, 1, h, w) float32, whose mean or pooled value is the logit.
+    `map` (N, 1, h, w) float32, whose mean or pooled value is the logit. One whose bundle holds anomaly
+    statistics also gives `features` (N, F) float32.
     """
 
     name: str

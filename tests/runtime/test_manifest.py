@@ -120,7 +120,7 @@ def test_an_impossible_file_entry_cannot_be_made(arguments: tuple[str, int]) -> 
         FileEntry(*arguments)
 
 
-@pytest.mark.parametrize("key", sorted(as_table()))
+@pytest.mark.parametrize("key", sorted(set(as_table()) - {"anomaly"}))  # null: there are none
 def test_a_key_that_is_null_is_refused_by_name(key: str) -> None:
     with pytest.raises(BundleFormatError, match=key):
         Manifest.from_json(json.dumps(as_table() | {key: None}).encode())
