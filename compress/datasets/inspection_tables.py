@@ -89,7 +89,7 @@ def _files(found: Inspection) -> Table:
 def _pairs(found: Inspection) -> Iterable[RenderableType]:
     pairs = found.near_duplicates
     within = found.near_duplicates_within_patients
-    apart = "under two patients" if found.has_patients else "(no patients are named)"
+    apart = "under two patients" if found.has_patients else "of any images (nothing names patients)"
     yield f"near-duplicates: pairs {apart}: {len(pairs)}; within one patient: {within}"
     if pairs:
         table = _table("near-duplicates, the most alike first", "image", "and", "bits apart", "correlation")
