@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compress.datasets.base import Case
-from compress.datasets.splits import Splits, check_disjoint, split_by_patient
+from compress.datasets.splits import (
+    Splits,
+    check_disjoint,
+    folds,
+    official_sets,
+    split_by_patient,
+    split_officially,
+)
 from compress.recipe import SplitFractions
 from runtime.errors import StepError
 from tests.compress.datasets.folders import case
@@ -123,3 +132,83 @@ def test_a_leaking_patient_is_found() -> None:
     leak = Splits((case(1, "a"),), (case(2, "b"),), (case(3, "a", 1),), (case(4, "c"),))
     with pytest.raises(StepError, match="patient a is in the sets fit and gate"):
         check_disjoint(leak)
+
+
+def official(rows: list[tuple[str, int, str]]) -> list[Case]:
+    """(patient, label, split) of each case."""
+    return [
+        dataclasses.replace(case(number, patient, label), tags={"split": split} if split else {})
+        for number, (patient, label, split) in enumerate(rows)
+    ]
+
+
+def test_the_publishers_test_images_are_the_test_set_and_the_rest_is_divided() -> None:
+    train = [(f"p{n}", n % 2, "train") for n in range(120)]
+    valid = [(f"v{n}", n % 2, "valid") for n in range(30)]
+    cases = official([*train, *valid])
+    splits = split_officially(cases, FRACTIONS, 1)
+    assert patients_of(splits.test) == {f"v{n}" for n in range(30)}
+    rest = FRACTIONS.fit + FRACTIONS.calibration + FRACTIONS.gate
+    for name in ("fit", "calibration", "gate"):
+        share = len(getattr(splits, name)) / 120
+        assert share == pytest.approx(getattr(FRACTIONS, name) / rest, abs=0.03)
+
+
+def test_test_images_come_before_validation_images() -> None:
+    rows = [(f"p{n}", n % 2, "train") for n in range(60)]
+    rows += [(f"v{n}", n % 2, "valid") for n in range(10)] + [(f"t{n}", n % 2, "test") for n in range(10)]
+    splits = split_officially(official(rows), FRACTIONS, 1)
+    assert patients_of(splits.test) == {f"t{n}" for n in range(10)}
+
+
+def test_a_publisher_who_splits_a_patient_is_not_followed() -> None:
+    rows = [(f"p{n}", n % 2, "train") for n in range(60)]
+    rows += [(f"p{n}", n % 2, "valid") for n in range(10)]
+    with pytest.raises(StepError, match="is in the sets"):
+        split_officially(official(rows), FRACTIONS, 1)
+
+
+@pytest.mark.parametrize("names", [("", ""), ("train", ""), ("valid", "valid")])
+def test_without_an_official_division_there_is_none_to_follow(names: tuple[str, str]) -> None:
+    with pytest.raises(StepError, match="no official division"):
+        split_officially(official([("a", 0, names[0]), ("b", 1, names[1])]), FRACTIONS, 1)
+
+
+def test_official_sets_leave_out_what_is_in_none() -> None:
+    sets = official_sets(official([("a", 0, "valid"), ("b", 1, ""), ("c", 1, "train")]))
+    assert {name: [c.patient_id for c in cases] for name, cases in sets.items()} == {
+        "valid": ["a"],
+        "train": ["c"],
+    }
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(patients, st.integers(2, 6), st.integers(0, 10_000))
+def test_every_patient_is_held_out_once_and_folds_are_alike(
+    rows: list[tuple[int, int, str]], k: int, seed: int
+) -> None:
+    cases = as_cohort(rows)
+    rounds = folds(cases, k, seed)
+    assert len(rounds) == k
+    assert sorted(c.case_id for fold in rounds for c in fold.held_out) == sorted(c.case_id for c in cases)
+    for fold in rounds:
+        assert not patients_of(fold.fit) & patients_of(fold.held_out)
+        assert len(fold.fit) + len(fold.held_out) == len(cases)
+        for label in (0, 1):
+            total = sum(c.label == label for c in cases)
+            share = sum(c.label == label for c in fold.held_out) / total
+            assert abs(share - 1 / k) < 0.06 + 12 / total
+
+
+def test_folds_are_the_same_again_with_the_same_seed_only() -> None:
+    cases = cohort([1] * 60, [0, 1] * 30, ["hand"] * 60)
+    assert folds(cases, 5, 3) == folds(cases, 5, 3)
+    assert folds(cases, 5, 3) != folds(cases, 5, 4)
+
+
+def test_folds_that_would_measure_nothing_are_refused() -> None:
+    cases = cohort([1] * 20, [0] * 17 + [1] * 3, ["hand"] * 20)
+    with pytest.raises(StepError, match="of 5 holds no fractured case"):
+        folds(cases, 5, 0)
+    with pytest.raises(StepError, match="at least 2 folds, got 1"):
+        folds(cases, 1, 0)
