@@ -167,13 +167,23 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class OperatingPointOptions:
-    """Targets on the calibration patients for the two locked thresholds."""
+    """Targets for the two locked thresholds.
+
+    assurance: how sure new patients must be to reach both targets. At 0.5 the patients at hand reach them,
+    and new ones about every second time. calibrate: scale the logits first, so that probabilities mean what
+    they say (temperature scaling).
+    """
 
     sensitivity: float = 0.95
     specificity: float = 0.95
+    assurance: float = 0.5
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
-        within_or_at(0.5, 1, **vars(self))
+        within_or_at(0.5, 1, sensitivity=self.sensitivity, specificity=self.specificity)
+        within_or_at(0.5, 0.99, assurance=self.assurance)
+        if self.assurance > 0.5 and max(self.sensitivity, self.specificity) == 1:
+            raise ValueError("with an assurance above 0.5 sensitivity and specificity must lie below 1")
 
 
 @dataclass(frozen=True)
