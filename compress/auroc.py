@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.intervals import Floats, Interval, one_sided_z, student_quantile
+from compress.intervals import Floats, Interval, on_logit_scale, one_sided_z, student_quantile
 from compress.predictions import Predictions, Strings
 
 NO_AUROC = "AUROC needs fractured and healthy images"
@@ -117,9 +117,7 @@ def interval(predictions: Predictions, confidence: float) -> Interval:
     if variance == 0 or area in (0.0, 1.0):
         low, high = _score_bounds(area, groups, one_sided_z(tail))
     else:
-        width = student_quantile(tail, groups.smaller - 1) * math.sqrt(variance) / (area * (1 - area))
-        middle = math.log(area / (1 - area))
-        low, high = _expit(middle - width), _expit(middle + width)
+        low, high = on_logit_scale(area, student_quantile(tail, groups.smaller - 1) * math.sqrt(variance))
     return Interval(area, low, high, len(predictions))
 
 
@@ -201,7 +199,3 @@ def _root(function: Callable[[float], float], positive: float, negative: float) 
         else:
             negative = middle
     return positive
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0

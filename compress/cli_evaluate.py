@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from compress.datasets.base import Dataset
     from compress.evaluate import EvaluateOptions, EvaluationResult
     from runtime.bundle import Bundle
 
@@ -35,6 +36,21 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="measure on patients that the model was made with too")
     ] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="tag (further column) whose values are shown apart; repeatable"),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            help="TAG=VALUE, for example hardware=1: the figures without these images as well; repeatable",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="folder for a page with plots and the worst errors as pictures"),
+    ] = None,
 ) -> None:
     """Read every image the way a clinic would, from its file, and measure the answers.
 
@@ -43,6 +59,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
     """
     from rich.console import Console
 
+    from compress.breakdown import Breakdown, parse_without
     from compress.evaluate import EvaluateOptions
     from compress.evaluation_tables import evaluation_tables
     from runtime.backends.base import BackendOptions
@@ -51,8 +68,17 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
     from runtime.trust import TrustStore
 
     opened = open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None)
-    options = EvaluateOptions(engine, BackendOptions(threads=threads), include_seen=include_seen)
-    result = _measure(opened, data, options)
+    options = EvaluateOptions(
+        engine,
+        BackendOptions(threads=threads),
+        include_seen=include_seen,
+        breakdown=Breakdown(tuple(by or ()), parse_without(without or ())),
+    )
+    page = None if report is None else _page(report)
+    dataset = _open(data)
+    result = _measure(opened, dataset, options)
+    if page is not None:
+        _write_page(page, result, opened, dataset, options)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2, allow_nan=False))
     else:
@@ -64,15 +90,49 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
         )
 
 
-def _measure(bundle: Bundle, data: Path, options: EvaluateOptions) -> EvaluationResult:
+def _open(data: Path) -> Dataset:
     from rich.console import Console
 
     from compress.datasets.registry import open_dataset
-    from compress.evaluate import evaluate_bundle
     from compress.progress import ProgressReporter, spoken_warnings
 
-    reporter = ProgressReporter(Console(stderr=True))
-    with spoken_warnings(reporter.say):
-        dataset = open_dataset(data)
-    with reporter.task("radiographs") as advance:
+    with spoken_warnings(ProgressReporter(Console(stderr=True)).say):
+        return open_dataset(data)
+
+
+def _measure(bundle: Bundle, dataset: Dataset, options: EvaluateOptions) -> EvaluationResult:
+    from rich.console import Console
+
+    from compress.evaluate import evaluate_bundle
+    from compress.progress import ProgressReporter
+
+    with ProgressReporter(Console(stderr=True)).task("radiographs") as advance:
         return evaluate_bundle(bundle, dataset, options, advance)
+
+
+def _page(folder: Path) -> Path:
+    """Where the page goes. Before anything is measured: what would stop it at the end is said at once."""
+    from compress.report.evaluation import PAGE, require_libraries
+    from runtime.errors import StepError
+
+    require_libraries()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StepError(
+            f"cannot make the folder {folder}: {error.strerror}", "choose another for --report"
+        ) from error
+    return folder / PAGE
+
+
+def _write_page(
+    page: Path, result: EvaluationResult, bundle: Bundle, dataset: Dataset, options: EvaluateOptions
+) -> None:
+    from rich.console import Console
+
+    from compress.report.evaluation import write_evaluation
+    from compress.report.gallery import worst_errors
+
+    if result.report.images:
+        write_evaluation(page, result, worst_errors(result, bundle, dataset, options.backend))
+        Console(stderr=True).print(f"report: {page}", highlight=False, soft_wrap=True)

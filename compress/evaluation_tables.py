@@ -29,7 +29,15 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
     yield _points(result)
     yield _verdicts(result)
     if report.by_body_part:
-        yield _body_parts(report)
+        yield _parts("by body part", "body part", report.by_body_part)
+    if report.by_view:
+        yield _parts("by view", "view", report.by_view)
+    for tag, parts in result.by_tag.items():
+        yield _parts(f"by {tag}", tag, parts)
+    if result.without:
+        yield _parts("without", "left out", result.without)
+    if result.by_study:
+        yield _parts("by examination", "views combined by", result.by_study)
     if result.refused:
         yield _refused(result)
     yield (
@@ -58,9 +66,13 @@ def _overall(report: MetricsReport) -> Table:
     table = _table("over all answered images", "figure", "value", "images")
     figures = {
         "AUROC": report.auroc,
+        "average precision": report.average_precision,
         "Brier score": report.brier,
         "expected calibration error": report.ece,
         "place found, of fractured images with a box": report.localisation,
+        "peak of evidence on the fracture, likewise": report.places.peak,
+        "overlap with the true box (IoU), likewise": report.places.iou,
+        "false boxes per healthy image": report.places.false_boxes,
     }
     for name, interval in figures.items():
         table.add_row(name, show(interval), str(interval.n))
@@ -71,7 +83,7 @@ def _points(result: EvaluationResult) -> Table:
     table = _table("at the operating points", "figure", *_POINTS.values())
     points = [result.report.points[name] for name in _POINTS]
     table.add_row("threshold", *(f"{point.threshold:.4f}" for point in points))
-    for name in ("sensitivity", "specificity", "precision", "f1"):
+    for name in ("sensitivity", "specificity", "precision", "f1", "accuracy"):
         title = "F1" if name == "f1" else name
         table.add_row(title, *(show(getattr(point, name)) for point in points))
     missed = (result.pessimistic_sensitivity[name] for name in _POINTS)
@@ -87,11 +99,12 @@ def _verdicts(result: EvaluationResult) -> Table:
     return table
 
 
-def _body_parts(report: MetricsReport) -> Table:
-    table = _table("by body part", "body part", "images", "fractured", "AUROC", "sensitivity", "specificity")
-    for part, own in report.by_body_part.items():
+def _parts(title: str, what: str, parts: dict[str, MetricsReport]) -> Table:
+    columns = (escape(what), "images", "fractured", "AUROC", "sensitivity", "specificity")
+    table = _table(escape(title), *columns)
+    for part, own in parts.items():
         table.add_row(
-            escape(part),
+            escape(part or "not said"),
             str(own.images),
             str(own.fractured),
             show(own.auroc),

@@ -135,3 +135,33 @@ def mean(values: Floats, patients: Strings, confidence: float) -> Interval:
     error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(values)
     width = student_quantile((1 + confidence) / 2, count - 1) * error
     return Interval(value, max(0.0, value - width), min(1.0, value + width), len(values))
+
+
+def on_logit_scale(value: float, half_width: float) -> tuple[float, float]:
+    """Bounds of a figure strictly within 0 to 1 that stay there: symmetric about its logit."""
+    middle, width = math.log(value / (1 - value)), half_width / (value * (1 - value))
+    return _expit(middle - width), _expit(middle + width)
+
+
+def mean_count(counts: Floats, patients: Strings, confidence: float, largest: float) -> Interval:
+    """Mean of counts 0 to `largest` an image, with a Student interval over patients.
+
+    Where every count is the same its spread says nothing: the interval then allows for as many patients with
+    another count as may have stayed unseen (Wilson's bound for no event), each by one.
+    """
+    if not len(counts):
+        return Interval.missing("no images to average")
+    value, number = float(np.mean(counts)), len(np.unique(patients))
+    sums, _ = by_patient(counts - value, patients)
+    if number == 1:
+        width = largest
+    elif not sums.any():
+        width = wilson(0.0, number, two_sided_z(confidence))[1]
+    else:
+        error = math.sqrt(number / (number - 1) * float(np.sum(sums**2))) / len(counts)
+        width = student_quantile((1 + confidence) / 2, number - 1) * error
+    return Interval(value, max(0.0, value - width), min(largest, value + width), len(counts))
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0

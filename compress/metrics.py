@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import auroc
+from compress import auroc, precision_recall
 from compress.auroc import RocCurve
-from compress.intervals import Interval, mean, proportion
+from compress.intervals import Interval, mean, mean_count, proportion
 from compress.operating_points import choose_operating_points
-from compress.predictions import HIT, MISSED, NOT_ASKED, Predictions, sigmoid
+from compress.predictions import HIT, MISSED, NOT_ASKED, Predictions, Strings, sigmoid
 from runtime.findings import OperatingPoints
+from runtime.postprocess import DEFAULT_OPTIONS as LOCATE
 
 __all__ = [
     "HIT",
@@ -23,12 +24,15 @@ __all__ = [
     "Confusion",
     "Interval",
     "MetricsReport",
+    "PlaceReport",
     "PointReport",
     "Predictions",
     "RocCurve",
     "calibration_error",
     "choose_operating_points",
     "measure",
+    "measure_by",
+    "parts_to_json",
     "sigmoid",
     "thresholds",
 ]
@@ -55,11 +59,26 @@ class PointReport:
     specificity: Interval
     precision: Interval
     f1: Interval
+    accuracy: Interval
     confusion: Confusion
 
     def to_json(self) -> dict[str, Any]:
         """As reports keep it."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class PlaceReport:
+    """Where the model looks. All but the last are over fractured images with known boxes.
+
+    peak: share whose peak of evidence hits a true box. box: share whose best shown box does. iou: mean
+    overlap of true boxes with shown ones. false_boxes: shown boxes per healthy image.
+    """
+
+    peak: Interval
+    box: Interval
+    iou: Interval
+    false_boxes: Interval
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,8 @@ class MetricsReport:
     confidence, None without an AUROC. refused: images that got no answer and are in none of the figures.
     points: by name, "high_sensitivity" and "high_specificity". ece: expected calibration error.
     verdicts: how many images are called fracture, doubt and none. localisation: share of the fractured images
-    with a known place whose suspected place hits it. by_body_part: the same figures, without further parts.
+    with a known place whose suspected place hits it. places: more on that. by_body_part, by_view: the same
+    figures, without further parts.
     """
 
     confidence: float
@@ -79,30 +99,41 @@ class MetricsReport:
     fractured: int
     auroc: Interval
     auroc_bounds: tuple[float, float] | None
+    average_precision: Interval
     points: dict[str, PointReport]
     brier: Interval
     ece: Interval
     verdicts: dict[str, int]
     localisation: Interval
+    places: PlaceReport
     roc: RocCurve
     refused: int = 0
     by_body_part: dict[str, MetricsReport] = field(default_factory=dict)
+    by_view: dict[str, MetricsReport] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-safe; body parts come without their own ROC curves."""
-        parts = {part: report.to_json() for part, report in self.by_body_part.items()}
-        for table in parts.values():
-            del table["roc"]
+        """JSON-safe; body parts and views come without their own ROC curves."""
         return vars(self) | {
             "auroc": self.auroc.to_json(),
             "auroc_bounds": None if self.auroc_bounds is None else list(self.auroc_bounds),
             "points": {name: point.to_json() for name, point in self.points.items()},
+            "average_precision": self.average_precision.to_json(),
             "brier": self.brier.to_json(),
             "ece": self.ece.to_json(),
             "localisation": self.localisation.to_json(),
+            "places": asdict(self.places),
             "roc": self.roc.to_json(),
-            "by_body_part": parts,
+            "by_body_part": parts_to_json(self.by_body_part),
+            "by_view": parts_to_json(self.by_view),
         }
+
+
+def parts_to_json(parts: dict[str, MetricsReport]) -> dict[str, dict[str, Any]]:
+    """JSON-safe, by name, without ROC curves."""
+    tables = {name: report.to_json() for name, report in parts.items()}
+    for table in tables.values():
+        del table["roc"]
+    return tables
 
 
 def thresholds(points: OperatingPoints) -> dict[str, float]:
@@ -111,13 +142,23 @@ def thresholds(points: OperatingPoints) -> dict[str, float]:
 
 
 def measure(predictions: Predictions, points: OperatingPoints, confidence: float = 0.95) -> MetricsReport:
-    """All figures, over all images and by body part where there are several."""
-    parts = sorted(set(predictions.body_parts.tolist()))
-    by_part = {
-        part: _measure_one(predictions.subset(predictions.body_parts == part), points, confidence)
-        for part in (parts if len(parts) > 1 else ())
-    }
-    return _measure_one(predictions, points, confidence, by_part)
+    """All figures, over all images and by body part and view where there are several."""
+    whole = _measure_one(predictions, points, confidence)
+    parts = measure_by(predictions, predictions.body_parts, points, confidence)
+    by_view: dict[str, MetricsReport] = {}
+    if predictions.views is not None:
+        by_view = measure_by(predictions, predictions.views, points, confidence)
+    return replace(whole, by_body_part=parts, by_view=by_view)
+
+
+def measure_by(
+    predictions: Predictions, keys: Strings, points: OperatingPoints, confidence: float = 0.95
+) -> dict[str, MetricsReport]:
+    """All figures by the cases' keys (N,), rising; nothing where there is but one."""
+    names = np.unique(keys).tolist()
+    if len(names) < 2:
+        return {}
+    return {name: _measure_one(predictions.subset(keys == name), points, confidence) for name in names}
 
 
 def calibration_error(predictions: Predictions, confidence: float) -> Interval:
@@ -134,12 +175,7 @@ def calibration_error(predictions: Predictions, confidence: float) -> Interval:
     return mean(signed, predictions.patient_ids, confidence)
 
 
-def _measure_one(
-    predictions: Predictions,
-    points: OperatingPoints,
-    confidence: float,
-    by_part: dict[str, MetricsReport] | None = None,
-) -> MetricsReport:
+def _measure_one(predictions: Predictions, points: OperatingPoints, confidence: float) -> MetricsReport:
     ill = predictions.labels == 1
     squared = (predictions.probabilities - predictions.labels) ** 2
     return MetricsReport(
@@ -149,6 +185,7 @@ def _measure_one(
         fractured=int(ill.sum()),
         auroc=auroc.interval(predictions, confidence),
         auroc_bounds=_one_sided_auroc(predictions, confidence),
+        average_precision=precision_recall.interval(predictions, confidence),
         points={
             name: _at_point(predictions, threshold, confidence)
             for name, threshold in thresholds(points).items()
@@ -156,10 +193,10 @@ def _measure_one(
         brier=mean(squared, predictions.patient_ids, confidence),
         ece=calibration_error(predictions, confidence),
         verdicts=_count_verdicts(predictions, points),
-        localisation=_localisation(predictions, confidence),
+        localisation=_hit_rate(predictions, predictions.located, confidence),
+        places=_places(predictions, confidence),
         roc=auroc.roc_curve(predictions),
         refused=len(predictions.refused),
-        by_body_part=by_part or {},
     )
 
 
@@ -185,6 +222,7 @@ def _at_point(predictions: Predictions, threshold: float, confidence: float) -> 
         specificity=share(~positive, ~ill, "no healthy image"),
         precision=share(ill, positive, "no image is called positive"),
         f1=_transform(overlap, _f1_of_overlap),
+        accuracy=share(positive == ill, np.ones_like(ill), "no image"),
         confusion=Confusion(
             tp=int(np.sum(ill & positive)),
             fp=int(np.sum(~ill & positive)),
@@ -210,11 +248,40 @@ def _count_verdicts(predictions: Predictions, points: OperatingPoints) -> dict[s
     return {name: verdicts.count(name) for name in ("fracture", "doubt", "none")}
 
 
-def _localisation(predictions: Predictions, confidence: float) -> Interval:
-    if predictions.located is None:
+def _places(predictions: Predictions, confidence: float) -> PlaceReport:
+    # Where no boxes were made, `located` is about the peak of the network's own map.
+    boxes = None if predictions.boxes_shown is None else predictions.located
+    return PlaceReport(
+        peak=_hit_rate(predictions, predictions.peaks, confidence),
+        box=_hit_rate(predictions, boxes, confidence),
+        iou=_overlap(predictions, confidence),
+        false_boxes=_false_boxes(predictions, confidence),
+    )
+
+
+def _hit_rate(predictions: Predictions, asked: NDArray[np.int64] | None, confidence: float) -> Interval:
+    if asked is None:
         return Interval.missing("suspected places were not compared")
-    asked = (predictions.located != NOT_ASKED) & (predictions.labels == 1)
-    if not asked.any():
+    known = (asked != NOT_ASKED) & (predictions.labels == 1)
+    if not known.any():
         return Interval.missing("no fractured image has a known place")
-    hits = predictions.located[asked] == HIT
-    return proportion(hits, predictions.patient_ids[asked], confidence)
+    return proportion(asked[known] == HIT, predictions.patient_ids[known], confidence)
+
+
+def _overlap(predictions: Predictions, confidence: float) -> Interval:
+    if predictions.ious is None:
+        return Interval.missing("suspected places were not compared")
+    known = ~np.isnan(predictions.ious) & (predictions.labels == 1)
+    if not known.any():
+        return Interval.missing("no fractured image has a known place")
+    return mean_count(predictions.ious[known], predictions.patient_ids[known], confidence, 1)
+
+
+def _false_boxes(predictions: Predictions, confidence: float) -> Interval:
+    well = predictions.labels == 0
+    if predictions.boxes_shown is None:
+        return Interval.missing("shown places were not counted")
+    if not well.any():
+        return Interval.missing("no healthy image")
+    counts = predictions.boxes_shown[well].astype(np.float64)
+    return mean_count(counts, predictions.patient_ids[well], confidence, LOCATE.max_boxes)

@@ -1,12 +1,22 @@
-"""Two thresholds that reach their targets on the calibration patients, between scores rather than on them."""
+"""Two thresholds that reach their targets, between scores rather than on them.
+
+A threshold at which 95% of the fractures at hand are found loses some of them on new patients about every
+second time, and the fewer patients it was read off, the more. With an `assurance` above one half it is
+therefore set where the lower tolerance bound reaches the target: a share `sensitivity` of all future
+fractures scores above the k-th lowest of n with the probability that a Beta(n - k + 1, k) variable exceeds
+that share. Wilks, "Determination of sample sizes for setting tolerance limits", Annals of Mathematical
+Statistics 12 (1941) 91-96; n counts independent images (design effect, see intervals.py). For scores that
+were given out of fold the bound also holds the scatter between the folds' networks.
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compress.intervals import Floats
+from compress.intervals import Floats, design_effect
 from compress.predictions import Predictions
 from compress.recipe import OperatingPointOptions
 from runtime.errors import StepError
@@ -23,10 +33,12 @@ _LARGEST_LOGIT = 30.0
 def choose_operating_points(predictions: Predictions, options: OperatingPointOptions) -> OperatingPoints:
     """The highest threshold with the wanted sensitivity and the lowest with the wanted specificity.
 
+    predictions: of calibration patients, or out of fold of all that were trained on.
     Where the first lies above the second (the model is better than both targets ask for) every threshold
     between them holds both targets. The points then lie at a third and two thirds of the way, clear of either
     crowd, and what lies between them is called doubt.
-    Raises StepError without a fractured or without a healthy image.
+    Raises StepError without a fractured or without a healthy image, and where there are too few patients for
+    the wanted assurance.
     """
     ill = predictions.labels == 1
     if not ill.any() or ill.all():
@@ -36,8 +48,10 @@ def choose_operating_points(predictions: Predictions, options: OperatingPointOpt
             "give the calibration split more patients",
         )
     gaps = _gaps(predictions.logits)
-    sensitive = _below(gaps, _largest_kept(predictions.logits[ill], options.sensitivity))
-    specific = _above(gaps, -_largest_kept(-predictions.logits[~ill], options.specificity))
+    kept = _assured(predictions, ill, options.sensitivity, options.assurance)
+    sensitive = _below(gaps, _largest_kept(predictions.logits[ill], kept))
+    kept = _assured(predictions, ~ill, options.specificity, options.assurance)
+    specific = _above(gaps, -_largest_kept(-predictions.logits[~ill], kept))
     low, high = sensitive, specific
     if sensitive > specific:
         third = (sensitive - specific) / 3
@@ -46,6 +60,39 @@ def choose_operating_points(predictions: Predictions, options: OperatingPointOpt
     if low == high:
         low = _below(gaps, low)
     return _points(low, high)
+
+
+def _assured(predictions: Predictions, among: NDArray[np.bool_], wanted: float, assurance: float) -> float:
+    """The share of these images that must be right, so that new ones are to a share `wanted`."""
+    if assurance == 0.5:
+        return wanted
+    labels, patients = predictions.labels[among], predictions.patient_ids[among]
+    # Towards the right side: fractured images should score high, healthy ones low.
+    scores = np.where(labels == 1, predictions.logits[among], -predictions.logits[among])
+    right = scores >= _largest_kept(scores, wanted)
+    count = len(scores)
+    independent = count / design_effect(right - right.mean(), patients)
+    low, high = math.ceil(wanted * count - 1e-9) - 1, count
+    if _certainty(1.0, independent, wanted) < assurance:
+        needed = math.ceil(math.log(1 - assurance) / math.log(wanted))
+        raise StepError(
+            f"{independent:.0f} independent {'fractured' if labels[0] else 'healthy'} images cannot assure "
+            f"a share of {wanted:g} on new patients with certainty {assurance:g}",
+            f"at least {needed} are needed; use more patients (out-of-fold scores), or ask for less",
+        )
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = _certainty(middle / count, independent, wanted) >= assurance
+        low, high = (low, middle) if enough else (middle, high)
+    return high / count
+
+
+def _certainty(seen: float, independent: float, wanted: float) -> float:
+    """That the share of all future images exceeds `wanted` where a share `seen` of these was right."""
+    # An extra's library: evaluation on a box imports this module but asks for no assurance.
+    from scipy.stats import beta
+
+    return float(beta.sf(wanted, seen * independent, (1 - seen) * independent + 1))
 
 
 def _largest_kept(scores: Floats, share: float) -> float:

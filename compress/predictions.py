@@ -17,6 +17,18 @@ NOT_ASKED, MISSED, HIT = -1, 0, 1
 """Values of `Predictions.located`."""
 
 Strings = NDArray[np.str_]
+Floats = NDArray[np.float64]
+
+_TEXTS = ("case_ids", "patient_ids", "body_parts")
+_OPTIONAL = {
+    "located": np.int64,
+    "peaks": np.int64,
+    "ious": np.float64,
+    "boxes_shown": np.int64,
+    "views": np.str_,
+    "study_ids": np.str_,
+}
+"""Arrays that not everybody who makes predictions knows, and their kinds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +39,9 @@ class Predictions:
     located: for each case whether the suspected place hits a true fracture box (HIT, MISSED), or NOT_ASKED
     where no box is given; None when nobody looked. refused: ids of cases that got no answer at all; they
     are not among the N.
+    Further arrays, None when nobody looked. peaks: whether the evidence's peak hits a true box, in the words
+    of `located`. ious: overlap of shown and true boxes, 0 to 1, NaN where no true box is given. boxes_shown:
+    how many places were shown. views: "" where not known. study_ids: the examination, "" for none.
 
     Raises ValueError where arrays contradict each other, an id appears twice or a logit is not finite.
     """
@@ -35,17 +50,22 @@ class Predictions:
     patient_ids: Strings
     body_parts: Strings
     labels: NDArray[np.int64]
-    logits: NDArray[np.float64]
+    logits: Floats
     located: NDArray[np.int64] | None = None
     refused: tuple[str, ...] = ()
+    peaks: NDArray[np.int64] | None = None
+    ious: Floats | None = None
+    boxes_shown: NDArray[np.int64] | None = None
+    views: Strings | None = None
+    study_ids: Strings | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("case_ids", np.str_), ("patient_ids", np.str_), ("body_parts", np.str_)):
-            self._freeze(name, np.asarray(getattr(self, name), kind))
+        for name in _TEXTS:
+            self._freeze(name, np.asarray(getattr(self, name), np.str_))
         self._freeze("labels", np.asarray(self.labels, np.int64))
         self._freeze("logits", np.asarray(self.logits, np.float64))
-        if self.located is not None:
-            self._freeze("located", np.asarray(self.located, np.int64))
+        for name, array in self._optional().items():
+            self._freeze(name, np.asarray(array, _OPTIONAL[name]))
         object.__setattr__(self, "refused", tuple(self.refused))
         self._check()
 
@@ -67,14 +87,17 @@ class Predictions:
             raise ValueError("labels must be 0 or 1")
         if not np.isfinite(self.logits).all():
             raise ValueError(f"logits must be finite, case {self._first(~np.isfinite(self.logits))} is not")
-        if self.located is not None and not np.isin(self.located, (NOT_ASKED, MISSED, HIT)).all():
-            raise ValueError("located must be -1, 0 or 1")
+        for name, array in (("located", self.located), ("peaks", self.peaks)):
+            if array is not None and not np.isin(array, (NOT_ASKED, MISSED, HIT)).all():
+                raise ValueError(f"{name} must be -1, 0 or 1")
+        if self.ious is not None and ((self.ious < 0) | (self.ious > 1)).any():
+            raise ValueError("ious must lie within 0 to 1")
 
     def _first(self, mask: NDArray[np.bool_]) -> str:
         return str(self.case_ids[mask][0])
 
     @property
-    def probabilities(self) -> NDArray[np.float64]:
+    def probabilities(self) -> Floats:
         """Of a fracture (N,), the logistic function of the logits."""
         return sigmoid(self.logits)
 
@@ -93,15 +116,8 @@ class Predictions:
 
     def subset(self, mask: NDArray[np.bool_]) -> Predictions:
         """The cases where `mask` (N,) is true; refused cases stay behind."""
-        located = None if self.located is None else self.located[mask]
-        return Predictions(
-            self.case_ids[mask],
-            self.patient_ids[mask],
-            self.body_parts[mask],
-            self.labels[mask],
-            self.logits[mask],
-            located,
-        )
+        arrays: dict[str, Any] = {**self._always(), **self._optional()}
+        return Predictions(**{name: array[mask] for name, array in arrays.items()})
 
     def save(self, path: Path) -> None:
         """Write an .npz that holds plain arrays only; whole or not at all."""
@@ -120,19 +136,20 @@ class Predictions:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise StepError(f"{path} holds no predictions: {error}", "delete it and run again") from error
 
+    def _optional(self) -> dict[str, NDArray[Any]]:
+        found = {name: getattr(self, name) for name in _OPTIONAL}
+        return {name: array for name, array in found.items() if array is not None}
+
+    def _always(self) -> dict[str, NDArray[Any]]:
+        return {name: getattr(self, name) for name in (*_TEXTS, "labels", "logits")}
+
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        arrays: dict[str, NDArray[Any]] = {
-            "case_ids": self.case_ids,
-            "patient_ids": self.patient_ids,
-            "body_parts": self.body_parts,
-            "labels": self.labels,
-            "logits": self.logits,
-            "refused": np.asarray(self.refused, np.str_),
-        }
-        return arrays if self.located is None else {**arrays, "located": self.located}
+        # In this order, so that digests stay what they were.
+        refused = np.asarray(self.refused, np.str_)
+        return {**self._always(), "refused": refused, **self._optional()}
 
 
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(logits: Floats) -> Floats:
     """The logistic function, without overflow."""
     small = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1.0, small) / (1.0 + small)

@@ -51,7 +51,7 @@ def render(
     radiograph: Radiograph | None, findings: Findings, options: OverlayOptions = DEFAULT_OPTIONS
 ) -> bytes:
     """PNG bytes of the picture above a panel of words; without a radiograph (unreadable file) a blank one."""
-    picture = _blank() if radiograph is None else _picture(radiograph, findings, options)
+    picture = _blank() if radiograph is None else draw_picture(radiograph, findings, options)
     panel = _panel(findings, max(picture.shape[1], _MIN_WIDTH_PX), options)
     canvas = np.zeros((picture.shape[0] + panel.shape[0], panel.shape[1], 3), np.uint8)
     left = (panel.shape[1] - picture.shape[1]) // 2
@@ -77,7 +77,8 @@ def to_gray8(radiograph: Radiograph) -> NDArray[np.uint8]:
     return gray
 
 
-def _picture(radiograph: Radiograph, findings: Findings, options: OverlayOptions) -> Canvas:
+def draw_picture(radiograph: Radiograph, findings: Findings, options: OverlayOptions) -> Canvas:
+    """(H, W, 3) blue, green, red: the radiograph with the places on it, without the panel of words."""
     scale = options.long_side_px / max(radiograph.height_px, radiograph.width_px)
     size = max(1, round(radiograph.width_px * scale)), max(1, round(radiograph.height_px * scale))
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

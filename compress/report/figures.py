@@ -12,6 +12,18 @@ from compress.record import NodeRecord, RunRecord
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 POINTS = {"high_sensitivity": "high-sensitivity point", "high_specificity": "high-specificity point"}
+_OVERALL = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "localisation": "fracture place found",
+}
+_PLACES = {
+    "peak": "peak of evidence on the fracture",
+    "iou": "overlap with the true box (IoU)",
+    "false_boxes": "false boxes per healthy image",
+}
 _NONE = Interval.missing("not measured")
 _MADE = ("ok", STATUS_DEFERRED)
 
@@ -35,6 +47,22 @@ def interval(metrics: dict[str, Any], *path: str) -> Interval:
 def at_point(metrics: dict[str, Any], point: str, figure: str) -> Interval:
     """A figure at an operating point."""
     return interval(metrics, "points", point, figure)
+
+
+def overall(metrics: dict[str, Any]) -> list[tuple[str, Interval]]:
+    """Figures over all images, by title; of the places shown only those that somebody looked at."""
+    found = [(title, interval(metrics, name)) for name, title in _OVERALL.items()]
+    places = [(title, interval(metrics, "places", name)) for name, title in _PLACES.items()]
+    return found + [(title, figure) for title, figure in places if figure.value is not None]
+
+
+def at_points(metrics: dict[str, Any]) -> list[tuple[str, list[Interval]]]:
+    """Figures at the operating points, by title; accuracy where it was measured."""
+    rows = [
+        ("F1" if name == "f1" else name, [at_point(metrics, point, name) for point in POINTS])
+        for name in ("sensitivity", "specificity", "precision", "f1", "accuracy")
+    ]
+    return [row for row in rows if row[0] != "accuracy" or any(item.value is not None for item in row[1])]
 
 
 def value_text(figure: Interval, digits: int = 3) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
 from compress.report.figures import MINUS
-from compress.report.svg import Scale, clipped, element, line, marker, picture, polyline, text
+from compress.report.svg import Scale, clipped, element, frame, line, marker, picture, polyline, text
 
 _OUTCOME_SHAPES = {"pass": "circle", "inconclusive": "triangle", "fail": "square"}
 _ENGINE_SHAPES = {"": "circle", "onnxruntime": "square", "openvino": "triangle"}
@@ -78,7 +78,7 @@ def roc(nodes: Sequence[NodeRecord], points: dict[str, float]) -> Markup | None:
     drawn = [item for item in series(nodes) if item.node.roc.get("fpr")]
     if not drawn:
         return None
-    side = _roc_side([figures.interval(item.node.metrics, "auroc").value or 0.0 for item in drawn])
+    side = roc_side([figures.interval(item.node.metrics, "auroc").value or 0.0 for item in drawn])
     x, y = Scale(0, side, 44, _SIDE_PX - 12), Scale(1 - side, 1, _SIDE_PX - 40, 12)
     curves = []
     # The original last, so that it stays visible where curves coincide.
@@ -87,14 +87,14 @@ def roc(nodes: Sequence[NodeRecord], points: dict[str, float]) -> Markup | None:
         path = [(x.unbounded(fpr), y.unbounded(tpr)) for fpr, tpr in curve]
         curves.append(polyline(path, f"curve {item.class_}"))
     diagonal = line(x.unbounded(0), y.unbounded(0), x.unbounded(1), y.unbounded(1), "chance")
-    parts = [_frame(x, y, f"1 {MINUS} specificity", "sensitivity"), clipped(x, y, diagonal, *curves)]
+    parts = [frame(x, y, f"1 {MINUS} specificity", "sensitivity"), clipped(x, y, diagonal, *curves)]
     origin = next((item.node for item in drawn if not item.node.parent), None)
     for name in points if origin is not None else ():
         parts += _roc_point(origin.metrics if origin else {}, name, x, y)
     return picture(_SIDE_PX, _SIDE_PX, "ROC curves on the gate patients", *parts)
 
 
-def _roc_side(aurocs: Sequence[float]) -> float:
+def roc_side(aurocs: Sequence[float]) -> float:
     """How much of either axis is shown."""
     middle = sorted(aurocs)[len(aurocs) // 2]
     return 0.3 if middle > 0.97 else 0.5 if middle > 0.9 else 1.0
@@ -113,7 +113,7 @@ def cost(nodes: Sequence[NodeRecord]) -> Markup | None:
     x = Scale(min(times) / 1.6, max(times) * 1.6, 52, _SIDE_PX - 12, logarithmic=True)
     y = Scale(low, high, _SIDE_PX - 40, 12)
     largest = max(item.node.size_bytes for item in drawn) or 1
-    parts = [_frame(x, y, "median latency, ms (batch 1, log scale)", "AUROC")]
+    parts = [frame(x, y, "median latency, ms (batch 1, log scale)", "AUROC")]
     for item, auroc in sorted(zip(drawn, aurocs, strict=True), key=lambda pair: -pair[0].node.size_bytes):
         assert auroc.value is not None
         assert auroc.low is not None
@@ -212,23 +212,6 @@ def _roc_point(metrics: dict[str, Any], name: str, x: Scale, y: Scale) -> list[M
 def _is_timed(node: NodeRecord) -> bool:
     auroc = figures.interval(node.metrics, "auroc")
     return node.latency_ms.get("p50", 0) > 0 and auroc.value is not None and auroc.low is not None
-
-
-def _frame(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
-    parts = [line(x.start_px, y.start_px, x.end_px, y.start_px, "axis")]
-    for tick in x.ticks():
-        parts.append(line(x(tick), y.start_px, x(tick), y.end_px, "grid"))
-        parts.append(text(x(tick), y.start_px + 16, f"{tick:g}", "tick", "middle"))
-    for tick in y.ticks():
-        parts.append(line(x.start_px, y(tick), x.end_px, y(tick), "grid"))
-        parts.append(text(x.start_px - 6, y(tick) + 4, f"{tick:g}", "tick", "end"))
-    parts.append(text((x.start_px + x.end_px) / 2, y.start_px + 33, x_title, "label", "middle"))
-    middle = (y.start_px + y.end_px) / 2
-    turned = f"rotate(-90 12 {middle:g})"
-    parts.append(
-        element("text", y_title, x=12, y=middle, class_="label", text_anchor="middle", transform=turned)
-    )
-    return element("g", *parts)
 
 
 def _epochs(table: dict[str, Any], curves: dict[str, str], area: _Area, y: Scale) -> Markup:

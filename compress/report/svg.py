@@ -96,6 +96,24 @@ class Scale:
         return [round(value, 10) for value in values if self.low <= value <= self.high]
 
 
+def frame(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
+    """Axes with ticks, grid and titles round the area of the two scales."""
+    parts = [line(x.start_px, y.start_px, x.end_px, y.start_px, "axis")]
+    for tick in x.ticks():
+        parts.append(line(x(tick), y.start_px, x(tick), y.end_px, "grid"))
+        parts.append(text(x(tick), y.start_px + 16, f"{tick:g}", "tick", "middle"))
+    for tick in y.ticks():
+        parts.append(line(x.start_px, y(tick), x.end_px, y(tick), "grid"))
+        parts.append(text(x.start_px - 6, y(tick) + 4, f"{tick:g}", "tick", "end"))
+    parts.append(text((x.start_px + x.end_px) / 2, y.start_px + 33, x_title, "label", "middle"))
+    middle = (y.start_px + y.end_px) / 2
+    turned = f"rotate(-90 12 {middle:g})"
+    parts.append(
+        element("text", y_title, x=12, y=middle, class_="label", text_anchor="middle", transform=turned)
+    )
+    return element("g", *parts)
+
+
 def clipped(x: Scale, y: Scale, *children: Markup) -> Markup:
     """Children, drawn only inside the area of the two scales."""
     left, top = min(x.start_px, x.end_px), min(y.start_px, y.end_px)

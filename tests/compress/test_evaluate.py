@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import typer
@@ -29,43 +29,21 @@ from runtime.errors import BundleError, InferenceError, StepError, UlnaError
 from runtime.findings import Provenance
 from runtime.preprocess import PreprocessSpec
 from runtime.trust import TrustStore, generate_key, public_pem
-from tests.bundles import OPERATING_POINTS, gap_network, make_bundle, radiograph_png
+from tests.bundles import OPERATING_POINTS, gap_network, make_bundle
+from tests.compress.clinic import write_data
 
 _SPEC = DetectorSpec(PreprocessSpec(size_px=64), OPERATING_POINTS, (), Provenance("", "", "test", "1"))
 _ENGINE = "onnxruntime-fp32"
-_GAP_BOX = [0.3, 0.4, 0.7, 0.5]
-
-
-def _write_data(folder: Path, damaged: bool) -> TableDataset:
-    """Eight patients with two plates each, half of them fractured; damaged: and three unreadable files."""
-    rows = []
-    for number in range(16):
-        ill = number % 4 < 2
-        (folder / f"{number}.png").write_bytes(radiograph_png(ill, seed=number))
-        part = "forearm" if number < 8 else "hand"
-        boxes = json.dumps([_GAP_BOX]) if ill else ""
-        rows.append([f"i{number}", f"{number}.png", int(ill), part, f"p{number // 2}", boxes])
-    if damaged:
-        (folder / "cut.png").write_bytes(radiograph_png(True, seed=50)[:900])
-        (folder / "text.png").write_bytes(b"this is no image")
-        flat = np.full((300, 300), 2000, np.uint16)
-        (folder / "flat.png").write_bytes(cv2.imencode(".png", flat)[1].tobytes())
-        for name, ill in (("cut", 1), ("text", 0), ("flat", 1)):
-            rows.append([name, f"{name}.png", ill, "hand", f"p-{name}", ""])
-    with (folder / "labels.csv").open("w", newline="") as stream:
-        header = ["image_id", "file", "fractured", "body_part", "group", "boxes"]
-        csv.writer(stream).writerows([header, *rows])
-    return TableDataset(folder)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> TableDataset:
-    return _write_data(tmp_path_factory.mktemp("sound"), damaged=False)
+    return write_data(tmp_path_factory.mktemp("sound"))
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> TableDataset:
-    return _write_data(tmp_path_factory.mktemp("mixed"), damaged=True)
+    return write_data(tmp_path_factory.mktemp("mixed"), damaged=True)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +185,7 @@ def test_a_bundle_that_lists_no_images_of_its_own_says_that_nobody_knows(result:
 
 
 def test_a_file_that_vanishes_is_refused_and_not_left_out(bundle: Bundle, tmp_path: Path) -> None:
-    dataset = _write_data(tmp_path, damaged=False)
+    dataset = write_data(tmp_path)
     (tmp_path / "3.png").unlink()
     found = evaluate_bundle(bundle, dataset, EvaluateOptions(engine=_ENGINE))
     assert [case.case_id for case in found.refused] == ["i3"]
@@ -277,7 +255,7 @@ def test_a_bundle_of_an_unknown_maker_is_refused(signed: tuple[Path, Path], mixe
 def test_a_dataset_without_any_readable_image_ends_with_an_error_after_the_tables(
     signed: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    dataset = _write_data(tmp_path, damaged=True)
+    dataset = write_data(tmp_path, damaged=True)
     keep = [row for row in (tmp_path / "labels.csv").read_text().splitlines() if not row.startswith("i1")]
     rows = [row for row in keep if row.startswith(("image_id", "cut", "text"))]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
@@ -300,3 +278,87 @@ def test_evaluation_needs_neither_torch_nor_scipy(signed: tuple[Path, Path], sou
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["auroc"]["value"] == 1.0
+
+
+def _reported(signed: tuple[Path, Path], dataset: TableDataset, *more: str) -> dict[str, Any]:
+    done = CliRunner().invoke(_app(), _arguments(signed, dataset, "--json", *more))
+    assert done.exit_code == 0, done.exception
+    table: dict[str, Any] = json.loads(done.stdout)
+    return table
+
+
+def test_views_are_reported_apart_and_add_up(result: EvaluationResult) -> None:
+    views = result.report.by_view
+    assert set(views) == {"frontal", "lateral"}
+    assert sum(own.images for own in views.values()) == result.report.images
+
+
+def test_places_are_measured_on_what_the_clinic_is_shown(result: EvaluationResult) -> None:
+    places = result.report.places
+    assert (places.peak.value, places.peak.n) == (1.0, 8)
+    assert places.iou.value is not None and 0.1 < places.iou.value <= 1
+    assert (places.false_boxes.value, places.false_boxes.n) == (0.0, 8)
+    assert places.false_boxes.high is not None and places.false_boxes.high > 0
+
+
+def test_a_tag_is_broken_down_only_when_asked(signed: tuple[Path, Path], sound: TableDataset) -> None:
+    assert _reported(signed, sound)["by_tag"] == {}
+    parts = _reported(signed, sound, "--by", "hardware")["by_tag"]["hardware"]
+    assert {value: own["images"] for value, own in parts.items()} == {"0": 12, "1": 4}
+    assert parts["1"]["points"]["high_specificity"]["specificity"]["value"] is None
+    assert parts["1"]["points"]["high_specificity"]["specificity"]["reason"]
+
+
+def test_without_a_tag_the_other_images_are_measured_beside_all(
+    signed: tuple[Path, Path], sound: TableDataset
+) -> None:
+    found = _reported(signed, sound, "--without", "hardware=1")
+    assert found["metrics"]["images"] == 16
+    assert found["without"]["hardware=1"]["images"] == 12
+    assert found["without"]["hardware=1"]["fractured"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--by", "metal"], "no image has a tag metal"),
+        (["--without", "hardware=7"], "no image has hardware=7"),
+        (["--without", "hardware"], "is not TAG=VALUE"),
+    ],
+)
+def test_a_breakdown_that_no_image_has_is_refused(
+    signed: tuple[Path, Path], sound: TableDataset, words: list[str], message: str
+) -> None:
+    done = CliRunner().invoke(_app(), _arguments(signed, sound, *words))
+    assert isinstance(done.exception, StepError)
+    assert message in str(done.exception)
+
+
+def test_examinations_are_measured_beside_their_images(result: EvaluationResult) -> None:
+    assert set(result.by_study) == {"mean_logit", "max_probability", "noisy_or"}
+    for report in result.by_study.values():
+        assert (report.images, report.fractured) == (8, 4)
+        assert report.auroc.value == 1.0
+
+
+def test_the_page_is_written_only_when_asked_and_names_the_worst_errors(
+    signed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    dataset = write_data(tmp_path, mislabelled=(0, 2))
+    folder = tmp_path / "new" / "page"
+    done = CliRunner().invoke(_app(), _arguments(signed, dataset, "--json", "--report", str(folder)))
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["metrics"]["images"] == 16
+    assert [path.name for path in folder.iterdir()] == ["evaluation.html"]
+    page = (folder / "evaluation.html").read_text(encoding="utf-8")
+    misses, alarms = page.split("Worst misses")[1].split("Worst false alarms")
+    assert "<h3>i2</h3>" in misses and "<h3>i0</h3>" in alarms
+
+
+def test_a_page_that_has_no_place_is_refused_before_anything_is_measured(
+    signed: tuple[Path, Path], sound: TableDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    done = CliRunner().invoke(_app(), _arguments(signed, sound, "--report", str(tmp_path / "file")))
+    assert isinstance(done.exception, StepError)
+    assert not done.stdout

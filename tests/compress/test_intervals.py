@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from compress import auroc
-from compress.intervals import design_effect, mean, proportion, student_quantile, wilson
+from compress.intervals import design_effect, mean, mean_count, proportion, student_quantile, wilson
 from compress.paired import compare_shares, tango_lower
 from compress.predictions import Predictions
 from tests.compress.cohort import CohortOptions, cohort, with_logits
@@ -24,10 +24,14 @@ def _auroc_bounds(predictions: Predictions, confidence: float = 0.95) -> tuple[f
     return found.low, found.value, found.high
 
 
-def test_wilson_agrees_with_the_published_example() -> None:
-    """15 of 148, Newcombe 1998 (Statistics in Medicine 17, 857), table I, method 3: 0.0624 to 0.1605."""
-    low, high = wilson(15 / 148, 148, 1.959964)
-    assert (low, high) == (pytest.approx(0.0624, abs=5e-5), pytest.approx(0.1605, abs=5e-5))
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_agrees_with_the_published_examples(count: int, total: int, low: float, high: float) -> None:
+    """Newcombe 1998 (Statistics in Medicine 17, 857-872), table I, method 3."""
+    found = wilson(count / total, total, 1.959964)
+    assert found == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
 
 
 def test_tango_agrees_with_the_closed_form_without_discordant_pairs() -> None:
@@ -137,6 +141,40 @@ def test_auroc_variance_without_clusters_is_delong_s() -> None:
     groups = auroc.Groups.of(predictions)
     found = auroc.clustered_variance(parts.fractured - parts.auroc, parts.healthy - parts.auroc, groups)
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_auroc_and_its_standard_error_agree_with_the_published_ct_readings() -> None:
+    """109 CT images rated 1 to 5: Hanley and McNeil, Radiology 143 (1982) 29-36, table I.
+
+    Area 0.8932; by the method of DeLong and others its standard error is 0.0307, as Stata's manual prints it
+    for these data (entry roctab).
+    """
+    healthy, ill = np.repeat(range(1, 6), (33, 6, 6, 11, 2)), np.repeat(range(1, 6), (3, 2, 2, 11, 33))
+    scores = np.concatenate([healthy, ill]).astype(float)
+    labels = np.repeat([0, 1], (58, 51))
+    predictions = Predictions(_ids(109), _ids(109), np.full(109, "head"), labels, scores)
+    parts = auroc.placements(predictions.logits, predictions.labels)
+    groups = auroc.Groups.of(predictions)
+    variance = auroc.clustered_variance(parts.fractured - parts.auroc, parts.healthy - parts.auroc, groups)
+    assert parts.auroc == pytest.approx(0.8932, abs=5e-5)
+    assert variance**0.5 == pytest.approx(0.0307, abs=5e-5)
+
+
+def test_equal_counts_still_allow_for_unseen_ones() -> None:
+    none = mean_count(np.zeros(80), np.repeat(_ids(40), 2), 0.95, 5)
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert none.high == pytest.approx(wilson(0.0, 40, 1.959964)[1], abs=1e-6)
+    one = mean_count(np.array([1.0, 3.0]), np.array(["p", "p"]), 0.95, 5)
+    assert (one.value, one.low, one.high) == (2.0, 0.0, 5)
+    assert mean_count(np.array([]), np.array([]), 0.95, 5).reason
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), min_size=1, max_size=40))
+def test_a_mean_count_lies_within_its_interval_for_any_patients(rows: list[tuple[int, int]]) -> None:
+    counts, patients = (np.array(column) for column in zip(*rows, strict=True))
+    found = mean_count(counts.astype(float), patients.astype(str), 0.95, 5)
+    assert found.value is not None and found.low is not None and found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 5
 
 
 def test_auroc_interval_covers_the_truth_for_correlated_images() -> None:

@@ -2,11 +2,29 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, f1_score, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
-from compress.metrics import HIT, MISSED, NOT_ASKED, Interval, Predictions, calibration_error, measure
+from compress.metrics import (
+    HIT,
+    MISSED,
+    NOT_ASKED,
+    Interval,
+    Predictions,
+    calibration_error,
+    measure,
+    sigmoid,
+)
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, with_logits
 
@@ -37,6 +55,32 @@ def test_figures_at_a_point_agree_with_scikit_learn(name: str, threshold: float)
     assert _value(point.f1) == pytest.approx(f1_score(drawn.labels, called))
     counts = point.confusion
     assert counts.tp + counts.fp + counts.tn + counts.fn == len(drawn)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(-4, 4)), min_size=2, max_size=50).filter(
+        lambda rows: {label for label, _ in rows} == {0, 1}
+    ),
+    st.integers(-4, 4),
+)
+def test_any_predictions_with_ties_agree_with_scikit_learn(rows: list[tuple[int, int]], limit: int) -> None:
+    labels, scores = (list(column) for column in zip(*rows, strict=True))
+    drawn = _tiny(labels, [float(score) for score in scores])
+    threshold = float(sigmoid(np.array(limit, float)))
+    report = measure(drawn, OperatingPoints(threshold, threshold))
+    called = drawn.probabilities >= threshold
+    point, truth = report.points["high_sensitivity"], drawn.labels
+    counts = point.confusion
+    assert [[counts.tn, counts.fp], [counts.fn, counts.tp]] == confusion_matrix(truth, called).tolist()
+    assert _value(point.accuracy) == pytest.approx(accuracy_score(truth, called))
+    assert _value(point.sensitivity) == pytest.approx(recall_score(truth, called))
+    if called.any():
+        assert _value(point.precision) == pytest.approx(precision_score(truth, called))
+    assert _value(point.f1) == pytest.approx(f1_score(truth, called))
+    assert _value(report.auroc) == pytest.approx(roc_auc_score(truth, drawn.logits))
+    assert _value(report.average_precision) == pytest.approx(average_precision_score(truth, drawn.logits))
+    assert _value(report.brier) == pytest.approx(brier_score_loss(truth, drawn.probabilities))
 
 
 def test_brier_score_agrees_with_scikit_learn() -> None:
@@ -95,6 +139,23 @@ def test_localisation_counts_only_fractured_images_with_a_known_place() -> None:
     found = measure(drawn, _POINTS).localisation
     assert _value(found) == pytest.approx(2 / 3)
     assert found.n == 3
+
+
+def test_views_and_places_are_reported_where_they_are_known() -> None:
+    ids, views = np.arange(4).astype(str), np.array(["frontal", "lateral", "frontal", "lateral"])
+    drawn = Predictions(
+        ids, ids, np.full(4, "hand"), np.array([1, 1, 0, 0]), np.zeros(4),
+        located=np.array([HIT, MISSED, NOT_ASKED, NOT_ASKED]),
+        peaks=np.array([HIT, HIT, NOT_ASKED, NOT_ASKED]),
+        ious=np.array([0.5, 0.0, np.nan, np.nan]), boxes_shown=np.array([1, 2, 0, 3]), views=views,
+    )  # fmt: skip
+    report = measure(drawn, _POINTS)
+    places = report.places
+    figures = [_value(item) for item in (places.box, places.peak, places.iou, places.false_boxes)]
+    assert figures == [0.5, 1.0, 0.25, 1.5]
+    assert set(report.by_view) == {"frontal", "lateral"}
+    assert _value(report.by_view["lateral"].places.false_boxes) == 3
+    assert measure(_tiny([0, 1], [0.0, 1.0]), _POINTS).places.peak.reason
 
 
 def test_one_sided_bounds_are_tighter_than_the_two_sided_interval() -> None:

@@ -1,3 +1,6 @@
+import math
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -101,3 +104,61 @@ def test_any_scores_and_targets_give_distinct_points_that_reach_them(
     reached = _reached(drawn, points)
     assert reached[0] >= sensitivity - 1e-9
     assert reached[1] >= specificity - 1e-9
+
+
+def _meets(assurance: float, options: CohortOptions, draws: int = 200) -> tuple[float, float]:
+    """Shares of draws whose points reach sensitivity and specificity 0.9 on endless new patients.
+
+    Scores are normal with variance 1 about +-1.2, so the shares beyond a threshold are known.
+    """
+    rng, normal = np.random.default_rng(8), NormalDist()
+    chosen = OperatingPointOptions(0.9, 0.9, assurance)
+    reached = []
+    for _ in range(draws):
+        points = choose_operating_points(cohort(rng, options), chosen)
+        low, high = (
+            math.log(value / (1 - value)) for value in (points.high_sensitivity, points.high_specificity)
+        )
+        half = options.separation / 2
+        reached.append((normal.cdf(half - low) >= 0.9, normal.cdf(high + half) >= 0.9))
+    sensitive, specific = np.mean(reached, axis=0)
+    return float(sensitive), float(specific)
+
+
+@pytest.mark.parametrize(("views", "icc"), [(1, 0.5), (3, 0.7)])
+def test_an_assurance_is_kept_on_new_patients_where_the_plain_rule_fails(views: int, icc: float) -> None:
+    options = CohortOptions(patients=160, views=views, separation=2.0, icc=icc)
+    assert min(_meets(0.9, options)) >= 0.88
+    assert max(_meets(0.5, options)) < 0.65
+
+
+def test_a_higher_assurance_moves_both_points_outwards() -> None:
+    drawn = cohort(np.random.default_rng(9), CohortOptions(patients=400, separation=2.0))
+    found = [
+        choose_operating_points(drawn, OperatingPointOptions(0.9, 0.9, sure)) for sure in (0.5, 0.8, 0.95)
+    ]
+    assert found[0].high_sensitivity > found[1].high_sensitivity > found[2].high_sensitivity
+    assert found[0].high_specificity < found[1].high_specificity < found[2].high_specificity
+
+
+@pytest.mark.parametrize(("patients", "enough"), [(58, False), (59, True)])
+def test_fifty_nine_patients_assure_ninety_five_percent_as_wilks_found(patients: int, enough: bool) -> None:
+    """Wilks 1941: 59 observations, the lowest of which at least 95% of all exceed with certainty 0.95."""
+    labels = np.repeat([1, 0], patients)
+    ids = np.arange(2 * patients).astype(str)
+    drawn = Predictions(ids, ids, np.full(2 * patients, "hand"), labels, np.linspace(3, -3, 2 * patients))
+    options = OperatingPointOptions(0.95, 0.95, 0.95)
+    if enough:
+        points = choose_operating_points(drawn, options)
+        assert points.high_sensitivity < drawn.probabilities[labels == 1].min()
+        return
+    with pytest.raises(StepError, match="58 independent fractured images") as refused:
+        choose_operating_points(drawn, options)
+    assert "at least 59" in refused.value.hint
+
+
+def test_an_assurance_asks_for_targets_below_one() -> None:
+    with pytest.raises(ValueError, match="below 1"):
+        OperatingPointOptions(1.0, 0.9, 0.8)
+    with pytest.raises(ValueError, match="assurance"):
+        OperatingPointOptions(0.9, 0.9, 1.0)

@@ -30,6 +30,9 @@ def _make(**changes: object) -> Predictions:
         ({"labels": [0, 1, 2]}, "0 or 1"),
         ({"located": [0, 1, 5]}, "located"),
         ({"located": [[0, 1, 1]]}, "located must have shape"),
+        ({"peaks": [0, 1, 5]}, "peaks"),
+        ({"ious": [0.1, np.nan, 1.5]}, "ious"),
+        ({"views": ["frontal"]}, "views must have shape"),
     ],
 )
 def test_arrays_that_contradict_each_other_are_refused(changes: dict[str, object], message: str) -> None:
@@ -46,6 +49,23 @@ def test_a_saved_file_gives_back_every_value_and_needs_no_pickle(tmp_path: Path)
     assert after.located is not None
     assert after.located.tolist() == [HIT, MISSED, NOT_ASKED]
     assert _make().digest != before.digest
+
+
+def test_everything_known_of_places_views_and_studies_survives_a_round_trip(tmp_path: Path) -> None:
+    known = {
+        "peaks": [HIT, MISSED, NOT_ASKED],
+        "ious": [0.5, 0.0, np.nan],
+        "boxes_shown": [1, 0, 2],
+        "views": ["frontal", "", "lateral"],
+        "study_ids": ["s", "s", ""],
+    }
+    before = _make(**known)
+    before.save(tmp_path / "p.npz")
+    after = Predictions.load(tmp_path / "p.npz")
+    assert after.digest == before.digest != _make().digest
+    part = after.subset(np.array([True, False, True]))
+    assert part.views is not None and part.views.tolist() == ["frontal", "lateral"]
+    assert part.boxes_shown is not None and part.boxes_shown.tolist() == [1, 2]
 
 
 def test_predictions_without_located_survive_a_round_trip(tmp_path: Path) -> None:

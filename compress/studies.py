@@ -1,0 +1,92 @@
+"""Several views of one examination combined into one answer, as MURA's readers were judged.
+
+Rajpurkar and others, "MURA: Large dataset for abnormality detection in musculoskeletal radiographs", MIDL
+2018: its networks average the views' probabilities. A fracture that one view alone shows is lost in a mean;
+the other rules keep it, and add up the false alarms of all views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.predictions import Floats, Predictions, Strings
+from runtime.errors import StepError
+
+_SMALLEST_CHANCE = 1e-300
+
+
+def _mean(logits: Floats) -> float:
+    return float(np.mean(logits))
+
+
+def _max(logits: Floats) -> float:
+    return float(np.max(logits))
+
+
+def _noisy_or(logits: Floats) -> float:
+    """The logit of 1 - (1 - p1)(1 - p2)…, worked out without ever forming 1 - p."""
+    no_fracture = float(np.sum(np.logaddexp(0.0, logits)))  # -log of the product
+    no_fracture = max(no_fracture, _SMALLEST_CHANCE)
+    return float(no_fracture + np.log(-np.expm1(-no_fracture)))
+
+
+RULES: dict[str, Callable[[Floats], float]] = {
+    "mean_logit": _mean,
+    "max_probability": _max,
+    "noisy_or": _noisy_or,
+}
+"""How the views' logits become the examination's. noisy_or: each view may show a fracture on its own (Pearl,
+"Probabilistic reasoning in intelligent systems", 1988, section 4.3.2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Studies:
+    """first: (S,) an image of each examination. index: (N,) the examination of each image."""
+
+    names: Strings
+    first: NDArray[np.int64]
+    index: NDArray[np.int64]
+
+
+def has_studies(predictions: Predictions) -> bool:
+    """Whether some examination holds several of the images."""
+    ids = predictions.study_ids
+    return ids is not None and len(named := ids[ids != ""]) > len(np.unique(named))
+
+
+def combine(predictions: Predictions, rule: str) -> Predictions:
+    """One prediction an examination, by one of `RULES`; an image without one stands for itself.
+
+    An examination is fractured when one of its images is. Its body part is "several" where its images show
+    different ones. Images that got no answer are left out of theirs.
+    Raises StepError for an examination with images of different patients.
+    """
+    studies = _studies(predictions)
+    rows = [np.flatnonzero(studies.index == number) for number in range(len(studies.first))]
+    for row in rows:
+        if len(set(predictions.patient_ids[row].tolist())) > 1:
+            name = studies.names[studies.index[row[0]]]
+            raise StepError(f"{name} holds images of several patients", "mend the data set's table")
+    return Predictions(
+        case_ids=studies.names,
+        patient_ids=predictions.patient_ids[studies.first],
+        body_parts=np.array([_common(predictions.body_parts[row]) for row in rows], np.str_),
+        labels=np.array([predictions.labels[row].max() for row in rows], np.int64),
+        logits=np.array([RULES[rule](predictions.logits[row]) for row in rows], np.float64),
+    )
+
+
+def _studies(predictions: Predictions) -> _Studies:
+    ids = np.full(len(predictions), "") if predictions.study_ids is None else predictions.study_ids
+    own = [f"image {case}" for case in predictions.case_ids.tolist()]
+    named = [f"study {study}" if study else alone for study, alone in zip(ids.tolist(), own, strict=True)]
+    names, first, index = np.unique(np.array(named, np.str_), return_index=True, return_inverse=True)
+    return _Studies(names, first, index)
+
+
+def _common(words: Strings) -> str:
+    return str(words[0]) if len(set(words.tolist())) == 1 else "several"

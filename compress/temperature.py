@@ -1,0 +1,81 @@
+"""Temperature scaling: probabilities that mean what they say, without a change of the ranking.
+
+Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017: one positive factor on
+the logit, found by maximum likelihood on patients that the network was not fitted on. With a shift as well it
+is the scaling of Platt ("Probabilistic outputs for support vector machines", 1999), which also mends another
+share of fractures than the network was trained with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.predictions import Floats, sigmoid
+from runtime.errors import StepError
+
+LARGEST_SCALE = 10.0
+"""Beyond this factor, or below its inverse, the logits do not carry what a temperature could mend."""
+_STEPS = 100
+_TOLERANCE = 1e-10
+
+
+def temperature_fit(
+    logits: Floats, labels: NDArray[np.int64], with_shift: bool = False
+) -> tuple[float, float]:
+    """(scale, shift) such that scale * logit + shift is calibrated; the temperature is 1 / scale.
+
+    logits, labels: (N,), of patients that the network was not fitted on, or out of fold. The map rises, so
+    no image passes another and the AUROC stays. Without `with_shift` the shift is 0.
+    Raises StepError without images of both kinds, and where no scale from 1/10 to 10 fits best: scores that
+    part the two kinds (almost) perfectly, or that tell nothing of them.
+    """
+    if set(np.unique(labels).tolist()) != {0, 1}:
+        raise StepError(
+            f"a temperature needs fractured and healthy images, got {int(np.sum(labels == 1))} and "
+            f"{int(np.sum(labels == 0))}",
+            "give the calibration split more patients",
+        )
+    if np.ptp(logits) == 0:
+        raise StepError("no temperature calibrates logits that are all the same", "train longer")
+    columns = np.stack([logits, np.ones_like(logits)], axis=1)[:, : 1 + with_shift]
+    scale, *shift = _most_likely(columns, labels).tolist()
+    if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+        raise StepError(
+            f"no temperature calibrates these logits: the best factor, {scale:.3g}, is not within "
+            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}",
+            "use more patients, or leave calibrate off",
+        )
+    return scale, shift[0] if shift else 0.0
+
+
+def negative_log_likelihood(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """Mean over the images, in nats."""
+    return float(np.mean(np.logaddexp(0.0, np.where(labels == 1, -logits, logits))))
+
+
+def _most_likely(columns: Floats, labels: NDArray[np.int64]) -> Floats:
+    """Newton's method with halved steps; the likelihood has one maximum, at infinity for parted scores."""
+    found = np.eye(columns.shape[1])[0]
+    loss = negative_log_likelihood(columns @ found, labels)
+    for _ in range(_STEPS):
+        step = _newton_step(columns, labels, found)
+        better = negative_log_likelihood(columns @ (found - step), labels)
+        while better > loss and np.abs(step).max() > _TOLERANCE:
+            step = step / 2
+            better = negative_log_likelihood(columns @ (found - step), labels)
+        found = found - step
+        # Away from any scale that is accepted there is no need to know by how much.
+        if np.abs(step).max() <= _TOLERANCE or not -1 < found[0] < 2 * LARGEST_SCALE:
+            break
+        loss = better
+    return np.asarray(found, np.float64)
+
+
+def _newton_step(columns: Floats, labels: NDArray[np.int64], found: Floats) -> Floats:
+    chance = sigmoid(columns @ found)
+    slope = columns.T @ (chance - labels)
+    # Never 0, so that extreme scores leave the matrix invertible.
+    weights = np.maximum(chance * (1 - chance), 1e-12)
+    bend = (columns * weights[:, None]).T @ columns
+    return np.asarray(np.linalg.solve(bend, slope), np.float64)
