@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from compress.training.augment import augment
+from compress.training.augment import change_images, move_masks
 from compress.training.course import Course
 from compress.training.data import TrainData
+from compress.training.draws import Draws, draw
 from compress.training.options import ImbalanceOptions, TrainOptions
 from compress.training.processes import Processes
 from compress.training.sampling import Rows, epoch_order
@@ -48,25 +49,30 @@ class BatchSource:
 
     def _images(self, generator: Generator) -> Iterator[Batch]:
         """Full batches only, since a small one upsets batch normalisation."""
-        fit = self._data.fit
+        fit, size_px = self._data.fit, self._data.preprocess.size_px
         for rows in self._rows(generator):
-            masks = torch.from_numpy(fit.masks[rows]).float()[:, None]
+            draws = draw(len(rows), size_px, self._options.augment, generator)
+            masks = move_masks(torch.from_numpy(fit.masks[rows]).float()[:, None], draws)
             labels = torch.from_numpy(fit.labels[rows])
-            images, masks = augment(
-                self._tensors(rows), masks, self._options.augment, self._data.preprocess, generator
-            )
-            yield Batch(images[self._processes.share(len(rows))], labels, masks)
+            nowhere = ~masks.flatten(1).any(dim=1) & (labels > 0.5)
+            share = self._processes.share(len(rows))
+            own = draws.sparing(nowhere).share(share)
+            yield Batch(self._change(self._tensors(rows[share]), masks[share], own), labels, masks)
 
     def _windows(self, generator: Generator) -> Iterator[Batch]:
         """Twice as many windows in a batch as there would be images: they are small."""
         sampler = WindowSampler(self._data.fit, self._data.preprocess)
-        draws = np.random.default_rng(generator.initial_seed())
-        exposure = replace(self._options.augment, rotate_degrees=0.0, flip=False, zoom=0.0)
-        share = self._processes.share(2 * self._options.batch_size)
+        seeded = np.random.default_rng(generator.initial_seed())
+        count = 2 * self._options.batch_size
+        share = self._processes.share(count)
         for _ in range(self._course.windows.batches):
-            images, masks = sampler.draw(2 * self._options.batch_size, draws)
-            images, masks = augment(images, masks, exposure, self._data.preprocess, generator)
-            yield Batch(images[share], masks.amax(dim=(1, 2, 3)), masks)
+            images, masks = sampler.draw(count, seeded)
+            draws = draw(count, images.shape[-1], self._options.augment.in_place(), generator)
+            changed = self._change(images[share], masks[share], draws.share(share))
+            yield Batch(changed, masks.amax(dim=(1, 2, 3)), masks)
+
+    def _change(self, images: Tensor, masks: Tensor, draws: Draws) -> Tensor:
+        return change_images(images, masks, draws, self._options.augment, self._data.preprocess)
 
     def _rows(self, generator: Generator, shuffle_only: bool = False) -> list[Rows]:
         imbalance = ImbalanceOptions("none") if shuffle_only else self._options.imbalance

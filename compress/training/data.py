@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.base import Case, FractionBox
+from compress.training.outlines import Outlines, Polygon
 from runtime.preprocess import Placement, PreprocessSpec
 
 MASK_STRIDE_PX = 4
@@ -71,17 +73,38 @@ class TrainData:
     preprocess: PreprocessSpec
 
 
-def train_data(source: TensorSource, fit: Sequence[Case], calibration: Sequence[Case]) -> TrainData:
-    """Gather two sets of cases from a tensor cache."""
-    return TrainData(label(source, fit), label(source, calibration), source.spec)
+def train_data(
+    source: TensorSource, fit: Sequence[Case], calibration: Sequence[Case], outlines: Outlines | None = None
+) -> TrainData:
+    """Gather two sets of cases from a tensor cache; see `label`."""
+    return TrainData(label(source, fit, outlines), label(source, calibration, outlines), source.spec)
 
 
-def label(source: TensorSource, cases: Sequence[Case]) -> LabelledTensors:
-    """The cases' tensors with labels, and their boxes as masks."""
-    masks = [box_mask(case.boxes, source.placement(case)) for case in cases]
+def label(source: TensorSource, cases: Sequence[Case], outlines: Outlines | None = None) -> LabelledTensors:
+    """The cases' tensors with labels and body parts, and as masks their outlines, or their boxes without."""
+    known = outlines or {}
+    masks = [_mask(case, known.get(case.case_id, ()), source.placement(case)) for case in cases]
     labels = np.array([case.label for case in cases], np.float32)
     strata = np.array([case.body_part for case in cases], np.str_)
     return LabelledTensors(source.stack(cases), labels, np.stack(masks), strata)
+
+
+def _mask(case: Case, polygons: Sequence[Polygon], placement: Placement) -> NDArray[np.uint8]:
+    return outline_mask(polygons, placement) if polygons else box_mask(case.boxes, placement)
+
+
+def outline_mask(polygons: Sequence[Polygon], placement: Placement) -> NDArray[np.uint8]:
+    """(S // 4, S // 4) uint8: 1 in every cell that a polygon touches. Corners are fractions of the image."""
+    scale = (placement.source_width_px, placement.source_height_px)
+    fine = np.zeros((placement.size_px, placement.size_px), np.uint8)
+    for polygon in polygons:
+        corners = [placement.to_input(x * scale[0], y * scale[1]) for x, y in polygon]
+        # Corners are edges between pixels; OpenCV means the pixel's middle and fills its border too.
+        cv2.fillPoly(fine, [np.floor(np.array(corners)).astype(np.int32)], 1)
+    cells = placement.size_px // MASK_STRIDE_PX
+    fine = fine[: cells * MASK_STRIDE_PX, : cells * MASK_STRIDE_PX]
+    mask: NDArray[np.uint8] = fine.reshape(cells, MASK_STRIDE_PX, cells, MASK_STRIDE_PX).max(axis=(1, 3))
+    return mask
 
 
 def box_mask(boxes: Sequence[FractionBox], placement: Placement) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compress.limits import at_least, one_of, within, within_or_at
 
@@ -17,19 +17,53 @@ PRECISIONS = ("fp32", "bf16", "auto")
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """Strengths of the augmentations; 0 turns one off."""
+    """Strengths of the augmentations; 0 turns one off.
+
+    rotate_degrees, zoom (a factor of 1 +- zoom), shift and elastic (shares of the side): either way. flip:
+    mirror every other image. exposure: gain and gamma within a factor of exp(exposure). noise: standard
+    deviation, where pixels are 0 to 1. contrast: a gamma between an image's darkest and brightest pixel,
+    within a factor of exp(contrast). blur_px: largest standard deviation, of every other image. sharpen:
+    largest weight of the detail that is added, to every other image. collimation: widest dark border, as a
+    share of the side; an outlined fracture is never covered.
+    """
 
     rotate_degrees: float = 15.0
     flip: bool = True
     zoom: float = 0.1
     exposure: float = 0.15
     noise: float = 0.02
+    shift: float = 0.0
+    elastic: float = 0.0
+    contrast: float = 0.0
+    blur_px: float = 0.0
+    sharpen: float = 0.0
+    collimation: float = 0.0
 
     def __post_init__(self) -> None:
         within_or_at(0, 180, rotate_degrees=self.rotate_degrees)
         within_or_at(0, 1, exposure=self.exposure, noise=self.noise)
         if not 0 <= self.zoom < 1:
             raise ValueError(f"zoom must be at least 0 and below 1, got {self.zoom:g}")
+        within_or_at(0, 0.5, shift=self.shift, collimation=self.collimation)
+        within_or_at(0, 0.05, elastic=self.elastic)
+        within_or_at(0, 2, contrast=self.contrast)
+        within_or_at(0, 10, blur_px=self.blur_px, sharpen=self.sharpen)
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their places."""
+        return bool(self.flip or self.rotate_degrees or self.zoom or self.shift or self.elastic)
+
+    @property
+    def refocuses(self) -> bool:
+        """Whether contrast or sharpness changes."""
+        return bool(self.contrast or self.blur_px or self.sharpen)
+
+    def in_place(self) -> AugmentOptions:
+        """The same without what moves or covers pixels."""
+        return replace(
+            self, rotate_degrees=0.0, flip=False, zoom=0.0, shift=0.0, elastic=0.0, collimation=0.0
+        )
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from compress.training.data import LabelledTensors, box_mask
-from runtime.preprocess import place
+from compress.datasets.base import Case
+from compress.training.data import LabelledTensors, box_mask, label, outline_mask
+from compress.training.outlines import read_outlines
+from runtime.errors import StepError
+from runtime.preprocess import Placement, PreprocessSpec, place
 
 
 @st.composite
@@ -67,3 +75,86 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
     tensors = np.zeros((3, 1, 32, 32), np.float32)
     with pytest.raises(ValueError, match="must be"):
         LabelledTensors(tensors, np.zeros(2, np.float32), np.zeros((3, 8, 8), np.uint8))
+
+
+@given(box=boxes(), height_px=st.integers(20, 900), width_px=st.integers(20, 900))
+def test_the_outline_of_a_box_is_the_box_to_within_a_cell(
+    box: tuple[float, float, float, float], height_px: int, width_px: int
+) -> None:
+    placement = place(height_px, width_px, 64)
+    x0, y0, x1, y1 = box
+    outlined = outline_mask([((x0, y0), (x1, y0), (x1, y1), (x0, y1))], placement)
+    boxed = box_mask((box,), placement)
+    assert not (outlined & ~grown(boxed)).any()
+    assert not (boxed & ~grown(outlined)).any()
+
+
+def grown(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One cell larger on every side."""
+    wide = np.pad(mask, 1)
+    shifts = [wide[y : y + len(mask), x : x + len(mask)] for y in range(3) for x in range(3)]
+    return np.maximum.reduce(shifts)
+
+
+def test_an_outline_is_tighter_than_its_box_and_two_are_both_there() -> None:
+    placement = place(64, 64, 64)
+    triangle = ((0.1, 0.1), (0.9, 0.1), (0.1, 0.9))
+    mask = outline_mask([triangle], placement)
+    assert mask[3, 3] == 1
+    assert mask[12, 12] == 0
+    assert 0.4 < mask.sum() / box_mask(((0.1, 0.1, 0.9, 0.9),), placement).sum() < 0.75
+    both = outline_mask([triangle, ((0.9, 0.9), (0.95, 0.9), (0.95, 0.95))], placement)
+    assert both[3, 3] == both[14, 14] == 1
+
+
+class Source:
+    """Two blank images."""
+
+    spec = PreprocessSpec(size_px=64)
+
+    def stack(self, cases: Sequence[Case]) -> NDArray[np.float32]:
+        return np.zeros((len(cases), 1, 64, 64), np.float32)
+
+    def placement(self, case: Case) -> Placement:
+        return place(64, 64, 64)
+
+
+def test_a_case_with_an_outline_takes_it_and_another_its_box_and_both_their_body_part() -> None:
+    box = ((0.0, 0.0, 1.0, 1.0),)
+    cases = [Case(name, name, Path(name), 1, part, boxes=box) for name, part in (("a", "hand"), ("b", "leg"))]
+    labelled = label(Source(), cases, {"a": (((0.1, 0.1), (0.4, 0.1), (0.1, 0.4)),)})
+    assert labelled.masks[0].mean() < 0.2
+    assert labelled.masks[1].all()
+    assert labelled.strata is not None
+    assert labelled.strata.tolist() == ["hand", "leg"]
+
+
+def test_outlines_are_read_with_every_ring(tmp_path: Path) -> None:
+    path = tmp_path / "polygons.json"
+    path.write_text(json.dumps({"a": [[[0, 0, 1, 0, 1, 1], [0.5, 0.5, 0.6, 0.5, 0.6, 0.6]]], "b": []}))
+    outlines = read_outlines(path)
+    assert outlines["a"][0] == ((0, 0), (1, 0), (1, 1))
+    assert len(outlines["a"]) == 2
+    assert outlines["b"] == ()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": [1]}'])
+def test_what_is_no_table_of_outlines_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "polygons.json"
+    path.write_text(text)
+    with pytest.raises(StepError, match="outlines"):
+        read_outlines(path)
+
+
+def test_all_wrong_rings_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "polygons.json"
+    rings = {
+        "odd": [[[0, 0, 1, 0, 1]]],
+        "outside": [[[0, 0, 1.5, 0, 1, 1]]],
+        "words": [[["a"] * 6]],
+        "short": [[[0, 0, 1, 1]]],
+    }
+    path.write_text(json.dumps(rings))
+    with pytest.raises(StepError, match="4 problems") as caught:
+        read_outlines(path)
+    assert all(name in str(caught.value) for name in rings)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from compress.training.losses import Targets, label_loss, place_loss, teacher_loss, total_loss
-from compress.training.options import TrainOptions
+from compress.training.losses import Targets, focal_loss, label_loss, place_loss, teacher_loss, total_loss
+from compress.training.options import ImbalanceOptions, TrainOptions
 
 
 def planes() -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,3 +89,37 @@ def test_without_a_teacher_its_weight_takes_nothing_from_the_labels() -> None:
     assert total_loss(outputs, Targets(labels, masks), with_weight, 1.0) == total_loss(
         outputs, Targets(labels, masks), without, 1.0
     )
+
+
+@given(
+    logit=st.floats(-8, 8),
+    is_fractured=st.booleans(),
+    alpha=st.floats(0.05, 0.95),
+    gamma=st.floats(0, 5),
+)
+def test_the_focal_loss_is_the_published_formula(
+    logit: float, is_fractured: bool, alpha: float, gamma: float
+) -> None:
+    probability = 1 / (1 + math.exp(-logit))
+    true = probability if is_fractured else 1 - probability
+    weight = alpha if is_fractured else 1 - alpha
+    expected = -weight * (1 - true) ** gamma * math.log(true)
+    found = focal_loss(torch.tensor([[logit]]), torch.tensor([float(is_fractured)]), alpha, gamma)
+    assert found.item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_the_focal_loss_forgets_clear_cases_and_not_hard_ones() -> None:
+    labels = torch.tensor([1.0])
+    clear, hard = torch.tensor([[4.0]]), torch.tensor([[-4.0]])
+    plain = label_loss(hard, labels, 1.0) / label_loss(clear, labels, 1.0)
+    focal = focal_loss(hard, labels, 0.5, 2.0) / focal_loss(clear, labels, 0.5, 2.0)
+    assert focal > 100 * plain
+
+
+def test_the_total_takes_the_focal_loss_where_it_is_asked_for_and_the_weight_where_not() -> None:
+    labels, masks = planes()
+    outputs = torch.tensor([[0.3], [-0.8]]), torch.zeros(2, 1, 4, 4)
+    targets = Targets(labels, masks)
+    focal = TrainOptions(imbalance=ImbalanceOptions("focal", focal_alpha=0.4, focal_gamma=1.5))
+    assert total_loss(outputs, targets, focal, 5.0) == focal_loss(outputs[0], labels, 0.4, 1.5)
+    assert total_loss(outputs, targets, TrainOptions(), 5.0) == label_loss(outputs[0], labels, 5.0)

@@ -1,0 +1,58 @@
+"""Outlines of fractures, finer than boxes, read from a file that lies beside a dataset."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compress.datasets.problems import refuse
+from runtime.errors import StepError
+
+Polygon = tuple[tuple[float, float], ...]
+"""Corners (x, y) as fractions of the image's width and height, at least three."""
+Outlines = Mapping[str, tuple[Polygon, ...]]
+"""Polygons by case id."""
+
+_LEAST_NUMBERS = 6
+
+
+def read_outlines(path: Path) -> Outlines:
+    """JSON {case id: [fracture, …]}; a fracture is a list of rings [x0, y0, x1, y1, …], as COCO writes them.
+
+    Raises StepError that lists everything wrong.
+    """
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StepError(f"cannot read outlines {path}: {error}", "give a JSON file") from error
+    if not isinstance(table, dict):
+        raise StepError(f"outlines {path} must map case ids to polygons", "see compress.training.outlines")
+    problems: list[str] = []
+    outlines = {case: _polygons(case, fractures, problems) for case, fractures in table.items()}
+    refuse(f"outlines {path.name}", problems, "give corners as fractions of the image, three or more")
+    return outlines
+
+
+def _polygons(case: str, fractures: Any, problems: list[str]) -> tuple[Polygon, ...]:
+    if not isinstance(fractures, list) or not all(isinstance(rings, list) for rings in fractures):
+        problems.append(f"{case}: expected a list of fractures, each a list of rings")
+        return ()
+    rings = [ring for fracture in fractures for ring in fracture]
+    wrong = [number for number, ring in enumerate(rings, 1) if not _is_ring(ring)]
+    problems += [f"{case}: ring {number} is no polygon inside the image" for number in wrong]
+    return () if wrong else tuple(tuple(zip(ring[::2], ring[1::2], strict=True)) for ring in rings)
+
+
+def _is_ring(ring: Any) -> bool:
+    if not isinstance(ring, list) or len(ring) < _LEAST_NUMBERS or len(ring) % 2:
+        return False
+    return all(
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and 0 <= value <= 1
+        for value in ring
+    )
