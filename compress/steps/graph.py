@@ -17,6 +17,9 @@ from runtime.errors import StepError
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv")
+_FED_BY = {"Add": any, "Concat": all}
+"""How many of its inputs must come from convolutions for such a node to be quantized with them."""
+_SEEN_THROUGH = ("Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "MaxPool", "Relu", "Resize")
 _INTEGER_COMPUTE = ("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger")
 
 
@@ -97,6 +100,38 @@ def head_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
     classifier = _classifier(makers)
     after = _descendants(model.graph, classifier.output[0])
     return tuple(node.name for node in model.graph.node if node is classifier or node.output[0] in after)
+
+
+def float_sums(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of sums and joins that no convolution feeds: of scans, attention and routing.
+
+    Eight bits there buy no faster kernel, and a scan rounds its state anew at every step. Sums of residual
+    blocks and joins of features stay with the convolutions around them.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+    constant = {tensor.name for tensor in model.graph.initializer}
+    return tuple(
+        node.name
+        for node in model.graph.node
+        if node.op_type in _FED_BY
+        and not _FED_BY[node.op_type](
+            _is_convolved(name, makers) for name in node.input if name not in constant
+        )
+    )
+
+
+def _is_convolved(name: str, makers: dict[str, onnx.NodeProto]) -> bool:
+    """Whether a convolution made this tensor, or what it was pooled, cut off, enlarged or summed of."""
+    waiting, seen = [name], set()
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or id(node) in seen:
+            continue
+        if node.op_type == "Conv":
+            return True
+        seen.add(id(node))
+        waiting += node.input if node.op_type in _SEEN_THROUGH else ()
+    return False
 
 
 def lint_for_tensorrt(model: onnx.ModelProto) -> tuple[str, ...]:

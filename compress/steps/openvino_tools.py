@@ -86,7 +86,7 @@ def require_contract(model: Any) -> None:
 def head_operations(model: Any) -> tuple[str, ...]:
     """Friendly names of the operations from the last convolution over the map to the logit."""
     classifier = model.output(MAP_NAME).get_node().input_value(0).get_node()
-    while classifier.get_type_name() not in ("Convolution", "GroupConvolution"):
+    while classifier.get_type_name() not in _CONVOLUTIONS:
         if not classifier.inputs():
             raise StepError(f"no convolution computes {MAP_NAME!r}", "the head must be a 1x1 convolution")
         classifier = classifier.input_value(0).get_node()
@@ -98,6 +98,39 @@ def head_operations(model: Any) -> tuple[str, ...]:
             if operation.get_type_name() != "Result":
                 names.append(operation.get_friendly_name())
     return tuple(names)
+
+
+def float_operations(model: Any) -> tuple[str, ...]:
+    """Friendly names of the arithmetic that no convolution feeds: of scans, attention and routing.
+
+    NNCF would quantize it and gain nothing: see graph.float_sums. A layer's own bias is not meant.
+    """
+    return tuple(
+        operation.get_friendly_name()
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() in _ARITHMETIC and not _is_of_layer(operation)
+    )
+
+
+def _is_of_layer(operation: Any) -> bool:
+    """Whether it adds the bias of a matrix product, or works on what a convolution made."""
+    makers = [value.get_node() for value in operation.input_values()]
+    is_bias = {"MatMul", "Constant"} == {maker.get_type_name() for maker in makers}
+    return is_bias or any(_is_convolved(maker) for maker in makers)
+
+
+def _is_convolved(node: Any) -> bool:
+    """Whether a convolution made it, or what it was summed, cut off, pooled, enlarged or joined of."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        kind, name = node.get_type_name(), node.get_friendly_name()
+        if kind in _CONVOLUTIONS:
+            return True
+        if kind in _SEEN_THROUGH and name not in seen:
+            waiting += [value.get_node() for value in node.input_values()]
+        seen.add(name)
+    return False
 
 
 def count_operations(model: Any) -> dict[str, Any]:
@@ -114,6 +147,9 @@ def count_operations(model: Any) -> dict[str, Any]:
     }
 
 
+_CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_SEEN_THROUGH = ("Add", "AvgPool", "Clamp", "Concat", "Interpolate", "MaxPool", "Multiply", "ReLU", "Relu")
+_ARITHMETIC = ("Add", "Divide", "Multiply", "Power", "ReduceMean", "ReduceSum", "Sqrt", "Subtract")
 _COMPUTE = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 _TRANSPARENT = ("MaxPool", "Pad", "Reshape", "Transpose")
 

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 
 from compress.steps.calibration import CalibrationData, OrtCalibrationReader
-from compress.steps.graph import drop_unused_domains, head_nodes, load_graph, name_nodes
+from compress.steps.graph import drop_unused_domains, float_sums, head_nodes, load_graph, name_nodes
 from compress.steps.rounding import QMAX, QMAX_REDUCED, round_weights
 from runtime.errors import StepError
 
@@ -32,7 +32,7 @@ class QdqPlan:
 def insert_qdq(
     source: Path, target: Path, calibration: CalibrationData, method: str, plan: QdqPlan
 ) -> onnx.ModelProto:
-    """Read `source`, write the Q/DQ graph to `target` and return it; the head stays in float.
+    """Read `source`, write the Q/DQ graph to `target` and return it; head and float_sums stay in float.
 
     Per-channel signed weights; activations as the plan says. Raises StepError.
     """
@@ -41,7 +41,7 @@ def insert_qdq(
     calibrate_method = _method(method)
     activations = QuantType.QInt8 if plan.signed_activations else QuantType.QUInt8
     model = prepare(source)
-    head = head_nodes(model)
+    kept = [*head_nodes(model), *float_sums(model)]
     model = round_weights(model, calibration, QMAX_REDUCED if plan.reduce_range else QMAX)
     try:
         quantize_static(
@@ -54,7 +54,7 @@ def insert_qdq(
             reduce_range=plan.reduce_range,
             activation_type=activations,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(head),
+            nodes_to_exclude=kept,
             calibrate_method=calibrate_method,
             extra_options={"CalibStridedMinMax": _STRIDE, "CalibPercentile": PERCENTILE, **plan.extra},
         )

@@ -50,9 +50,10 @@ def quantize_openvino(
     with collected():
         model = _rounded(source, chosen, decision.reduce_range)
     openvino_tools.require_contract(model)
-    head = openvino_tools.head_operations(model)
+    kept = openvino_tools.head_operations(model)
+    kept += tuple(name for name in openvino_tools.float_operations(model) if name not in kept)
     with collected() as messages:
-        quantized = _quantize(model, chosen, head, parameters)
+        quantized = _quantize(model, chosen, kept, parameters)
     path = openvino_tools.save(quantized, folder)
     reference = OrtBackend(ModelFiles(source.read_bytes()))
     fidelity = compare_backends(reference, openvino_tools.open_ir(path), chosen.tensors)
@@ -63,7 +64,7 @@ def quantize_openvino(
         "reduce_range_reason": decision.reason,
         "may_saturate_on": decision.may_saturate_on,
         "scheme": "NNCF mixed preset for the CPU, global ranges",
-        "float_nodes": list(head),
+        "float_nodes": list(kept),
         "versions": {"openvino": _version(openvino_tools.load_openvino()), "nncf": _version(_load_nncf())},
         "size_bytes": path.stat().st_size + weights.stat().st_size,
         **chosen.facts(),
@@ -88,7 +89,7 @@ def _rounded(source: Path, calibration: CalibrationData, reduce_range: bool) -> 
         return openvino_tools.read_model(path)
 
 
-def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], parameters: Any) -> Any:
+def _quantize(model: Any, calibration: CalibrationData, kept: tuple[str, ...], parameters: Any) -> Any:
     nncf = _load_nncf()
     # Its own handler writes to the terminal; records still reach the root logger.
     logging.getLogger("nncf").handlers.clear()
@@ -100,7 +101,7 @@ def _quantize(model: Any, calibration: CalibrationData, head: tuple[str, ...], p
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(calibration),
             fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(names=list(head), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False),
             advanced_parameters=parameters,
         )
     except (RuntimeError, ValueError, nncf.errors.ValidationError) as error:

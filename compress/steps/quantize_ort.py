@@ -19,14 +19,14 @@ from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
-from compress.steps.graph import head_nodes, load_graph, name_nodes, summarize
+from compress.steps.graph import float_sums, head_nodes, load_graph, name_nodes, summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
 from runtime import machine
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 
 MODEL_FILE = "model.onnx"
-OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "Concat")
+OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "Concat", "Resize")
 _VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
@@ -75,7 +75,7 @@ def quantize_ort(
         "reduce_range": decision.reduce_range,
         "reduce_range_reason": decision.reason,
         "may_saturate_on": decision.may_saturate_on,
-        "float_nodes": list(float_head(source)),
+        "float_nodes": [*float_head(source), *_other_float_nodes(source)],
         "versions": {"onnxruntime": onnxruntime.__version__},
         "size_bytes": path.stat().st_size,
         **chosen.facts(),
@@ -91,6 +91,13 @@ def float_head(source: Path) -> tuple[str, ...]:
     model = load_graph(source)
     name_nodes(model)
     return head_nodes(model)
+
+
+def _other_float_nodes(source: Path) -> tuple[str, ...]:
+    model = load_graph(source)
+    name_nodes(model)
+    head = set(head_nodes(model))
+    return tuple(name for name in float_sums(model) if name not in head)
 
 
 def _open(path: Path) -> OrtBackend:

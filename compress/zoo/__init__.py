@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     from compress.zoo.base import FractureNet
     from compress.zoo.traits import Traits
 
-NAMES = ("cnn", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+NAMES = (
+    "ann",
+    "capsnet",
+    "cnn",
+    "cnn_attention",
+    "cnn_rnn",
+    "densenet121",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet18",
+    "resnet50",
+    "rnn",
+    "unet",
+    "vit",
+)
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:

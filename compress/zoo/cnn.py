@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.zoo.base import EvidenceHead, FractureNet, channels_of, initialise
+from compress.zoo.layers import ResidualBlock, conv_norm_relu
 from compress.zoo.options import ModelOptions
 from compress.zoo.traits import Traits
 
@@ -31,37 +32,26 @@ _SHARPNESS = 1.0
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
     """See compress.zoo.build."""
+    layers, channels = body(options)
+    return FractureNet(nn.Sequential(*layers), EvidenceHead(channels, _SHARPNESS), options, size_px)
+
+
+def body(options: ModelOptions) -> tuple[list[nn.Module], int]:
+    """The layers from the image to stride 8, initialised, and the channels that come out."""
     channels = channels_of(_STEM_CHANNELS * options.width)
-    stem = _conv(1, channels, 2, _STEM_KERNEL)
+    stem = conv_norm_relu(options.channels, channels, 2, _STEM_KERNEL)
     layers: list[nn.Module] = [stem]
     for base, blocks in _STAGES:
         wider = channels_of(base * options.width)
-        layers.append(_conv(channels, wider, 2))
+        layers.append(conv_norm_relu(channels, wider, 2))
         layers += [ResidualBlock(wider) for _ in range(blocks)]
         channels = wider
-    features = nn.Sequential(*layers)
-    initialise(features)
+    initialise(nn.Sequential(*layers))
+    first = cast(nn.Conv2d, stem[0])
     with torch.no_grad():
-        cast(nn.Conv2d, stem[0]).weight.copy_(gabor_filters(channels_of(_STEM_CHANNELS * options.width)))
-    return FractureNet(features, EvidenceHead(channels, _SHARPNESS), options, size_px)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity; the second starts at zero, so the block starts as one."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _conv(channels, channels, 1)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
-        self.activation = nn.ReLU(inplace=True)
-        nn.init.zeros_(cast(nn.BatchNorm2d, self.second[1]).weight)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, C, h, w) -> the same shape."""
-        summed: Tensor = self.second(self.first(features)) + features
-        return cast(Tensor, self.activation(summed))
+        # Shared out over the channels, so that a gray image meets the same filters.
+        first.weight.copy_(gabor_filters(first.out_channels) / options.channels)
+    return layers, channels
 
 
 def gabor_filters(count: int, size: int = _STEM_KERNEL) -> Tensor:
@@ -91,11 +81,3 @@ def _gabor(angle: float, wavelength_px: float, phase: float, size: int) -> Tenso
     centred = wave - wave.mean()
     scaled: Tensor = centred / centred.norm() * math.sqrt(2)
     return scaled
-
-
-def _conv(inside: int, outside: int, stride: int, kernel: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outside),
-        nn.ReLU(inplace=True),
-    )

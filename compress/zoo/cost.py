@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from compress.zoo.base import FractureNet
 
 
 @dataclass(frozen=True)
 class Cost:
-    """macs: of convolutions for one image; the rest (normalisation, activation, pooling) folds or is small.
+    """macs: of convolutions and matrix products for one image, layers' and attention's alike; the rest
+    (normalisation, activation, pooling, the unrolled sums of a scan or of routing) folds or is small.
 
-    parameters: learned numbers. layer_macs: by the layer's name.
+    parameters: learned numbers. layer_macs: by the name of the layer that computes them itself.
     """
 
     macs: int
@@ -24,27 +26,25 @@ class Cost:
 
 def cost_of(network: FractureNet) -> Cost:
     """Count by running one empty image through the network."""
-    macs: dict[str, int] = {}
-    hooks = [
-        layer.register_forward_hook(_counter(name, macs))
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Conv2d)
-    ]
+    counter = FlopCounterMode(display=False)
     was_training = network.training
     network.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), counter:
             network(torch.zeros(1, 1, network.size_px, network.size_px))
     finally:
         network.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    macs = _own_macs(network, counter)
     return Cost(sum(macs.values()), sum(p.numel() for p in network.parameters()), macs)
 
 
-def _counter(name: str, macs: dict[str, int]):  # type: ignore[no-untyped-def]
-    def count(layer: nn.Conv2d, _: tuple[Tensor, ...], output: Tensor) -> None:
-        kernel = layer.kernel_size[0] * layer.kernel_size[1]
-        macs[name] = output.numel() * (layer.in_channels // layer.groups) * kernel
-
-    return count
+def _own_macs(network: nn.Module, counter: FlopCounterMode) -> dict[str, int]:
+    """Of each layer without those of the layers inside it."""
+    prefix = type(network).__name__
+    counts = {name: sum(kinds.values()) // 2 for name, kinds in counter.get_flop_counts().items()}
+    own = {}
+    for name, layer in network.named_modules():
+        path = f"{prefix}.{name}" if name else prefix
+        inside = sum(counts.get(f"{path}.{child}", 0) for child, _ in layer.named_children())
+        own[name] = counts.get(path, 0) - inside
+    return {name: macs for name, macs in own.items() if macs}

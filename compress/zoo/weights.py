@@ -5,11 +5,17 @@ On a gray image, whose three channels are equal, a filter summed over its channe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
 from torch import Tensor, nn
 
 from runtime.errors import StepError
 
 _SHOWN = 3
+_COUNTER = "num_batches_tracked"
+"""Files from before torch 0.4.1 do not have it, and nothing depends on it."""
 
 
 def load_by_order(network: nn.Module, published: dict[str, Tensor], spare: int = 0) -> None:
@@ -27,18 +33,24 @@ def load_by_order(network: nn.Module, published: dict[str, Tensor], spare: int =
 def fill(network: nn.Module, given: dict[str, Tensor]) -> None:
     """Give every learned tensor of `network` the one of its name. Raises StepError with what does not fit."""
     own = learned_state(network)
-    missing = [f"no {name}" for name in own if name not in given]
     adapted = {name: adapt(given[name], tensor) for name, tensor in own.items() if name in given}
-    wrong = [
+    problems = [f"no {name}" for name in own if name not in given and not name.endswith(_COUNTER)]
+    problems += [f"{name} is not in this network" for name in given if name not in own]
+    problems += [
         f"{name}: expected {tuple(own[name].shape)}, got {tuple(given[name].shape)}"
         for name, tensor in adapted.items()
         if tensor.shape != own[name].shape
     ]
-    problems = missing + wrong
     if problems:
         more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
         raise StepError(f"the weights do not fit: {'; '.join(problems[:_SHOWN])}{more}")
     network.load_state_dict({**network.state_dict(), **adapted})
+
+
+def summed_for_gray(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The state of a network with three input channels, for the same `network` with one."""
+    own = network.state_dict()
+    return {name: adapt(tensor, own[name]) for name, tensor in state.items()}
 
 
 def learned_state(network: nn.Module) -> dict[str, Tensor]:
@@ -53,5 +65,34 @@ def adapt(given: Tensor, own: Tensor) -> Tensor:
     if own.ndim == 4 and given.ndim == 2:
         given = given[:, :, None, None]
     if own.ndim == given.ndim == 4 and own.shape[1] == 1 and given.shape[1] == 3:
-        given = given.sum(dim=1, keepdim=True)
+        return given.sum(dim=1, keepdim=True)
+    if own.ndim == given.ndim == 2 and given.shape[1] == 3 * own.shape[1]:  # of a flattened image
+        return given.reshape(len(given), 3, -1).sum(dim=1)
     return given
+
+
+def read_published(path: str, own_name: Callable[[str], str]) -> dict[str, Tensor]:
+    """A state dict from a .pth, .pt or .safetensors file, by the names that the network gives its tensors.
+
+    own_name: published name -> own, "" for what is left out. Raises StepError for a file that cannot be read
+    as tensors and plain values.
+    """
+    state = _read(Path(path))
+    renamed = {own_name(name): tensor for name, tensor in state.items()}
+    return {name: tensor for name, tensor in renamed.items() if name}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise whatever pickle, zip or the disk raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StepError(f"cannot read the weights {path}: {reason}", "check [model] weights") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise StepError(f"{path} holds no state dict", "save network.state_dict()")
+    return state
