@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from compress.datasets.inspection import ImageFacts, Inspection
     from compress.datasets.reading import Reading
 
 data = typer.Typer(no_args_is_help=True, help="Look at a folder of radiographs, and make one table of it.")
 
+_LOG_WIDTH = 120
 _LAYOUTS = (
     "dicom_dir, table, fracatlas, grazpedwri, mura, nih_cxr14, rsna_boneage or folder, "
     "with a rule after a colon where it takes one: nih_cxr14:Effusion, folder:_ [default: what is recognised]"
@@ -54,7 +58,7 @@ def inspect_data(
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
     else:
-        Console().print(*inspection_tables(found), sep="\n", highlight=False)
+        _print(inspection_tables(found))
     if out is not None:
         _write(out, reading, images, found)
         reporter.say(f"written to {out}")
@@ -86,6 +90,17 @@ def convert_data(
     )
 
 
+def _print(parts: Iterable[RenderableType]) -> None:
+    """Tables fitted to the terminal, sentences unbroken: they hold ids that people copy."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_LOG_WIDTH)
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
 def _refuse_used(out: Path | None) -> None:
     from runtime.errors import StepError
 
@@ -107,6 +122,6 @@ def _write(out: Path, reading: Reading, images: list[ImageFacts], found: Inspect
         (out / "contact_sheet.png").write_bytes(draw_sheet(FileDataset(reading), readable))
     write_new(out / "inspection.json", json.dumps(found.to_json(), indent=2, allow_nan=False))
     write_new(out / "near_duplicates.csv", pairs_csv(found.near_duplicates, reading.cases))
-    unreadable = [Problem(fault, case_id) for case_id, fault in found.unreadable.items()]
-    write_new(out / EXCLUDED, problems_csv([*reading.problems, *unreadable]))
+    undecoded = [Problem(image.fault, image.case.case_id) for image in images if image.fault]
+    write_new(out / EXCLUDED, problems_csv([*reading.problems, *undecoded]))
     write_new(out / GROUPS, groups_csv(merged_groups(reading.cases, found.near_duplicates)))

@@ -54,8 +54,10 @@ def parse_coco(text: str) -> tuple[dict[str, Annotated], list[tuple[str, str]]]:
         stem, (height, width) = image
         try:
             boxes[stem].append(clipped(_coco_corners(entry), width, height))
-        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except ValueError as error:
             faults.append((stem, f"{stem}: {error}"))
+        except (TypeError, KeyError, ArithmeticError):
+            faults.append((stem, f"{stem}: neither segmentation nor bbox holds the numbers that COCO wants"))
     return {stem: Annotated(tuple(boxes[stem]), size) for stem, size in images.values()}, faults
 
 

@@ -50,7 +50,8 @@ def read_fracatlas(root: Path) -> Reading:
     drafts: list[Case] = []
     for line, record in records:
         draft, own = _draft(record, images, files, boxes)
-        problems += [Problem(f"{_TABLE} line {line}: {text}", images.id_of(record)) for text in own]
+        case_id = images.id_of(record)
+        problems += [Problem(f"{_TABLE} line {line} ({case_id}): {text}", case_id) for text in own]
         drafts += [draft] if draft is not None else []
     problems += images.without_row(images.id_of(record) for _, record in records)
     reading = Reading(

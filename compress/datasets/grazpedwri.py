@@ -52,7 +52,8 @@ def read_grazpedwri(root: Path) -> Reading:
     for line, record in records:
         own: list[str] = []
         draft = _draft(record, path_of, labels, own)
-        problems += [Problem(f"{_TABLE} line {line}: {text}", record["filestem"]) for text in own]
+        stem = record["filestem"]
+        problems += [Problem(f"{_TABLE} line {line} ({stem}): {text}", stem) for text in own]
         drafts += [draft] if draft is not None else []
     strangers = sorted(set(path_of) - {record["filestem"] for _, record in records})
     reading = Reading(
@@ -90,7 +91,7 @@ def _draft(
         return None
     boxes = _boxes(labels, stem, faults)
     if boxes and not label:
-        faults.append(f"{stem!r} shows no visible fracture, yet it has {len(boxes)} fracture boxes")
+        faults.append(f"no visible fracture, yet it has {len(boxes)} fracture boxes")
     return Case(
         case_id=stem,
         patient_id=record["patient_id"],

@@ -153,7 +153,7 @@ def summarise(reading: Reading, images: Sequence[ImageFacts]) -> Inspection:
         ages_known=len(ages),
         sexes=_counts(case.sex for case in cases if case.sex),
         warnings=_counts(warning for i in sound for warning in i.warnings),
-        unreadable={i.case.case_id: i.fault for i in images if i.fault},
+        unreadable={**reading.unreadable, **{i.case.case_id: i.fault for i in images if i.fault}},
         problems=tuple(map(str, reading.problems)),
         notes=reading.notes,
         has_patients=reading.has_patients,

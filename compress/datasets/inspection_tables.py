@@ -104,10 +104,12 @@ def _pairs(found: Inspection) -> Iterable[RenderableType]:
 
 
 def _faults(found: Inspection) -> Iterable[RenderableType]:
-    yield f"unreadable files: {len(found.unreadable)}"
-    yield from (escape(f"  {case_id}: {fault}") for case_id, fault in found.unreadable.items())
-    yield f"problems that keep it from being used: {len(found.problems)}"
-    yield from (escape(f"  {problem}") for problem in found.problems)
+    unreadable = [f"{case_id!r}: {fault}" for case_id, fault in found.unreadable.items()]
+    yield f"unreadable files: {len(unreadable)}"
+    yield from (escape(f"  {line}") for line in unreadable)
+    others = [problem for problem in found.problems if problem not in set(unreadable)]
+    yield f"other problems that keep it from being used: {len(others)}"
+    yield from (escape(f"  {problem}") for problem in others)
 
 
 def _share(balance: Balance) -> str:

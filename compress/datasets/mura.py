@@ -55,7 +55,7 @@ def read_mura(root: Path) -> Reading:
         cases=tuple(drafts),
         image_digests={},
         problems=tuple(problems),
-        notes=(_RULE,),
+        caution=_RULE,
     )
     return finish(reading, files, read_sidecars(root))
 

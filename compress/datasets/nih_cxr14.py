@@ -96,7 +96,8 @@ def read_nih_cxr14(root: Path, finding: str = "") -> Reading:
         cases=tuple(drafts),
         image_digests={},
         problems=tuple(problems),
-        notes=(_rule_in_words(chosen), *reader.notes()),
+        notes=tuple(reader.notes()),
+        caution=_rule_in_words(chosen),
     )
     return finish(reading, files, read_sidecars(root))
 

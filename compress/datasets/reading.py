@@ -10,7 +10,7 @@ import dataclasses
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from compress.datasets.base import Case
@@ -34,6 +34,8 @@ class Reading:
 
     problems: what must be mended or left out first. notes: what was decided on the way (the label's meaning,
     where boxes come from, what was left out). has_patients: whether anything says whose image it is.
+    unreadable: why a file cannot be read, by the id of its image; these are among the problems too.
+    caution: what label 1 means where it is not simply a fracture, "" where it is.
     """
 
     name: str
@@ -44,15 +46,20 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     has_patients: bool = True
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    caution: str = ""
 
     def dataset(self) -> FileDataset:
         """The dataset. Raises StepError that lists all problems, and for a dataset without a case.
 
-        Warns (UserWarning) when nothing names the patients, since splits then go by image.
+        Warns (UserWarning) when nothing names the patients, since splits then go by image, and when the
+        labels are no fractures.
         """
         refuse(f"{self.root}", self.problems, _HINT)
         if not self.cases:
             refuse(f"{self.root}", ["it holds no labelled image"], "check the folder")
+        if self.caution:
+            warnings.warn(f"{self.root}: {self.caution}", stacklevel=2)
         if not self.has_patients:
             warnings.warn(
                 f"{self.root} names no patients: every image counts as a patient, so images of one person "
@@ -99,14 +106,11 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
     groups = sidecars.group_of or {}
     kept = [_grouped(case, groups.get(key_of(case.case_id))) for case in kept]
     sound = [case for case in kept if not files[case.path].fault]
+    unreadable = {case.case_id: files[case.path].fault for case in kept if files[case.path].fault}
     problems = [p for p in reading.problems if key_of(p.case_id) not in sidecars.reason_of]
     problems += sidecars.problems
     problems += repeated(kept)
-    problems += [
-        Problem(f"{case.case_id!r}: {files[case.path].fault}", case.case_id)
-        for case in kept
-        if files[case.path].fault
-    ]
+    problems += [Problem(f"{case_id!r}: {fault}", case_id) for case_id, fault in unreadable.items()]
     digests = {case.case_id: files[case.path].sha256 for case in sound}
     problems += shared_images(sound, digests)
     known = {key_of(case.case_id) for case in reading.cases}
@@ -116,8 +120,14 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
         cases=tuple(sound),
         image_digests=digests,
         problems=tuple(problems),
-        notes=(*reading.notes, *_said_of_sidecars(sidecars, known), *_said_of_turned(kept, files)),
+        notes=(
+            *filter(None, [reading.caution]),
+            *reading.notes,
+            *_said_of_sidecars(sidecars, known),
+            *_said_of_turned(kept, files),
+        ),
         has_patients=reading.has_patients or sidecars.group_of is not None,
+        unreadable=unreadable,
     )
 
 

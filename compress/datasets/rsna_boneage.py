@@ -69,7 +69,7 @@ def read_rsna_boneage(root: Path) -> Reading:
         cases=tuple(drafts),
         image_digests={},
         problems=tuple(problems),
-        notes=(_RULE,),
+        caution=_RULE,
     )
     return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
 

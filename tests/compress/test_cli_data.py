@@ -16,7 +16,7 @@ from runtime.errors import StepError
 from tests.compress.datasets.folders import make_folder
 from tests.compress.datasets.layouts import make_fracatlas, make_nih
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*names no patients")
+pytestmark = pytest.mark.filterwarnings("ignore:.*(names no patients|label. )")
 
 
 def run(*arguments: object) -> Any:

@@ -21,7 +21,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.filterwarnings("ignore:.*names no patients")
+@pytest.mark.filterwarnings("ignore:.*(names no patients|label. )")
 def test_any_dataset_written_as_a_table_is_the_same_dataset(tmp_path: Path, name: str) -> None:
     root = MAKERS[name](tmp_path / "data")
     original = open_dataset(root)
@@ -40,7 +40,7 @@ def test_a_table_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert (root / "labels.csv").read_bytes() == before
 
 
-@pytest.mark.filterwarnings("ignore:.*names no patients")
+@pytest.mark.filterwarnings("ignore:.*(names no patients|label. )")
 def test_a_table_beside_its_images_is_refused(tmp_path: Path) -> None:
     cases = open_dataset(make_fracatlas(tmp_path / "data")).cases
     with pytest.raises(StepError, match=r"must lie above .*: 5 problems"):

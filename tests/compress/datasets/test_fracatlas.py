@@ -189,7 +189,9 @@ def test_an_image_that_is_missing_or_lies_twice_is_reported(root: Path) -> None:
 @pytest.mark.parametrize("changes", [{"hand": "perhaps"}, {"fractured": "2"}])
 def test_a_cell_that_is_no_flag_is_reported_with_its_line(root: Path, changes: dict[str, str]) -> None:
     rewrite(root, **changes)
-    assert any("dataset.csv line 2" in each and "must be 0 or 1" in each for each in problems(root))
+    assert any(
+        "dataset.csv line 2 (IMG0000000)" in each and "must be 0 or 1" in each for each in problems(root)
+    )
 
 
 def test_a_missing_column_is_named(root: Path) -> None:

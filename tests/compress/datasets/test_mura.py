@@ -11,6 +11,8 @@ from compress.datasets.registry import open_dataset
 from runtime.errors import StepError
 from tests.compress.datasets.layouts import make_mura, write_csv
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*more than fractured")
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -40,8 +42,10 @@ def test_every_image_has_its_studys_label_and_the_patient_spans_body_parts(root:
     assert dataset.load(first).bit_depth == 16
 
 
-def test_the_meaning_of_the_label_is_said(root: Path) -> None:
+def test_the_meaning_of_the_label_is_said_and_warned_of(root: Path) -> None:
     assert any("more than fractured" in note for note in read_mura(root).notes)
+    with pytest.warns(UserWarning, match="more than fractured"):
+        open_dataset(root)
 
 
 def test_the_valid_part_alone_opens(root: Path) -> None:

@@ -9,6 +9,8 @@ from compress.datasets.registry import open_dataset
 from runtime.errors import StepError
 from tests.compress.datasets.layouts import NIH_LINES, make_nih
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*knows no fractures")
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -35,6 +37,8 @@ def test_a_finding_of_ones_own_choice_is_the_label(root: Path) -> None:
 
 def test_that_it_knows_no_fractures_is_said(root: Path) -> None:
     assert any("knows no fractures" in note for note in read_nih_cxr14(root, "Mass").notes)
+    with pytest.warns(UserWarning, match="named any finding; this dataset knows no fractures"):
+        open_dataset(root)
     with pytest.raises(StepError, match="'Fracture' is no finding") as caught:
         read_nih_cxr14(root, "Fracture")
     assert "Pneumothorax" in caught.value.hint

@@ -52,7 +52,7 @@ def test_every_layout_is_recognised_by_its_own_marks(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.filterwarnings("ignore:.*names no patients")
+@pytest.mark.filterwarnings("ignore:.*(names no patients|label. )")
 def test_every_dataset_changes_its_digest_with_a_file_and_not_with_its_place(
     tmp_path: Path, name: str
 ) -> None:

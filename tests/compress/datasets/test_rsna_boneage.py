@@ -11,6 +11,8 @@ from compress.recipe import SplitFractions
 from runtime.errors import StepError
 from tests.compress.datasets.layouts import make_rsna, write_csv
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*nobody looked for fractures")
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -37,6 +38,46 @@ def test_a_column_views_is_the_view_and_patient_id_the_patient(folder: Path) -> 
     (folder / "labels.csv").write_text(renamed)
     case = TableDataset(folder).cases[0]
     assert (case.view, case.patient_id) == ("frontal", "g0")
+
+
+def test_study_age_and_sex_are_read_where_they_are_there(folder: Path) -> None:
+    rows = [row(n, study=f"s{n}", age="006M" if n else "", sex="F") for n in range(6)]
+    write_table(folder, rows, (*COLUMNS, "study", "age", "sex"))
+    first, second = TableDataset(folder).cases[:2]
+    assert (first.study_id, first.age_years, first.sex) == ("s0", None, "female")
+    assert second.age_years == 0.5
+    assert second.tags == {"hardware": "0"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"age": "old"}, "age must be 0 to 120"), ({"sex": "x"}, "sex must be male")]
+)
+def test_an_age_or_sex_that_is_none_is_refused(folder: Path, changes: dict[str, str], message: str) -> None:
+    write_table(folder, [row(0, **changes)], (*COLUMNS, "age", "sex"))
+    with pytest.raises(StepError, match=f"line 2: {message}"):
+        TableDataset(folder)
+
+
+def test_the_digest_is_over_the_facts_and_files_and_new_columns_count_where_they_are(folder: Path) -> None:
+    def digest_of(*further: object) -> str:
+        facts = [
+            [
+                f"image{n}",
+                f"g{n // 2}",
+                n % 2,
+                ("hand", "leg")[n // 2 % 2],
+                "frontal",
+                [[0.1, 0.2, 0.3, 0.4]] if n % 2 else [],
+                hashlib.sha256((folder / f"images/{n}.png").read_bytes()).hexdigest(),
+                *further,
+            ]
+            for n in range(6)
+        ]
+        return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
+
+    assert TableDataset(folder).digest == digest_of()
+    write_table(folder, [row(n, age=4, sex="m") for n in range(6)], (*COLUMNS, "age", "sex"))
+    assert TableDataset(folder).digest == digest_of(["", 4.0, "male"])
 
 
 def test_without_a_patient_column_it_warns_and_counts_images(folder: Path) -> None:
