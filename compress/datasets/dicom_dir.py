@@ -11,7 +11,6 @@ its digest. A file whose header names no patient counts as a patient of its own.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import warnings
 from collections.abc import Iterable
@@ -74,10 +73,14 @@ def _names_dicom_files(root: Path, columns: list[str]) -> bool:
         return False
     try:
         _, first = read_lines(root / TABLE)[1]
-        with (root / PurePosixPath(first[columns.index(_FILE_COLUMN)])).open("rb") as stream:
-            return is_dicom(stream.read(_BEGINNING_BYTES))
+        return _begins_as_dicom(root / PurePosixPath(first[columns.index(_FILE_COLUMN)]))
     except (StepError, OSError, ValueError, IndexError):
         return False
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_dicom(stream.read(_BEGINNING_BYTES))
 
 
 def read_dicom_dir(root: Path) -> Reading:
@@ -163,9 +166,12 @@ def read_header(path: Path) -> _Header | None:
 
     Raises UnreadableImageError for a damaged or deflated file, StepError where pydicom is not installed.
     """
+    try:
+        if not _begins_as_dicom(path):
+            return None
+    except OSError as error:
+        raise UnreadableImageError(f"the file cannot be opened: {error.strerror}") from error
     data = readers.load(path)
-    if not is_dicom(data):
-        return None
     try:
         from pydicom import dcmread
     except ImportError as error:
@@ -215,7 +221,7 @@ def _draft(
     tags = {name: value for name, value in record.items() if name not in used and name}
     if facts.laterality:
         tags["laterality"] = facts.laterality
-    draft = Case(
+    return Case(
         case_id=case_id,
         patient_id=header.patient or case_id,
         path=header.path,
@@ -224,8 +230,10 @@ def _draft(
         view=facts.view or "",
         boxes=boxes,
         tags=tags,
+        study_id=header.study,
+        age_years=facts.age_years,
+        sex=facts.sex or "",
     )
-    return dataclasses.replace(draft, study_id=header.study, age_years=facts.age_years, sex=facts.sex or "")
 
 
 LAYOUT = Layout(

@@ -16,10 +16,11 @@ import numpy as np
 
 from compress.datasets.base import Case
 from compress.datasets.digests import THREADS
-from compress.datasets.leaks import across_patients
+from compress.datasets.leaks import across_patients, find_leaks
 from compress.datasets.perceptual import Fingerprint, Similar, fingerprint, near_duplicates
 from compress.datasets.progress import Progress, silent
 from compress.datasets.reading import FileDataset, Reading
+from compress.datasets.splits import official_sets
 from runtime.errors import InputError
 
 _COMMON_SIZES = 6
@@ -80,7 +81,8 @@ class BoxFacts:
 class Inspection:
     """Everything that `ulna data inspect` says.
 
-    near_duplicates: pairs under two patients. unreadable: reason by case id.
+    near_duplicates: pairs under two patients. unreadable: reason by case id. leaks: between the sets of the
+    division that comes with the data.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Inspection:
     has_patients: bool
     near_duplicates: tuple[Similar, ...]
     near_duplicates_within_patients: int
+    leaks: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -159,6 +162,7 @@ def summarise(reading: Reading, images: Sequence[ImageFacts]) -> Inspection:
         has_patients=reading.has_patients,
         near_duplicates=across,
         near_duplicates_within_patients=len(pairs) - len(across),
+        leaks=tuple(map(str, find_leaks(official_sets(cases), reading.image_digests, pairs))),
     )
 
 

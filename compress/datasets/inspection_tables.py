@@ -25,6 +25,9 @@ def inspection_tables(found: Inspection) -> Iterable[RenderableType]:
     yield _measures(found)
     yield _files(found)
     yield from _pairs(found)
+    if found.by_split:
+        yield f"leaks between the sets that come with the data: {len(found.leaks)}"
+        yield from (escape(f"  {leak}") for leak in found.leaks)
     yield from _faults(found)
 
 

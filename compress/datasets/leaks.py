@@ -12,14 +12,7 @@ from dataclasses import dataclass
 
 from compress.datasets.base import Case, Dataset
 from compress.datasets.digests import THREADS
-from compress.datasets.perceptual import (
-    DEFAULT_LIKENESS,
-    Fingerprint,
-    Likeness,
-    Similar,
-    fingerprint,
-    near_duplicates,
-)
+from compress.datasets.perceptual import Fingerprint, Similar, fingerprint
 from compress.datasets.problems import refuse
 from compress.datasets.progress import Progress, silent
 from runtime.errors import InputError
@@ -50,26 +43,24 @@ class Leak:
 
 
 def find_leaks(
-    sets: Mapping[str, Sequence[Case]],
-    digests: Mapping[str, str],
-    fingerprints: Mapping[str, Fingerprint] | None = None,
-    likeness: Likeness = DEFAULT_LIKENESS,
+    sets: Mapping[str, Sequence[Case]], digests: Mapping[str, str], look_alikes: Iterable[Similar] = ()
 ) -> tuple[Leak, ...]:
     """Leaks between the sets (`dict(splits.items())` for a Splits), by patient, by file, then by looks.
 
     One leak is named for each patient and each file that stands in two sets, and one for each pair of
-    look-alikes. digests: SHA-256 of the files by case id. Without fingerprints looks are not compared.
+    look-alikes. digests: SHA-256 of the files by case id. look_alikes: what `near_duplicates` found among
+    the `fingerprints_of` the cases; without them looks are not compared.
     """
     placed = [(case, name) for name, cases in sets.items() for case in cases]
     leaks = list(_shared(PATIENT, ((case.patient_id, case, name) for case, name in placed)))
     leaks += _shared(FILE, ((digests[case.case_id], case, name) for case, name in placed))
-    if fingerprints is not None:
-        home = {case.case_id: (case, name) for case, name in placed}
-        known = {case_id: print_ for case_id, print_ in fingerprints.items() if case_id in home}
-        for pair in near_duplicates(known, likeness):
-            (first, first_set), (second, second_set) = home[pair.first], home[pair.second]
-            if first_set != second_set and digests[pair.first] != digests[pair.second]:
-                leaks.append(Leak(LOOKS, first, second, first_set, second_set, pair.distance_bits))
+    home = {case.case_id: (case, name) for case, name in placed}
+    for pair in look_alikes:
+        if not {pair.first, pair.second} <= home.keys() or digests[pair.first] == digests[pair.second]:
+            continue
+        (first, first_set), (second, second_set) = home[pair.first], home[pair.second]
+        if first_set != second_set:
+            leaks.append(Leak(LOOKS, first, second, first_set, second_set, pair.distance_bits))
     return tuple(leaks)
 
 

@@ -50,10 +50,6 @@ class Fingerprint:
     signs: NDArray[np.bool_]
     picture: NDArray[np.float16]
 
-    def hex(self) -> str:
-        """The hash as 16 hexadecimal digits."""
-        return np.packbits(self.signs).tobytes().hex()
-
 
 @dataclass(frozen=True)
 class Similar:

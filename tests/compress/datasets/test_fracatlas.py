@@ -167,7 +167,7 @@ def test_boxes_drawn_on_another_size_are_reported(root: Path) -> None:
     ("name", "text"),
     [
         ("COCO JSON/COCO_fracture_masks.json", "{"),
-        ("PASCAL VOC/IMG0000000.xml", "<a>"),
+        ("PASCAL VOC/IMG0000003.xml", "<a>"),
         ("YOLO/IMG0000001.txt", "0 1"),
         ("YOLO/IMG0000001.txt", "0 \x00\xff"),
     ],
@@ -176,6 +176,13 @@ def test_an_unreadable_annotation_is_reported_by_its_file(root: Path, name: str,
     write_yolo(root / "Annotations" / name, text)
     (problem,) = problems(root)
     assert name.rpartition("/")[2] in problem
+
+
+def test_a_faulty_annotation_that_nobody_needs_is_noted(root: Path) -> None:
+    write_yolo(root / "Annotations/YOLO/IMG0000000.txt", "0 1")
+    reading = read_fracatlas(root)
+    assert not reading.problems
+    assert any("1 faulty annotations were not needed: YOLO/IMG0000000.txt" in note for note in reading.notes)
 
 
 def test_an_image_that_is_missing_or_lies_twice_is_reported(root: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def test_age_sex_studies_and_divisions_are_counted_where_stated(tmp_path: Path) 
     assert found.ages_years is not None and found.ages_years.median == 30
     mura = inspect(read_dataset(make_mura(tmp_path / "mura")))
     assert {balance.name: balance.images for balance in mura.by_split} == {"train": 6, "valid": 2}
+
+
+def test_leaks_between_the_sets_that_come_with_the_data_are_named(tmp_path: Path) -> None:
+    root = make_mura(tmp_path / "mura")
+    assert inspect(read_dataset(root)).leaks == ()
+    train, valid = (
+        "train/XR_WRIST/patient00001/study1_positive",
+        "valid/XR_ELBOW/patient11185/study1_positive",
+    )
+    shutil.copy(root / train / "image1.png", root / valid / "image2.png")
+    assert inspect(read_dataset(root)).leaks == (
+        f"'{train}/image1.png' in train and '{valid}/image2.png' in valid: one file",
+    )
 
 
 def test_it_becomes_plain_json(tmp_path: Path) -> None:

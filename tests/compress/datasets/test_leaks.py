@@ -16,7 +16,7 @@ from compress.datasets.leaks import (
     merged_groups,
     refuse_leaks,
 )
-from compress.datasets.perceptual import Similar
+from compress.datasets.perceptual import Similar, near_duplicates
 from compress.datasets.reading import FileDataset
 from compress.datasets.splits import Splits
 from compress.datasets.table import read_table
@@ -36,8 +36,11 @@ def dataset_of(folder: Path, count: int = 6) -> FileDataset:
 
 def kinds(dataset: FileDataset, **sets: tuple[int, ...]) -> list[str]:
     chosen = {name: [dataset.cases[number] for number in numbers] for name, numbers in sets.items()}
-    leaks = find_leaks(chosen, dataset.image_digests, fingerprints_of(dataset, dataset.cases))
-    return [leak.kind for leak in leaks]
+    return [leak.kind for leak in find_leaks(chosen, dataset.image_digests, look_alikes(dataset))]
+
+
+def look_alikes(dataset: FileDataset) -> tuple[Similar, ...]:
+    return near_duplicates(fingerprints_of(dataset, dataset.cases))
 
 
 def test_sets_of_different_patients_and_pictures_do_not_leak(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_a_picture_encoded_anew_is_found_with_its_distance(tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "images/5.png"), small)
     dataset = FileDataset(read_table(tmp_path))
     sets = {"fit": dataset.cases[:2], "test": dataset.cases[4:]}
-    (leak,) = find_leaks(sets, dataset.image_digests, fingerprints_of(dataset, dataset.cases))
+    (leak,) = find_leaks(sets, dataset.image_digests, look_alikes(dataset))
     assert leak.kind == LOOKS
     assert leak.distance_bits is not None and f"{leak.distance_bits} bits apart" in str(leak)
 
