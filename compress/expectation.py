@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.intervals import Interval, proportion
+from compress.metrics import thresholds
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
 from compress.recipe import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
-
-_POINTS = ("high_sensitivity", "high_specificity")
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,7 @@ def expected_performance(
     """
     _check(predictions, folds)
     called = _called(predictions, points)
-    return {
-        name: _expect(predictions, called[index], folds, confidence) for index, name in enumerate(_POINTS)
-    }
+    return {name: _expect(predictions, own, folds, confidence) for name, own in called.items()}
 
 
 def cross_validated_performance(
@@ -65,14 +62,13 @@ def cross_validated_performance(
     Raises StepError as `expected_performance`, and where the other folds do not suffice to choose.
     """
     _check(predictions, folds)
-    called = np.zeros((2, len(predictions)), bool)
+    called: dict[str, NDArray[np.bool_]] = {}
     for fold in np.unique(folds):
         own = folds == fold
         points = choose_operating_points(predictions.subset(~own), options)
-        called[:, own] = _called(predictions.subset(own), points)
-    return {
-        name: _expect(predictions, called[index], folds, confidence) for index, name in enumerate(_POINTS)
-    }
+        for name, positive in _called(predictions, points).items():
+            called[name] = np.where(own, positive, called.get(name, False))
+    return {name: _expect(predictions, own, folds, confidence) for name, own in called.items()}
 
 
 def _check(predictions: Predictions, folds: NDArray[np.int64]) -> None:
@@ -87,10 +83,9 @@ def _check(predictions: Predictions, folds: NDArray[np.int64]) -> None:
         )
 
 
-def _called(predictions: Predictions, points: OperatingPoints) -> NDArray[np.bool_]:
-    """(2, N): positive at the high-sensitivity and at the high-specificity point."""
-    limits = np.array([points.high_sensitivity, points.high_specificity])
-    return np.asarray(predictions.probabilities >= limits[:, None])
+def _called(predictions: Predictions, points: OperatingPoints) -> dict[str, NDArray[np.bool_]]:
+    """By point's name, which images (N,) are called positive."""
+    return {name: predictions.probabilities >= limit for name, limit in thresholds(points).items()}
 
 
 def _expect(

@@ -143,24 +143,24 @@ def on_logit_scale(value: float, half_width: float) -> tuple[float, float]:
     return _expit(middle - width), _expit(middle + width)
 
 
-def mean_count(counts: Floats, patients: Strings, confidence: float, largest: float) -> Interval:
-    """Mean of counts 0 to `largest` an image, with a Student interval over patients.
+def bounded_mean(values: Floats, patients: Strings, confidence: float, largest: float) -> Interval:
+    """Mean of counts or overlaps, 0 to `largest` an image, with a Student interval over patients.
 
-    Where every count is the same its spread says nothing: the interval then allows for as many patients with
-    another count as may have stayed unseen (Wilson's bound for no event), each by one.
+    Where all are the same their spread says nothing: the interval then allows for as many patients with
+    another value as may have stayed unseen (Wilson's bound for no event), each off by one.
     """
-    if not len(counts):
+    if not len(values):
         return Interval.missing("no images to average")
-    value, number = float(np.mean(counts)), len(np.unique(patients))
-    sums, _ = by_patient(counts - value, patients)
+    value, number = float(np.mean(values)), len(np.unique(patients))
+    sums, _ = by_patient(values - value, patients)
     if number == 1:
         width = largest
     elif not sums.any():
         width = wilson(0.0, number, two_sided_z(confidence))[1]
     else:
-        error = math.sqrt(number / (number - 1) * float(np.sum(sums**2))) / len(counts)
+        error = math.sqrt(number / (number - 1) * float(np.sum(sums**2))) / len(values)
         width = student_quantile((1 + confidence) / 2, number - 1) * error
-    return Interval(value, max(0.0, value - width), min(largest, value + width), len(counts))
+    return Interval(value, max(0.0, value - width), min(largest, value + width), len(values))
 
 
 def _expit(x: float) -> float:

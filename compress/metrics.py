@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compress import auroc, precision_recall
 from compress.auroc import RocCurve
-from compress.intervals import Interval, mean, mean_count, proportion
+from compress.intervals import Interval, bounded_mean, mean, proportion
 from compress.operating_points import choose_operating_points
 from compress.predictions import HIT, MISSED, NOT_ASKED, Predictions, Strings, sigmoid
 from runtime.findings import OperatingPoints
@@ -144,21 +144,23 @@ def thresholds(points: OperatingPoints) -> dict[str, float]:
 def measure(predictions: Predictions, points: OperatingPoints, confidence: float = 0.95) -> MetricsReport:
     """All figures, over all images and by body part and view where there are several."""
     whole = _measure_one(predictions, points, confidence)
-    parts = measure_by(predictions, predictions.body_parts, points, confidence)
-    by_view: dict[str, MetricsReport] = {}
-    if predictions.views is not None:
-        by_view = measure_by(predictions, predictions.views, points, confidence)
-    return replace(whole, by_body_part=parts, by_view=by_view)
+    by_part, by_view = (
+        measure_by(predictions, keys, points, confidence)
+        if keys is not None and len(np.unique(keys)) > 1
+        else {}
+        for keys in (predictions.body_parts, predictions.views)
+    )
+    return replace(whole, by_body_part=by_part, by_view=by_view)
 
 
 def measure_by(
     predictions: Predictions, keys: Strings, points: OperatingPoints, confidence: float = 0.95
 ) -> dict[str, MetricsReport]:
-    """All figures by the cases' keys (N,), rising; nothing where there is but one."""
-    names = np.unique(keys).tolist()
-    if len(names) < 2:
-        return {}
-    return {name: _measure_one(predictions.subset(keys == name), points, confidence) for name in names}
+    """All figures by the cases' keys (N,), rising."""
+    return {
+        name: _measure_one(predictions.subset(keys == name), points, confidence)
+        for name in np.unique(keys).tolist()
+    }
 
 
 def calibration_error(predictions: Predictions, confidence: float) -> Interval:
@@ -274,7 +276,7 @@ def _overlap(predictions: Predictions, confidence: float) -> Interval:
     known = ~np.isnan(predictions.ious) & (predictions.labels == 1)
     if not known.any():
         return Interval.missing("no fractured image has a known place")
-    return mean_count(predictions.ious[known], predictions.patient_ids[known], confidence, 1)
+    return bounded_mean(predictions.ious[known], predictions.patient_ids[known], confidence, 1)
 
 
 def _false_boxes(predictions: Predictions, confidence: float) -> Interval:
@@ -284,4 +286,4 @@ def _false_boxes(predictions: Predictions, confidence: float) -> Interval:
     if not well.any():
         return Interval.missing("no healthy image")
     counts = predictions.boxes_shown[well].astype(np.float64)
-    return mean_count(counts, predictions.patient_ids[well], confidence, LOCATE.max_boxes)
+    return bounded_mean(counts, predictions.patient_ids[well], confidence, LOCATE.max_boxes)

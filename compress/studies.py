@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.predictions import Floats, Predictions, Strings
-from runtime.errors import StepError
 
 _SMALLEST_CHANCE = 1e-300
 
@@ -61,16 +60,11 @@ def has_studies(predictions: Predictions) -> bool:
 def combine(predictions: Predictions, rule: str) -> Predictions:
     """One prediction an examination, by one of `RULES`; an image without one stands for itself.
 
-    An examination is fractured when one of its images is. Its body part is "several" where its images show
-    different ones. Images that got no answer are left out of theirs.
-    Raises StepError for an examination with images of different patients.
+    An examination is fractured when one of its images is; its patient is that of its first image. Its body
+    part is "several" where its images show different ones. Images that got no answer are left out of theirs.
     """
     studies = _studies(predictions)
-    rows = [np.flatnonzero(studies.index == number) for number in range(len(studies.first))]
-    for row in rows:
-        if len(set(predictions.patient_ids[row].tolist())) > 1:
-            name = studies.names[studies.index[row[0]]]
-            raise StepError(f"{name} holds images of several patients", "mend the data set's table")
+    rows = np.split(np.argsort(studies.index, kind="stable"), np.cumsum(np.bincount(studies.index))[:-1])
     return Predictions(
         case_ids=studies.names,
         patient_ids=predictions.patient_ids[studies.first],

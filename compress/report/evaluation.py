@@ -15,7 +15,7 @@ PAGE = "evaluation.html"
 
 
 @dataclass(frozen=True)
-class Breakdown:
+class GroupTable:
     """A table of groups beside each other. note: what a reader must know. unit: what is counted."""
 
     title: str
@@ -35,7 +35,7 @@ class Page:
     pictures: tuple[tuple[str, str, str], ...]
     confusion: tuple[tuple[str, str], ...]
     forest: str
-    breakdowns: tuple[Breakdown, ...]
+    breakdowns: tuple[GroupTable, ...]
     gallery: Gallery
 
     @staticmethod
@@ -133,14 +133,14 @@ def _groups(result: EvaluationResult) -> list[tuple[str, MetricsReport]]:
     return [(name or "not said", report) for name, report in found]
 
 
-def _breakdowns(result: EvaluationResult) -> list[Breakdown]:
+def _breakdowns(result: EvaluationResult) -> list[GroupTable]:
     report = result.report
     tables = [
-        Breakdown("By body part", "body part", tuple(report.by_body_part.items())),
-        Breakdown("By view", "view", tuple(report.by_view.items())),
-        *(Breakdown(f"By {tag}", tag, tuple(parts.items())) for tag, parts in result.by_tag.items()),
-        Breakdown("Without some images", "left out", tuple(result.without.items())),
-        Breakdown(
+        GroupTable("By body part", "body part", tuple(report.by_body_part.items())),
+        GroupTable("By view", "view", tuple(report.by_view.items())),
+        *(GroupTable(f"By {tag}", tag, tuple(parts.items())) for tag, parts in result.by_tag.items()),
+        GroupTable("Without some images", "left out", tuple(result.without.items())),
+        GroupTable(
             "By examination",
             "views combined by",
             tuple(result.by_study.items()),

@@ -214,8 +214,11 @@ def test_the_verb_prints_every_figure_and_every_reason(
 ) -> None:
     done = CliRunner(env={"COLUMNS": "160"}).invoke(_app(), _arguments(signed, mixed))
     assert done.exit_code == 0
-    for words in ("AUROC", "specificity", "F1", "forearm", "refused = missed", "unreadable", "cut", "95%"):
-        assert words in done.stdout
+    for words in (
+        "AUROC", "average precision", "IoU", "specificity", "F1", "accuracy", "forearm", "lateral",
+        "noisy_or", "refused = missed", "unreadable", "cut", "95%",
+    ):  # fmt: skip
+        assert words in done.stdout, words
 
 
 def test_json_is_all_that_the_verb_prints_on_standard_output(

@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from compress import auroc
-from compress.intervals import design_effect, mean, mean_count, proportion, student_quantile, wilson
+from compress.intervals import bounded_mean, design_effect, mean, proportion, student_quantile, wilson
 from compress.paired import compare_shares, tango_lower
 from compress.predictions import Predictions
 from tests.compress.cohort import CohortOptions, cohort, with_logits
@@ -161,18 +161,18 @@ def test_auroc_and_its_standard_error_agree_with_the_published_ct_readings() -> 
 
 
 def test_equal_counts_still_allow_for_unseen_ones() -> None:
-    none = mean_count(np.zeros(80), np.repeat(_ids(40), 2), 0.95, 5)
+    none = bounded_mean(np.zeros(80), np.repeat(_ids(40), 2), 0.95, 5)
     assert (none.value, none.low) == (0.0, 0.0)
     assert none.high == pytest.approx(wilson(0.0, 40, 1.959964)[1], abs=1e-6)
-    one = mean_count(np.array([1.0, 3.0]), np.array(["p", "p"]), 0.95, 5)
+    one = bounded_mean(np.array([1.0, 3.0]), np.array(["p", "p"]), 0.95, 5)
     assert (one.value, one.low, one.high) == (2.0, 0.0, 5)
-    assert mean_count(np.array([]), np.array([]), 0.95, 5).reason
+    assert bounded_mean(np.array([]), np.array([]), 0.95, 5).reason
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), min_size=1, max_size=40))
-def test_a_mean_count_lies_within_its_interval_for_any_patients(rows: list[tuple[int, int]]) -> None:
+def test_a_bounded_mean_lies_within_its_interval_for_any_patients(rows: list[tuple[int, int]]) -> None:
     counts, patients = (np.array(column) for column in zip(*rows, strict=True))
-    found = mean_count(counts.astype(float), patients.astype(str), 0.95, 5)
+    found = bounded_mean(counts.astype(float), patients.astype(str), 0.95, 5)
     assert found.value is not None and found.low is not None and found.high is not None
     assert 0 <= found.low <= found.value <= found.high <= 5
 

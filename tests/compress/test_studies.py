@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from compress.predictions import Predictions, sigmoid
 from compress.studies import RULES, combine, has_studies
-from runtime.errors import StepError
 
 
 def _of(studies: list[str], logits: list[float], labels: list[int] | None = None) -> Predictions:
@@ -56,19 +55,12 @@ def test_noisy_or_is_one_minus_the_product(logits: list[float]) -> None:
     assert found == pytest.approx(1 - np.prod(1 - sigmoid(np.array(logits))), abs=1e-9)
 
 
-def test_an_examination_of_two_patients_is_refused_by_name() -> None:
-    mixed = Predictions(
-        ["a", "b"], ["p", "q"], ["hand", "hand"], [0, 1], [0.0, 1.0], study_ids=["s", "s"]  # type: ignore[arg-type]
-    )  # fmt: skip
-    with pytest.raises(StepError, match="study s holds images of several patients"):
-        combine(mixed, "mean_logit")
-
-
 def test_body_parts_that_differ_are_called_several() -> None:
     mixed = Predictions(
         ["a", "b"], ["p", "p"], ["hand", "wrist"], [0, 1], [0.0, 1.0], study_ids=["s", "s"]  # type: ignore[arg-type]
     )  # fmt: skip
-    assert combine(mixed, "mean_logit").body_parts.tolist() == ["several"]
+    found = combine(mixed, "mean_logit")
+    assert (found.body_parts.tolist(), found.patient_ids.tolist()) == (["several"], ["p"])
 
 
 def test_single_images_are_no_examinations() -> None:
