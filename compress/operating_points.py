@@ -5,8 +5,8 @@ second time, and the fewer patients it was read off, the more. With an `assuranc
 therefore set where the lower tolerance bound reaches the target: a share `sensitivity` of all future
 fractures scores above the k-th lowest of n with the probability that a Beta(n - k + 1, k) variable exceeds
 that share. Wilks, "Determination of sample sizes for setting tolerance limits", Annals of Mathematical
-Statistics 12 (1941) 91-96; n counts independent images (design effect, see intervals.py). For scores that
-were given out of fold the bound also holds the scatter between the folds' networks.
+Statistics 12 (1941) 91-96; n counts independent images (design effect, see intervals.py). Scores out of fold
+come from several networks: the bound then speaks of their mixture.
 """
 
 from __future__ import annotations
