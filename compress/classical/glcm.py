@@ -2,8 +2,9 @@
 
 Haralick, Shanmugam & Dinstein 1973, "Textural Features for Image Classification".
 Eight gray levels, distances of 1 and 2 px, the four directions taken together and symmetric. With one-hot
-levels the counts of a cell are one product of matrices: levels of its pixels times the levels of what lies
-round them, summed over the directions first, so that eight offsets cost as much as one.
+levels the counts of a cell are sums of products: levels of its pixels times the levels of what lies round
+them, summed over the directions first, so that eight offsets cost as much as one. No product of matrices
+is used: TensorRT has none in FP32 for Turing GPUs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.classical.neighbours import CELL_PX, around
+from compress.classical.neighbours import around, cell_means
 
 LEVELS = 8
 DISTANCES_PX = (1, 2)
@@ -51,9 +52,7 @@ class GlcmCells(nn.Module):
         """(N, 64, h, w): share of the pairs at this distance with levels (i, j), at channel 8 i + j."""
         ring: Tensor = getattr(self, f"ring_{distance_px}")
         beside = functional.conv2d(levels, ring, padding=distance_px, groups=LEVELS)
-        pairs = _by_cell(levels) @ _by_cell(beside).transpose(-1, -2)
-        height, width = int(pairs.shape[1]), int(pairs.shape[2])
-        counts = around(pairs.permute(0, 3, 4, 1, 2).reshape(-1, LEVELS * LEVELS, height, width))
+        counts = around(torch.cat([cell_means(levels[:, i : i + 1] * beside) for i in range(LEVELS)], dim=1))
         return counts / counts.sum(dim=1, keepdim=True)
 
     def _statistics(self, shares: Tensor) -> Tensor:
@@ -63,13 +62,6 @@ class GlcmCells(nn.Module):
         entropy = -(shares * (shares + _TINY).log()).sum(dim=1, keepdim=True)
         correlation = (product - mean * mean + _FLAT) / (square - mean * mean + _FLAT)
         return torch.cat([contrast, homogeneity, energy, correlation, entropy], dim=1)
-
-
-def _by_cell(planes: Tensor) -> Tensor:
-    """(N, 8, S, S) -> (N, h, w, 8, 64): the pixels of each cell."""
-    height, width = int(planes.shape[2]) // CELL_PX, int(planes.shape[3]) // CELL_PX
-    split = planes.reshape(-1, LEVELS, height, CELL_PX, width, CELL_PX)
-    return split.permute(0, 2, 4, 1, 3, 5).reshape(-1, height, width, LEVELS, CELL_PX * CELL_PX)
 
 
 def _ring(distance_px: int) -> Tensor:

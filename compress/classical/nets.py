@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from compress.classical.features import CellFeatures
 from compress.classical.words import Vocabulary
@@ -102,8 +103,7 @@ class LinearNet(nn.Module):
         self.head = nn.Conv2d(by_region.shape[1], REGIONS, kernel_size=1, bias=False)
         with torch.no_grad():
             self.head.weight.copy_(by_region[:, :, None, None])
-        coverage = pyramid(side_cells).T.reshape(1, REGIONS, side_cells, side_cells)
-        self.register_buffer("coverage", coverage * side_cells**2)
+        self.register_buffer("coverage", pyramid(side_cells)[None, :, 0] * side_cells**2)
         self.bias = bias
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,21 +223,21 @@ def squared_too(summaries: Tensor) -> Tensor:
 
 
 def pool(planes: Tensor, regions: Tensor) -> Tensor:
-    """(N, C, h, w), (h * w, R) -> (N, C * R)."""
-    channels, (cells, parts) = int(planes.shape[1]), map(int, regions.shape)
-    return (planes.reshape(-1, channels, cells) @ regions).reshape(-1, channels * parts)
+    """(N, C, h, w), (R, 1, h, w) -> (N, C * R), each channel's regions side by side."""
+    channels, side, parts = int(planes.shape[1]), int(planes.shape[2]), int(regions.shape[0])
+    return functional.conv2d(planes.reshape(-1, 1, side, side), regions).reshape(-1, channels * parts)
 
 
 def pyramid(side_cells: int) -> Tensor:
-    """(h * w, 21): each cell's share in the mean of each region of a 1, 2 x 2 and 4 x 4 division.
+    """(21, 1, h, w): each cell's share in the mean of each region of a 1, 2 x 2 and 4 x 4 division.
 
     Lazebnik et al. 2006, "Beyond Bags of Features: Spatial Pyramid Matching".
     """
-    columns = []
+    regions = []
     for parts in PYRAMID:
         edges = np.linspace(0, side_cells, parts + 1).round().astype(int).tolist()
         for (top, bottom), (left, right) in itertools.product(itertools.pairwise(edges), repeat=2):
             region = torch.zeros(side_cells, side_cells)
             region[top:bottom, left:right] = 1 / ((bottom - top) * (right - left))
-            columns.append(region.flatten())
-    return torch.stack(columns, dim=1)
+            regions.append(region)
+    return torch.stack(regions)[:, None]
