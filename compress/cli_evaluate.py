@@ -77,12 +77,12 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
     page = None if report is None else _page(report)
     dataset = _open(data)
     result = _measure(opened, dataset, options)
-    if page is not None:
-        _write_page(page, result, opened, dataset, options)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2, allow_nan=False))
     else:
         Console().print(*evaluation_tables(result), sep="\n")
+    if page is not None:
+        _write_page(page, result, opened, dataset, options)
     if not result.report.images:
         raise StepError(
             f"none of {len(result.refused)} images got an answer",
