@@ -1,8 +1,9 @@
 """A folder of DICOM files and a table labels.csv that says which of them show a fracture.
 
 The table names an image by `sop_instance_uid` (or SOPInstanceUID) or by `file` (path inside the folder), and
-has `fractured`; `boxes` (fractions, as in table.py) may be there, every other column becomes a tag. Patient,
-study, body part, view, laterality, age and sex come from the files' headers, where they say it.
+has `fractured`; `boxes` (fractions, as in table.py) may be there, every other column becomes a tag. What the
+table names an image by is its id from then on: names of files may name patients. Patient, study, body part,
+view, laterality, age and sex come from the files' headers, where they say it.
 
 Patient and study are kept as digests (BLAKE2b, 16 hexadecimal digits) of what the header says. That hides
 them from a reader of reports; it does not make the data anonymous: who knows a patient's number can compute
@@ -94,13 +95,13 @@ def read_dicom_dir(root: Path) -> Reading:
     if uid_column is None:
         refuse_missing(root / TABLE, columns, (_FILE_COLUMN,))
     problems = list(map(Problem, faults))
-    headers = _Headers(root, problems)
+    headers = _Headers(root, uid_column, problems)
     drafts: list[Case] = []
     for line, record in records:
         own: list[str] = []
-        header = headers.find(record, uid_column, own)
-        draft = _draft(root, header, record, uid_column, own) if header else None
+        header = headers.find(record, own)
         case_id = headers.id_of(header) if header else ""
+        draft = _draft(case_id, header, record, own) if header else None
         problems += [Problem(f"{TABLE} line {line}: {text}", case_id) for text in own]
         drafts += [draft] if draft is not None else []
     reading = Reading(
@@ -116,10 +117,11 @@ def read_dicom_dir(root: Path) -> Reading:
 
 
 class _Headers:
-    """The headers of all DICOM files of a folder, found by UID or by path."""
+    """The headers of all DICOM files of a folder, found by UID where the table has it, else by path."""
 
-    def __init__(self, root: Path, problems: list[Problem]) -> None:
+    def __init__(self, root: Path, uid_column: str | None, problems: list[Problem]) -> None:
         self._root = root
+        self._uid_column = uid_column
         self._by_uid: dict[str, _Header] = {}
         self._by_path: dict[Path, _Header] = {}
         for path in sorted(each for each in root.rglob("*") if each.is_file()):
@@ -138,16 +140,20 @@ class _Headers:
             return
         other = self._by_uid.setdefault(header.sop_instance_uid, header)
         if other is not header:
-            text = f"{self.id_of(header)!r} and {self.id_of(other)!r} have one SOPInstanceUID"
+            names = [each.path.relative_to(self._root).as_posix() for each in (header, other)]
+            text = f"{names[0]!r} and {names[1]!r} have one SOPInstanceUID"
             problems.append(Problem(text, self.id_of(header)))
 
     def id_of(self, header: _Header) -> str:
+        if self._uid_column is not None and header.sop_instance_uid:
+            return header.sop_instance_uid
         return header.path.relative_to(self._root).as_posix()
 
-    def find(self, record: Record, uid_column: str | None, faults: list[str]) -> _Header | None:
-        if uid_column is not None and record[uid_column]:
-            found = self._by_uid.get(record[uid_column])
-            what = f"SOPInstanceUID {record[uid_column]!r}"
+    def find(self, record: Record, faults: list[str]) -> _Header | None:
+        uid = record.get(self._uid_column or "", "")
+        if uid:
+            found = self._by_uid.get(uid)
+            what = f"SOPInstanceUID {uid!r}"
         else:
             name = record.get(_FILE_COLUMN, "")
             found = self._by_path.get(self._root / PurePosixPath(name))
@@ -205,9 +211,7 @@ def _pseudonym(kind: bytes, issuer: str, value: str) -> str:
     return hashlib.blake2b(f"{issuer}\0{value}".encode(), digest_size=8, person=kind).hexdigest()
 
 
-def _draft(
-    root: Path, header: _Header, record: Record, uid_column: str | None, faults: list[str]
-) -> Case | None:
+def _draft(case_id: str, header: _Header, record: Record, faults: list[str]) -> Case | None:
     try:
         label = parse_label(record["fractured"])
     except ValueError as error:
@@ -216,8 +220,8 @@ def _draft(
     boxes = parse_json_boxes(record.get("boxes", ""), faults)
     if boxes and not label:
         faults.append("not fractured, yet it has fracture boxes")
-    facts, case_id = header.facts, header.path.relative_to(root).as_posix()
-    used = {uid_column, _FILE_COLUMN, "fractured", "boxes"}
+    facts = header.facts
+    used = {*_UID_COLUMNS, _FILE_COLUMN, "fractured", "boxes"}
     tags = {name: value for name, value in record.items() if name not in used and name}
     if facts.laterality:
         tags["laterality"] = facts.laterality

@@ -18,7 +18,10 @@ def inspection_tables(found: Inspection) -> Iterable[RenderableType]:
     """What is there, how it is balanced, and everything that is wrong, in that order."""
     yield escape(_headline(found))
     yield from (escape(f"- {note}") for note in found.notes)
-    yield _balances("by body part", "body part", (*found.by_body_part, found.total))
+    parts = _balances("by body part", "body part", found.by_body_part)
+    parts.add_section()
+    parts.add_row(*_balance(found.total))
+    yield parts
     yield _balances("by view", "view", found.by_view)
     if found.by_split:
         yield _balances("by the division that comes with the data", "set", found.by_split)
@@ -44,16 +47,13 @@ def _headline(found: Inspection) -> str:
 def _balances(title: str, what: str, rows: Sequence[Balance]) -> Table:
     table = _table(title, what, "images", "label 1", "share", "patients", "boxes")
     for row in rows:
-        table.add_row(
-            escape(row.name),
-            str(row.images),
-            str(row.fractured),
-            _share(row),
-            str(row.patients),
-            str(row.boxes),
-            end_section=row is rows[-2] if len(rows) > 1 and rows[-1].name == "all" else False,
-        )
+        table.add_row(*_balance(row))
     return table
+
+
+def _balance(row: Balance) -> list[str]:
+    counts = (str(row.images), str(row.fractured), _share(row), str(row.patients), str(row.boxes))
+    return [escape(row.name), *counts]
 
 
 def _measures(found: Inspection) -> Table:

@@ -29,10 +29,9 @@ def test_facts_come_from_the_headers_however_files_are_named(
     tmp_path: Path, columns: tuple[str, ...]
 ) -> None:
     dataset = open_dataset(make_dicom_dir(tmp_path / "pacs", columns))
+    named = "{}.dcm" if columns[0] == "file" else "1.2.3.{}"
     assert [(case.case_id, case.label) for case in dataset.cases] == [
-        ("0.dcm", 0),
-        ("1.dcm", 1),
-        ("2.dcm", 0),
+        (named.format(number), number % 2) for number in range(3)
     ]
     case = dataset.cases[0]
     assert (case.body_part, case.view, case.age_years, case.sex) == ("hand", "frontal", 41, "female")
@@ -104,7 +103,7 @@ def test_damaged_and_repeated_files_are_reported(root: Path) -> None:
 def test_a_file_that_names_no_patient_is_a_patient_of_its_own(root: Path) -> None:
     pixels = np.full((40, 30), 7, np.uint16)
     (root / "0.dcm").write_bytes(dicom(pixels, SOPInstanceUID="1.2.3.0"))
-    assert read_dicom_dir(root).cases[0].patient_id == "0.dcm"
+    assert read_dicom_dir(root).cases[0].patient_id == "1.2.3.0"
 
 
 def test_a_table_of_other_files_is_the_generic_one_and_misses_its_column(root: Path) -> None:
