@@ -121,8 +121,15 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     compiled = graft.ledger.make(node, plan, body).artifact
     judged = _judge(graft, branch, node, compiled)
     if judged is not None:
-        note = _note(compiled, branch.target.open(compiled).numerics_from)
-        yield Shippable(_engine(branch, compiled), branch.precision, compiled, judged.predictions, note)
+        run = branch.target.open(compiled)
+        yield Shippable(
+            _engine(branch, compiled),
+            branch.precision,
+            compiled,
+            judged.predictions,
+            run.open_backend,
+            _note(compiled, run.numerics_from),
+        )
 
 
 def _quantize(graft: Graft, branch: _Branch) -> Artifact | None:

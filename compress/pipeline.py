@@ -16,6 +16,7 @@ from compress import metrics, trunk
 from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.evaluate import predict
+from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
 from compress.progress import ProgressReporter
@@ -25,6 +26,8 @@ from compress.release import ReleasePlan, Shippable, release
 from compress.report import write_report
 from compress.report.table import step_table
 from compress.seen import seen_in
+from compress.steps.train import NETWORK_FILE
+from compress.torch_backend import TorchBackend
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
 from compress.zoo import build
 from runtime import selftest
@@ -63,7 +66,7 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
 
 
 def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
-    nodes = (*trunk.NODES, *branch_nodes(recipe))  # an impossible target or network is refused
+    nodes = (*trunk.trunk_nodes(recipe), *branch_nodes(recipe))  # an impossible target or network is refused
     build(recipe.model, recipe.preprocess.size_px)  # before hours are spent
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = open_workbench(recipe, options.folder, options.data, reporter)
@@ -127,11 +130,12 @@ def _set_aside(bundle: Path, reporter: ProgressReporter) -> None:
 def _release(
     bench: Workbench, ledger: Ledger, court: Court, shippable: tuple[Shippable, ...], key: Ed25519PrivateKey
 ) -> Bundle:
+    checkpoint = bench.steps / trunk.TRAIN.name / NETWORK_FILE
     plan = ReleasePlan(
         recipe=bench.recipe,
         points=court.points,
-        cases=court.cases,
         reference=court.reference,
+        golden=golden_pool(bench, court, shippable, lambda: TorchBackend.from_file(checkpoint)),
         shippable=shippable,
         nodes=ledger.nodes,
         provenance={

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compress.limits import at_least, one_of, seed_like, within, within_or_at
+from compress.limits import at_least, one_of, seed_like, within_or_at
 from compress.training.options import TrainOptions
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
@@ -29,6 +29,7 @@ METHODS = {
 """How each target's quantizer can find its ranges."""
 SMALLEST_PLATE_PX, LARGEST_PLATE_PX = 64, 4096
 """Long sides of computed radiographs."""
+GOLDEN_SOURCES = ("gate", "synthetic")
 IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
 
 
@@ -79,7 +80,8 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class PruneOptions:
-    """ratio: share of MACs to remove. importance: group_magnitude | taylor | bn_scale.
+    """ratio: share of MACs to remove; 0 leaves out pruning and fine-tuning. importance: group_magnitude |
+    taylor | bn_scale.
 
     round_to: channel counts become multiples of it. iterations: number of pruning rounds.
     """
@@ -90,7 +92,8 @@ class PruneOptions:
     iterations: int = 4
 
     def __post_init__(self) -> None:
-        within(0, 1, ratio=self.ratio)
+        if not 0 <= self.ratio < 1:
+            raise ValueError(f"ratio must be at least 0 and less than 1, got {self.ratio:g}")
         one_of("importance", self.importance, IMPORTANCES)
         at_least(1, round_to=self.round_to, iterations=self.iterations)
 
@@ -188,13 +191,18 @@ class OperatingPointOptions:
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """What the bundle says about itself."""
+    """What the bundle says about itself.
+
+    golden: gate | synthetic: golden cases are pictures of gate patients, or computed ones, for a bundle that
+    must not hold any patient's.
+    """
 
     name: str = "ulna"
     version: str = "0.1.0"
     intended_use: str = ""
     body_parts: tuple[str, ...] = ()
     golden_cases: int = 8
+    golden: str = "gate"
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.version.strip():
@@ -203,6 +211,7 @@ class ReleaseOptions:
             raise ValueError("body_parts holds an empty word")
         # One clear fracture and one clear normal image are the least that tells an engine from a broken one.
         at_least(2, golden_cases=self.golden_cases)
+        one_of("golden", self.golden, GOLDEN_SOURCES)
 
 
 @dataclass(frozen=True)

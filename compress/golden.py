@@ -1,0 +1,112 @@
+"""Chooses the golden cases: pictures that every engine of a bundle must answer on a box as it did here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.datasets.base import Case
+from compress.predictions import Predictions
+from runtime.errors import StepError
+from runtime.findings import OperatingPoints, Verdict
+from runtime.manifest import REFERENCE, GoldenCase
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenPool:
+    """What golden cases are chosen from.
+
+    reference: the checkpoint's predictions on `cases`, in their order. answers: each engine's, by key, with
+    how far its logits may lie from them on a box. familiar: (N,) whether anomaly statistics know the
+    picture, None where there are none.
+
+    Raises ValueError where predictions are not of these cases.
+    """
+
+    cases: tuple[Case, ...]
+    points: OperatingPoints
+    reference: Predictions
+    answers: Mapping[str, tuple[Predictions, float]]
+    familiar: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        ids = [case.case_id for case in self.cases]
+        for predictions in (self.reference, *(answer for answer, _ in self.answers.values())):
+            if predictions.case_ids.tolist() != ids:
+                raise ValueError("golden cases and predictions are not of the same images")
+
+
+def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case], ...]:
+    """Cases of different patients that all engines decide like the checkpoint, none near a threshold.
+
+    Verdicts take turns; within one, the cases spread evenly over its range of logits. Raises StepError where
+    there is no clear fracture or no clear normal image.
+    """
+    chosen = _spread(pool, _eligible(pool), count)
+    verdicts = {_verdict(pool.points, float(pool.reference.logits[i])) for i in chosen}
+    if not {Verdict.FRACTURE, Verdict.NONE} <= verdicts:
+        raise StepError(
+            "no golden cases: engines and checkpoint agree on no clear fracture or on no clear normal image",
+            "use more gate patients or a better checkpoint",
+        )
+    return tuple(_golden(pool, number, i) for number, i in enumerate(chosen, 1))
+
+
+def _eligible(pool: GoldenPool) -> list[int]:
+    thresholds = _logit_thresholds(pool.points)
+    clear = np.ones(len(pool.cases), bool) if pool.familiar is None else pool.familiar.copy()
+    wanted = np.digitize(pool.reference.logits, thresholds)
+    for answer, tolerance in pool.answers.values():
+        distance = np.abs(answer.logits[:, None] - thresholds[None]).min(axis=1)
+        clear &= (np.digitize(answer.logits, thresholds) == wanted) & (distance > tolerance)
+    return [int(i) for i in np.flatnonzero(clear)]
+
+
+def _spread(pool: GoldenPool, eligible: Sequence[int], count: int) -> list[int]:
+    logits = pool.reference.logits
+    queues = [
+        _evenly(sorted(own, key=lambda i: float(logits[i])), count)
+        for verdict in (Verdict.FRACTURE, Verdict.NONE, Verdict.DOUBT)
+        if (own := [i for i in eligible if _verdict(pool.points, float(logits[i])) is verdict])
+    ]
+    chosen: list[int] = []
+    patients: set[str] = set()
+    while len(chosen) < count and any(queues):
+        for queue in queues:
+            while queue and pool.cases[queue[0]].patient_id in patients:
+                queue.pop(0)
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+                patients.add(pool.cases[chosen[-1]].patient_id)
+    return chosen
+
+
+def _evenly(ordered: list[int], count: int) -> list[int]:
+    """`count` of them, evenly over the order, the others after them."""
+    picks = {round(k * (len(ordered) - 1) / max(count - 1, 1)) for k in range(count)}
+    return [ordered[k] for k in sorted(picks)] + [v for k, v in enumerate(ordered) if k not in picks]
+
+
+def _golden(pool: GoldenPool, number: int, index: int) -> tuple[GoldenCase, Case]:
+    case = pool.cases[index]
+    logits = {key: round(float(answer.logits[index]), 6) for key, (answer, _) in pool.answers.items()}
+    logits[REFERENCE] = round(float(pool.reference.logits[index]), 6)
+    # The file's name says nothing about the patient.
+    name = f"golden-{number:02d}"
+    verdict = _verdict(pool.points, float(pool.reference.logits[index]))
+    return GoldenCase(name, f"golden/{name}{case.path.suffix.lower()}", str(verdict), logits), case
+
+
+def _logit_thresholds(points: OperatingPoints) -> NDArray[np.float64]:
+    values = (points.high_sensitivity, points.high_specificity)
+    return np.array([math.log(value / (1 - value)) for value in values])
+
+
+def _verdict(points: OperatingPoints, logit: float) -> Verdict:
+    return points.decide(
+        1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+    )

@@ -1,0 +1,85 @@
+"""Golden cases: clear on every engine, of different patients, of every verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.datasets.base import Case
+from compress.golden import GoldenPool, choose_golden
+from compress.predictions import Predictions
+from runtime.errors import StepError
+from runtime.findings import OperatingPoints
+
+POINTS = OperatingPoints(0.3, 0.7)
+KEY = "onnxruntime-int8"
+
+
+def pool(
+    logits: list[float], engine: list[float] | None = None, patients: list[str] | None = None
+) -> GoldenPool:
+    """One image a logit; the engine says the same unless told otherwise, within 0.1."""
+    names = [f"image {number}" for number in range(len(logits))]
+    people = patients or [f"patient {number}" for number in range(len(logits))]
+    cases = tuple(
+        Case(name, person, Path(f"{name}.PNG"), int(logit > 0), "hand")
+        for name, person, logit in zip(names, people, logits, strict=True)
+    )
+    reference = Predictions(
+        case_ids=np.array(names),
+        patient_ids=np.array(people),
+        body_parts=np.full(len(names), "hand"),
+        labels=np.array([case.label for case in cases]),
+        logits=np.array(logits),
+    )
+    answer = replace(reference, logits=np.array(engine or logits))
+    return GoldenPool(cases, POINTS, reference, {KEY: (answer, 0.1)})
+
+
+def test_verdicts_take_turns_and_each_case_says_what_each_engine_answered() -> None:
+    chosen = choose_golden(pool([4.0, 3.0, -4.0, -3.0, 0.0, 0.1]), 3)
+
+    assert {case.verdict for case, _ in chosen} == {"fracture", "none", "doubt"}
+    assert [case.file for case, _ in chosen] == [f"golden/golden-0{n}.png" for n in (1, 2, 3)]
+    for case, source in chosen:
+        assert case.logits[KEY] == case.logits["reference"]
+        assert source.case_id not in case.name
+
+
+def test_a_case_near_a_threshold_on_one_engine_is_not_golden() -> None:
+    edge = float(np.log(0.7 / 0.3))
+    chosen = choose_golden(pool([4.0, 3.0, -4.0, -3.0], engine=[4.0, edge + 0.05, -4.0, -3.0]), 4)
+
+    assert "image 1" not in {source.case_id for _, source in chosen}
+
+
+def test_a_case_that_an_engine_decides_otherwise_is_not_golden() -> None:
+    chosen = choose_golden(pool([4.0, 3.0, -4.0], engine=[4.0, 0.0, -4.0]), 3)
+
+    assert {source.case_id for _, source in chosen} == {"image 0", "image 2"}
+
+
+def test_no_patient_gives_two_cases() -> None:
+    chosen = choose_golden(pool([4.0, 3.9, 3.8, -4.0], patients=["a", "a", "a", "b"]), 4)
+
+    assert sorted(source.patient_id for _, source in chosen) == ["a", "b"]
+
+
+def test_a_picture_that_statistics_find_strange_is_not_golden() -> None:
+    wary = replace(pool([4.0, 3.0, -4.0, -3.0]), familiar=np.array([False, True, True, False]))
+
+    assert {source.case_id for _, source in choose_golden(wary, 4)} == {"image 1", "image 2"}
+
+
+def test_without_a_clear_case_of_both_kinds_nothing_is_released() -> None:
+    with pytest.raises(StepError, match="no clear fracture or on no clear normal"):
+        choose_golden(pool([4.0, 3.0, 2.0]), 2)
+
+
+def test_predictions_of_other_images_are_refused() -> None:
+    sound = pool([4.0, -4.0])
+    with pytest.raises(ValueError, match="not of the same images"):
+        replace(sound, cases=sound.cases[::-1])
