@@ -26,6 +26,7 @@ _HINT = (
     f"mend them, or leave those images out by a table {EXCLUDED} (image_id, reason) beside the data; "
     "`ulna data inspect` lists all"
 )
+_REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,11 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
     draft's file.
     """
     kept = [case for case in reading.cases if key_of(case.case_id) not in sidecars.reason_of]
-    groups = sidecars.group_of or {}
-    kept = [_grouped(case, groups.get(key_of(case.case_id))) for case in kept]
+    kept, mixed = _grouped(kept, sidecars.group_of or {})
     sound = [case for case in kept if not files[case.path].fault]
     unreadable = {case.case_id: files[case.path].fault for case in kept if files[case.path].fault}
     problems = [p for p in reading.problems if key_of(p.case_id) not in sidecars.reason_of]
-    problems += sidecars.problems
+    problems += [*sidecars.problems, *mixed]
     problems += repeated(kept)
     problems += [Problem(f"{case_id!r}: {fault}", case_id) for case_id, fault in unreadable.items()]
     digests = {case.case_id: files[case.path].sha256 for case in sound}
@@ -146,8 +146,25 @@ def repeated(cases: Iterable[Case]) -> list[Problem]:
     return problems
 
 
-def _grouped(case: Case, group: str | None) -> Case:
-    return case if group is None else dataclasses.replace(case, patient_id=group)
+def _grouped(cases: list[Case], group_of: Mapping[str, str]) -> tuple[list[Case], list[Problem]]:
+    """The cases with groups for patients, and patients who stand in two groups.
+
+    A group holds all images of its patients, also those that the table does not name: else it would split
+    the patient whom it is there to keep whole.
+    """
+    groups: dict[str, str] = {}
+    problems = []
+    for case in cases:
+        group = group_of.get(key_of(case.case_id))
+        if group is not None and groups.setdefault(case.patient_id, group) != group:
+            text = (
+                f"{GROUPS}: patient {case.patient_id!r} stands in {groups[case.patient_id]!r} and {group!r}"
+            )
+            problems.append(Problem(text))
+    grouped = [
+        dataclasses.replace(case, patient_id=groups.get(case.patient_id, case.patient_id)) for case in cases
+    ]
+    return grouped, problems
 
 
 def _said_of_sidecars(sidecars: Sidecars, known: set[str]) -> list[str]:
@@ -156,8 +173,9 @@ def _said_of_sidecars(sidecars: Sidecars, known: set[str]) -> list[str]:
         reason.partition(":")[0] for case_id, reason in sidecars.reason_of.items() if case_id in known
     )
     if reasons:
-        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        notes.append(f"{EXCLUDED} leaves out {sum(reasons.values())} images: {listed}")
+        listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
+        more = ", ..." if len(reasons) > _REASONS_SHOWN else ""
+        notes.append(f"{EXCLUDED} leaves out {sum(reasons.values())} images: {listed}{more}")
     for name, named in ((EXCLUDED, sidecars.reason_of), (GROUPS, sidecars.group_of or {})):
         strangers = sorted(set(named) - known)
         if strangers:

@@ -2,7 +2,7 @@
 
 excluded.csv (columns image_id and reason): images that are knowingly left out.
 groups.csv (columns image_id and group): images that must never be split, where the dataset names no patients
-or gives one patient two numbers. An image that is not named keeps its patient.
+or gives one patient two numbers. A group takes all images of its patients; other patients stay as they are.
 Both are what `ulna data inspect --out` writes as a proposal, to be looked at before it is laid there.
 """
 

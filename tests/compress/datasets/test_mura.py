@@ -90,6 +90,16 @@ def test_a_damaged_image_is_reported_and_left_out_on_demand(root: Path) -> None:
     assert len(open_dataset(root).cases) == 7
 
 
+def test_a_group_takes_all_images_of_its_patients_and_cannot_split_one(root: Path) -> None:
+    first, second = (case.case_id for case in read_mura(root).cases[:2])
+    write_csv(root / "groups.csv", ("image_id", "group"), [{"image_id": first, "group": "g"}])
+    grouped = {case.patient_id for case in read_mura(root).cases if "patient00001" in case.case_id}
+    assert grouped == {"g"}
+    rows = [{"image_id": first, "group": "g"}, {"image_id": second, "group": "h"}]
+    write_csv(root / "groups.csv", ("image_id", "group"), rows)
+    assert problems(root) == ["groups.csv: patient 'patient00001' stands in 'g' and 'h'"]
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text('MURA/v1.train_XHND,0positve\n" ', max_size=80))
 def test_no_table_ends_in_anything_but_a_reading_or_a_step_error(root: Path, text: str) -> None:
