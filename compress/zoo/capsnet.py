@@ -94,7 +94,8 @@ def _agreement(votes: Tensor, sent: Tensor) -> Tensor:
 
 def _gather(sent: Tensor) -> Tensor:
     """(N, types, entities, 16, L) weighted votes -> digit capsules (N, 1, entities, 16, 1)."""
-    return sent.sum(dim=1, keepdim=True).mean(dim=4, keepdim=True)
+    digit: Tensor = sent.sum(dim=1, keepdim=True).mean(dim=4, keepdim=True)
+    return digit
 
 
 def squash(vectors: Tensor, dim: int) -> Tensor:

@@ -15,10 +15,31 @@ from runtime.preprocess import PreprocessSpec
 SPOT_PX = 10
 
 
+FAMILIES = tuple(name for name in zoo.NAMES if name not in ("efficientnet_lite1", "efficientnet_lite2"))
+"""One of each kind: Lite1 and Lite2 are Lite0 with more layers."""
+PRUNABLE = tuple(name for name in FAMILIES if zoo.traits_of(name).prunable)
+_SMALL = {"ann": 0.25, "densenet121": 0.25, "resnet18": 0.25, "resnet50": 0.25, "vit": 1 / 3}
+"""Widths at which a test is about the network and not about its size."""
+
+
+def small_options(name: str, channels: int = 1) -> ModelOptions:
+    """The network as narrow as tests of every network want it."""
+    return ModelOptions(name, width=_SMALL.get(name, 1.0), channels=channels)
+
+
 def random_network(name: str, size_px: int, seed: int = 0, width: float = 1.0) -> FractureNet:
     """A network whose batch normalisation is not the identity, as after training."""
     torch.manual_seed(seed)
-    network = zoo.build(ModelOptions(name, width=width), size_px)
+    return _settled(zoo.build(ModelOptions(name, width=width), size_px))
+
+
+def small_network(name: str, size_px: int = 64, channels: int = 1) -> FractureNet:
+    """The same, as narrow as small_options."""
+    torch.manual_seed(0)
+    return _settled(zoo.build(small_options(name, channels), size_px))
+
+
+def _settled(network: FractureNet) -> FractureNet:
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.weight.data.uniform_(0.5, 1.5)
@@ -29,8 +50,8 @@ def random_network(name: str, size_px: int, seed: int = 0, width: float = 1.0) -
 
 
 def networks_of_each_kind(size_px: int) -> list[FractureNet]:
-    """One of each name."""
-    return [random_network(name, size_px) for name in zoo.NAMES]
+    """One of each family."""
+    return [small_network(name, size_px) for name in FAMILIES]
 
 
 def spots(count: int, size_px: int, seed: int) -> LabelledTensors:

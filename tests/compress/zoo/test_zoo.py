@@ -11,13 +11,14 @@ from compress.zoo.base import EvidenceHead, pool
 from compress.zoo.cnn import gabor_filters
 from compress.zoo.cost import cost_of
 from compress.zoo.options import ModelOptions
+from compress.zoo.weights import summed_for_gray
 from runtime.errors import RecipeError
-from tests.compress.networks import networks_of_each_kind
+from tests.compress.networks import networks_of_each_kind, small_network, small_options
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
 def test_every_network_gives_a_logit_and_a_map_for_any_batch(name: str) -> None:
-    network = zoo.build(ModelOptions(name), 64)
+    network = small_network(name)
     for batch in (1, 3):
         with torch.no_grad():
             logit, evidence = network(torch.randn(batch, 1, 64, 64))
@@ -27,19 +28,67 @@ def test_every_network_gives_a_logit_and_a_map_for_any_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
+def test_the_logit_is_the_map_pooled(name: str) -> None:
+    """So the map is no picture beside the answer: it is the answer, place by place."""
+    network = small_network(name)
+    with torch.no_grad():
+        logit, evidence = network(torch.randn(2, 1, 64, 64))
+    assert evidence.std() > 0
+    assert torch.allclose(logit, pool(evidence, network.head.sharpness), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(name: str) -> None:
-    logits = []
+    answers = []
+    image = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64)
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        network = zoo.build(ModelOptions(name), 48)
+        network = zoo.build(small_options(name), 64)
         with torch.no_grad():
-            logits.append(network(torch.ones(1, 1, 48, 48))[0].item())
-    assert logits[0] == logits[1] != logits[2]
+            answers.append(network(image)[1])
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[0], answers[2])
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_parameter_learns_and_belongs_to_exactly_one_stage(name: str) -> None:
+    network = small_network(name).train()
+    logit, _ = network(torch.randn(4, 1, 64, 64))
+    (logit * torch.tensor([[1.0], [-2.0], [3.0], [1.0]])).sum().backward()
+    idle = [key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()]
+    # What shifts every key alike changes no attention.
+    assert [key for key in idle if not key.endswith("attention.key.bias")] == []
+    staged = [id(value) for stage in network.stages() for value in stage.parameters()]
+    assert sorted(staged) == sorted(id(value) for value in network.parameters())
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_gray_networks_with_summed_filters_equal_those_of_three_channels(name: str) -> None:
+    colour, gray = small_network(name, channels=3), small_network(name)
+    gray.load_state_dict(summed_for_gray(colour.state_dict(), gray))
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        expected, got = colour(images), gray(images)
+        repeated = colour(images.repeat(1, 3, 1, 1))
+    scale = max(1.0, float(expected[1].abs().max()))
+    for ours, theirs, spelled_out in zip(got, expected, repeated, strict=True):
+        assert torch.equal(theirs, spelled_out)
+        assert torch.allclose(ours, theirs, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_training_windows_of_another_size_than_the_input_can_be_seen(name: str) -> None:
+    network = small_network(name, 96)
+    with torch.no_grad():
+        logit, evidence = network(torch.randn(2, 1, 32, 32))
+    assert logit.shape == (2, 1)
+    assert evidence.shape[2] == evidence.shape[3]
+    assert torch.isfinite(evidence).all()
 
 
 def test_an_image_does_not_change_its_neighbours_answer() -> None:
-    for network in networks_of_each_kind(48):
-        images = torch.randn(3, 1, 48, 48)
+    for network in networks_of_each_kind(64):
+        images = torch.randn(3, 1, 64, 64)
         with torch.no_grad():
             together, alone = network(images)[0][1], network(images[1:2])[0][0]
         assert torch.allclose(together, alone, atol=1e-4)
@@ -55,13 +104,38 @@ def test_an_unknown_network_is_refused_with_the_names_there_are() -> None:
     "options",
     [
         ModelOptions("cnn", weights="imagenet"),
+        ModelOptions("cnn", map_stride=8),
         ModelOptions("efficientnet_lite0", weights="imagenet21k"),
+        ModelOptions("efficientnet_lite0", weights="weights.pth"),
         ModelOptions("efficientnet_lite0", width=2.0),
+        ModelOptions("efficientnet_lite0", map_stride=4),
+        ModelOptions("resnet18", weights="imagenet"),
+        ModelOptions("unet", map_stride=32),
     ],
 )
 def test_options_that_a_network_does_not_have_are_refused(options: ModelOptions) -> None:
     with pytest.raises(RecipeError):
         zoo.build(options, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px"),
+    [("ann", 80), ("vit", 72), ("rnn", 60), ("unet", 72), ("resnet18", 31), ("capsnet", 16)],
+)
+def test_sizes_that_the_strides_do_not_divide_are_refused(name: str, size_px: int) -> None:
+    with pytest.raises(RecipeError, match=f"got {size_px}"):
+        zoo.build(small_options(name), size_px)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(RecipeError, match=r"weights 'imagenet'.*map_stride.*multiple of 16, got 50"):
+        zoo.build(ModelOptions("vit", weights="imagenet", map_stride=8), 50)
+
+
+@pytest.mark.parametrize("values", [{"channels": 2}, {"map_stride": -1}, {"width": 0.0}])
+def test_options_that_no_network_can_have_are_no_options(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        ModelOptions(**values)  # type: ignore[arg-type]
 
 
 def test_width_scales_the_small_network() -> None:
@@ -76,6 +150,24 @@ def test_macs_are_those_of_the_convolutions_by_hand() -> None:
     stem = network.features[0][0]
     assert cost.layer_macs["features.0.0"] == stem.out_channels * 7 * 7 * 32 * 32
     assert cost.macs == sum(cost.layer_macs.values())
+
+
+def test_macs_of_matrix_products_are_counted_with_and_without_weights() -> None:
+    network = small_network("vit")
+    macs, tokens, channels = cost_of(network).layer_macs, 16, 64
+    block = "features.6"
+    assert macs[f"{block}.attention.query"] == tokens * channels * channels
+    assert macs[f"{block}.attention"] == 2 * tokens * tokens * channels
+    assert macs[f"{block}.layers.0"] == 4 * tokens * channels * channels
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"), [("resnet18", 11.2e6, 1.75e9), ("resnet50", 23.5e6, 4.0e9)]
+)
+def test_the_residual_networks_have_the_published_size(name: str, parameters: float, macs: float) -> None:
+    cost = cost_of(zoo.build(ModelOptions(name), 224))
+    assert cost.parameters == pytest.approx(parameters, rel=0.01)
+    assert cost.macs == pytest.approx(macs, rel=0.03)
 
 
 def test_counting_leaves_the_networks_mode_and_statistics_alone() -> None:
