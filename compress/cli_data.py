@@ -19,8 +19,8 @@ data = typer.Typer(no_args_is_help=True, help="Look at a folder of radiographs, 
 
 _LOG_WIDTH = 120
 _LAYOUTS = (
-    "dicom_dir, table, fracatlas, grazpedwri, mura, nih_cxr14, rsna_boneage or folder, "
-    "with a rule after a colon where it takes one: nih_cxr14:Effusion, folder:_ [default: what is recognised]"
+    "if not what is recognised: dicom_dir, table, fracatlas, grazpedwri, mura, nih_cxr14, rsna_boneage or "
+    "folder, with a rule after a colon where it takes one (nih_cxr14:Effusion, folder:_)"
 )
 _PathArgument = Annotated[Path, typer.Argument(help="folder of the dataset, or a table of its own")]
 _LayoutOption = Annotated[str | None, typer.Option("--layout", help=_LAYOUTS)]
