@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
-    bundle: Annotated[Path, typer.Option("--bundle", help="folder of the bundle")],
     data: Annotated[Path, typer.Option("--data", help="folder with labels.csv and the images it names")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
+    ] = None,
     engine: Annotated[
         str | None,
         typer.Option(
@@ -63,11 +65,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  (one parameter an option)
     from compress.evaluate import EvaluateOptions
     from compress.evaluation_tables import evaluation_tables
     from runtime.backends.base import BackendOptions
-    from runtime.bundle import open_bundle
     from runtime.errors import StepError
-    from runtime.trust import TrustStore
+    from runtime.reference import open_named
 
-    opened = open_bundle(bundle, TrustStore.from_paths(*trust) if trust else None)
+    opened = open_named(bundle, trust)
     options = EvaluateOptions(
         engine,
         BackendOptions(threads=threads),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,14 @@ class Predictions:
         """The cases where `mask` (N,) is true; refused cases stay behind."""
         arrays: dict[str, Any] = {**self._always(), **self._optional()}
         return Predictions(**{name: array[mask] for name, array in arrays.items()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
+        """One after the other; an array that one of them lacks is left out. Raises ValueError for none."""
+        tables = [{**part._always(), **part._optional()} for part in parts]
+        shared = [name for name in tables[0] if all(name in table for table in tables)] if tables else []
+        arrays: dict[str, Any] = {name: np.concatenate([table[name] for table in tables]) for name in shared}
+        return cls(**arrays, refused=tuple(name for part in parts for name in part.refused))
 
     def save(self, path: Path) -> None:
         """Write an .npz that holds plain arrays only; whole or not at all."""

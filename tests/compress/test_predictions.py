@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,27 @@ def test_arrays_cannot_be_changed_afterwards() -> None:
 def test_a_subset_keeps_the_order_of_the_cases() -> None:
     part = cohort(np.random.default_rng(1)).subset(np.arange(240) % 3 == 0)
     assert part.case_ids.tolist() == [f"case-{i}" for i in range(0, 240, 3)]
+
+
+def test_parts_put_together_are_the_whole_again() -> None:
+    whole = cohort(np.random.default_rng(1))
+    first = np.arange(240) < 100
+    joined = Predictions.concatenate([whole.subset(first), whole.subset(~first)])
+    assert joined.digest == whole.digest
+
+
+def test_an_array_that_one_part_lacks_is_left_out_and_refused_cases_are_kept() -> None:
+    known = _make(located=np.array([HIT, NOT_ASKED, MISSED]), refused=("x",))
+    other = replace(known.subset(np.array([True, False, False])), case_ids=np.array(["new"]), located=None)
+    joined = Predictions.concatenate([known, other])
+    assert joined.located is None
+    assert joined.refused == ("x",)
+    assert joined.case_ids[-1] == "new"
+
+
+def test_an_image_in_two_parts_is_refused() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        Predictions.concatenate([_make(), _make()])
 
 
 def test_extreme_logits_give_probabilities_without_overflow() -> None:
