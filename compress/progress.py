@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Advance = Callable[[int, int], None]
 """advance(done, total): called by the work itself as it goes."""
@@ -40,6 +47,8 @@ class ProgressReporter:
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(title, total=None)
@@ -48,14 +57,43 @@ class ProgressReporter:
     @contextmanager
     def _log(self, title: str) -> Iterator[Advance]:
         last = time.monotonic()
+        left = TimeLeft()
 
         def advance(done: int, total: int) -> None:
             nonlocal last
+            words = left.after(done, total, time.monotonic())
             if time.monotonic() - last >= _LOG_EVERY_S:
                 last = time.monotonic()
-                self.say(f"  {title}: {done} of {total}")
+                self.say(f"  {title}: {done} of {total}{words}")
 
         yield advance
+
+
+class TimeLeft:
+    """How long work will still take at the pace that it has had since it was first looked at.
+
+    Work that is resumed starts in the middle: what was done before costs nothing now and is not counted.
+    """
+
+    def __init__(self) -> None:
+        self._start: tuple[int, float] | None = None
+
+    def after(self, done: int, total: int, now_s: float) -> str:
+        """ ", about 3 min left" or "" where nothing can be said yet."""
+        if self._start is None:
+            self._start = (done, now_s)
+        first, started_s = self._start
+        if done <= first or total <= done:
+            return ""
+        left_s = (now_s - started_s) / (done - first) * (total - done)
+        return f", about {_spoken(left_s)} left"
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,9 +17,10 @@ from compress.training.state import STATE_FILE
 from compress.training.teachers import one_teacher
 from compress.zoo import build
 from compress.zoo.base import FractureNet
-from compress.zoo.checkpoint import save_network
+from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
 from compress.zoo.options import ModelOptions
+from runtime.errors import StepError
 
 NETWORK_FILE = "network.pt"
 
@@ -35,15 +38,42 @@ def finetune_network(
 ) -> StepOutput:
     """Train `network` further; one that follows a teacher takes its teacher's scale of logits.
 
-    facts: macs, parameters, history (see History.to_json), and logit_match where there is a teacher.
+    Of several processes only the first writes. facts: macs, parameters, history (see History.to_json), and
+    logit_match where there is a teacher.
     """
     history = train(network, data, options, run)
     teacher = one_teacher(run.teacher)
     match = None if teacher is None else match_logits(network, teacher, data.calibration)
-    save_network(network, run.folder / NETWORK_FILE)
-    (run.folder / STATE_FILE).unlink(missing_ok=True)
+    if run.processes.is_first:
+        save_network(network, run.folder / NETWORK_FILE)
+        (run.folder / STATE_FILE).unlink(missing_ok=True)
     cost = cost_of(network)
     facts: dict[str, Any] = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
     if match is not None:
         facts["logit_match"] = match.to_json()
     return StepOutput(NETWORK_FILE, "torch", facts=facts)
+
+
+def warm_start(path: Path, model: ModelOptions, size_px: int) -> FractureNet:
+    """The network of a checkpoint, for another input size where that is asked for.
+
+    Raises StepError where it is not the one that `model` describes, or was pruned and the size differs.
+    """
+    found = load_network(path)
+    if replace(found.options, weights="") != replace(model, weights=""):
+        raise StepError(
+            f"{path} holds {found.options}, the recipe describes {model}",
+            "make [model] of the recipe that of the checkpoint",
+        )
+    if found.size_px == size_px:
+        return found
+    resized = build(replace(model, weights=""), size_px)
+    try:
+        resized.load_state_dict(found.state_dict())
+    except RuntimeError as error:
+        raise StepError(
+            f"the weights of {path} do not fit an input of {size_px} px, they are of {found.size_px} px",
+            "begin with an unpruned checkpoint of a network whose weights do not depend on the size",
+        ) from error
+    resized.options = found.options
+    return resized

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from compress.training.history import Epoch, History, auroc
 from compress.training.losses import Outputs, Targets, label_loss, total_loss
 from compress.training.optimizer import build_optimizer, learning_rates, steer
 from compress.training.options import ImbalanceOptions, TrainOptions
+from compress.training.prefetch import prefetched
 from compress.training.processes import ALONE, Processes
 from compress.training.state import TrainState, read_state, save_state
 from compress.training.teachers import Teacher, one_teacher
@@ -190,10 +191,11 @@ class _Trainer:
         """Mean loss of one pass."""
         seed = self.run.seed * _SEED_STRIDE + self.epoch
         losses = []
-        with torch.random.fork_rng():
+        made = self._batches.epoch(self.epoch, Generator().manual_seed(seed))
+        with torch.random.fork_rng(), closing(prefetched(made)) as batches:
             # What a network itself draws, as dropout does, differs between processes and not between runs.
             torch.manual_seed(seed + self.run.processes.rank)
-            for number, batch in enumerate(self._batches.epoch(self.epoch, Generator().manual_seed(seed))):
+            for number, batch in enumerate(batches):
                 rate = self._course.rate(self.epoch, number)
                 steer(self._optimizer, rate, self._course.momentum(self.epoch, number))
                 losses.append(self._update(batch))

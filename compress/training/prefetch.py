@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _AHEAD = 2
 _LOOK_UP_S = 0.1
 
 
-def prefetched(items: Iterator[T]) -> Iterator[T]:
+def prefetched(items: Iterator[T]) -> Generator[T]:
     """The same items in the same order, made in a thread of their own, at most two ahead.
 
     An error of the maker is raised where its item would have come. Leaving early stops the thread.
@@ -43,7 +43,7 @@ def _make(items: Iterator[T], queue: Queue[Callable[[], T]], left: Event) -> Non
         _put(queue, made, left)
 
 
-def _put(queue: Queue[T], item: T, left: Event) -> None:
+def _put(queue: Queue[Callable[[], T]], item: Callable[[], T], left: Event) -> None:
     while not left.is_set():
         try:
             queue.put(item, timeout=_LOOK_UP_S)
@@ -56,8 +56,8 @@ def _returning(item: T) -> Callable[[], T]:
     return lambda: item
 
 
-def _raising(error: BaseException) -> Callable[[], T]:
-    def fail() -> T:
+def _raising(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
         raise error
 
     return fail
