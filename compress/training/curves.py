@@ -26,8 +26,9 @@ def draw_curves(history: Mapping[str, Any], path: Path) -> None:
     scores.plot(epochs, history["calibration_auroc"], marker=".", color="tab:green")
     scores.set(title="AUROC on the calibration patients", xlabel="epoch")
     _draw_rates(rates, epochs, history)
-    for axes in (losses, scores):
+    for axes in (losses, scores, rates):
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         if history["best_epoch"]:
             axes.axvline(history["best_epoch"], color="grey", linestyle="--", linewidth=1)
     beside = path.with_name(f"{path.name}.partial")
@@ -37,8 +38,10 @@ def draw_curves(history: Mapping[str, Any], path: Path) -> None:
 
 def _draw_rates(axes: Any, epochs: list[int], history: Mapping[str, Any]) -> None:
     """The highest and the lowest learning rate at the end of each epoch; frozen stages on a second axis."""
-    axes.plot(epochs, [max(rates) for rates in history["learning_rates"]], marker=".", label="head")
-    axes.plot(epochs, [min(rates) for rates in history["learning_rates"]], marker=".", label="input")
+    rates = history["learning_rates"]
+    axes.plot(epochs, [max(of_epoch) for of_epoch in rates], marker=".", label="head")
+    if any(len(of_epoch) > 1 for of_epoch in rates):
+        axes.plot(epochs, [min(of_epoch) for of_epoch in rates], marker=".", label="input")
     axes.set(title="learning rate, frozen stages", xlabel="epoch")
     if epochs:
         axes.set_yscale("log")

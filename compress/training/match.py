@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from compress.temperature import temperature_fit
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
 from compress.zoo.base import EvidenceHead, FractureNet
@@ -47,6 +48,17 @@ def match_logits(network: FractureNet, teacher: nn.Module, data: LabelledTensors
             "train longer, or prune less",
         )
     found = LogitMatch(scale, float(wanted.mean() - scale * seen.mean()))
+    fold(network.head, found)
+    return found
+
+
+def calibrate_logits(network: FractureNet, data: LabelledTensors) -> LogitMatch:
+    """Fold temperature scaling with a shift into `network` in place; see compress.temperature.
+
+    Raises StepError where no scale calibrates the logits.
+    """
+    labels = (data.labels > 0.5).astype(np.int64)
+    found = LogitMatch(*temperature_fit(predict(network, data).astype(np.float64), labels, with_shift=True))
     fold(network.head, found)
     return found
 
