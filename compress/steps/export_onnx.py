@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import fusion
 
 from compress.artifact import StepOutput
@@ -110,13 +110,41 @@ def _declare_map(model: onnx.ModelProto, network: FractureNet) -> None:
 def fold_normalisation(network: FractureNet) -> FractureNet:
     """A copy in which every convolution followed by batch normalisation computes both at once."""
     folded = copy.deepcopy(network).eval()
+    read = _normalisations_of_convolutions(folded)
     for parent in list(folded.modules()):
         children = list(parent.named_children())
         for (name, layer), (next_name, follower) in itertools.pairwise(children):
-            if isinstance(layer, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
+            if isinstance(follower, nn.BatchNorm2d) and read.get(follower) is layer:
+                assert isinstance(layer, nn.Conv2d)
                 setattr(parent, name, fusion.fuse_conv_bn_eval(layer, follower))
                 setattr(parent, next_name, nn.Identity())
     return folded
+
+
+def _normalisations_of_convolutions(network: FractureNet) -> dict[nn.Module, nn.Module]:
+    """{normalisation: the convolution whose output it reads}, seen in one pass.
+
+    That one stands behind the other in a module does not say that it reads it.
+    """
+    made: list[tuple[nn.Module, Tensor]] = []  # holding the tensors keeps them apart from later ones
+    read: dict[nn.Module, nn.Module] = {}
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(layer, nn.Conv2d):
+            made.append((layer, output))
+        else:
+            for maker in (maker for maker, tensor in made if tensor is given[0]):
+                read[layer] = maker
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, 1, network.size_px, network.size_px))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return read
 
 
 def compare(network: FractureNet, model: bytes, samples: NDArray[np.float32]) -> tuple[Deviation, ...]:

@@ -151,7 +151,7 @@ _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _SEEN_THROUGH = ("Add", "AvgPool", "Clamp", "Concat", "Interpolate", "MaxPool", "Multiply", "ReLU", "Relu")
 _ARITHMETIC = ("Add", "Divide", "Multiply", "Power", "ReduceMean", "ReduceSum", "Sqrt", "Subtract")
 _COMPUTE = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
-_TRANSPARENT = ("MaxPool", "Pad", "Reshape", "Transpose")
+_TRANSPARENT = ("Concat", "Interpolate", "MaxPool", "Pad", "Reshape", "Transpose")
 
 
 def _reads_quantized(operation: Any) -> bool:

@@ -30,10 +30,11 @@ from compress.recipe import PruneOptions
 from compress.training.data import LabelledTensors
 from compress.training.loop import positive_weight, use_all_cores
 from compress.training.losses import label_loss
+from compress.zoo import NAMES, traits_of
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import Cost, cost_of
-from runtime.errors import StepError
+from runtime.errors import RecipeError, StepError
 
 NETWORK_FILE = "network.pt"
 _KEEP_SHARE = 0.25  # of a group's channels, whatever their importance: a layer must not close
@@ -45,11 +46,12 @@ _STATISTICS_IMAGES = 512
 def prune(source: Path, folder: Path, options: PruneOptions, fit: LabelledTensors) -> StepOutput:
     """Prune the checkpoint at `source` by `options.ratio` of its MACs; write `network.pt` into `folder`.
 
-    facts: macs, parameters and channels before and after. Raises StepError when that many MACs cannot be
-    removed.
+    facts: macs, parameters and channels before and after. Raises RecipeError for a network that cannot be
+    pruned, StepError when that many MACs cannot be removed.
     """
     use_all_cores()
     network = load_network(source)
+    require_prunable(network.options.name)
     before, channels_before = cost_of(network), _channels(network)
     prune_network(network, options, fit)
     estimate_statistics(network, fit)
@@ -57,6 +59,13 @@ def prune(source: Path, folder: Path, options: PruneOptions, fit: LabelledTensor
     return StepOutput(
         NETWORK_FILE, "torch", facts=_facts((before, channels_before), (cost_of(network), _channels(network)))
     )
+
+
+def require_prunable(name: str) -> None:
+    """Raises RecipeError for a network whose channels cannot go one by one."""
+    if not traits_of(name).prunable:
+        prunable = ", ".join(other for other in NAMES if traits_of(other).prunable)
+        raise RecipeError(f"{name} cannot be pruned", f"set [prune] ratio = 0, or take one of {prunable}")
 
 
 def prune_network(network: FractureNet, options: PruneOptions, fit: LabelledTensors) -> None:

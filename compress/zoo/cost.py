@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from compress.zoo.base import FractureNet
@@ -34,17 +33,26 @@ def cost_of(network: FractureNet) -> Cost:
             network(torch.zeros(1, 1, network.size_px, network.size_px))
     finally:
         network.train(was_training)
-    macs = _own_macs(network, counter)
+    macs = _own_macs(counter, type(network).__name__)
     return Cost(sum(macs.values()), sum(p.numel() for p in network.parameters()), macs)
 
 
-def _own_macs(network: nn.Module, counter: FlopCounterMode) -> dict[str, int]:
-    """Of each layer without those of the layers inside it."""
-    prefix = type(network).__name__
-    counts = {name: sum(kinds.values()) // 2 for name, kinds in counter.get_flop_counts().items()}
-    own = {}
-    for name, layer in network.named_modules():
-        path = f"{prefix}.{name}" if name else prefix
-        inside = sum(counts.get(f"{path}.{child}", 0) for child, _ in layer.named_children())
-        own[name] = counts.get(path, 0) - inside
-    return {name: macs for name, macs in own.items() if macs}
+def _own_macs(counter: FlopCounterMode, root: str) -> dict[str, int]:
+    """Of each layer without those of the layers called inside it. A list of layers is never called itself."""
+    counted = {name: sum(kinds.values()) // 2 for name, kinds in counter.get_flop_counts().items()}
+    counts = {name: macs for name, macs in counted.items() if name == root or name.startswith(f"{root}.")}
+    own = dict(counts)
+    for name, macs in counts.items():
+        caller = _caller(name, counts)
+        if caller:
+            own[caller] -= macs
+    return {name.removeprefix(root).lstrip("."): macs for name, macs in own.items() if macs}
+
+
+def _caller(name: str, called: dict[str, int]) -> str:
+    """The layer around this one that was called, "" for the network itself."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        if name in called:
+            return name
+    return ""

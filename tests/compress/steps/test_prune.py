@@ -23,8 +23,8 @@ from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
 from compress.zoo.options import ModelOptions
-from runtime.errors import StepError
-from tests.compress.networks import random_network, spot_data, spots
+from runtime.errors import RecipeError, StepError
+from tests.compress.networks import FAMILIES, PRUNABLE, random_network, small_network, spot_data, spots
 
 OPTIONS = PruneOptions(ratio=0.3, iterations=2)
 FIT = spots(32, 48, seed=1)
@@ -47,13 +47,13 @@ class Pruned:
 
 
 def pruned(folder: Path, options: PruneOptions = OPTIONS, name: str = "cnn") -> Pruned:
-    save_network(random_network(name, 48), folder / "whole.pt")
+    save_network(small_network(name, 48), folder / "whole.pt")
     return Pruned(folder, prune(folder / "whole.pt", folder, options, FIT).facts)
 
 
-@pytest.fixture(scope="module", params=zoo.NAMES)
+@pytest.fixture(scope="module", params=PRUNABLE)
 def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pruned:
-    """Every network of the zoo, pruned once."""
+    """A network of every family that can be, pruned once."""
     return pruned(tmp_path_factory.mktemp(request.param), name=request.param)
 
 
@@ -169,6 +169,25 @@ def test_a_ratio_beyond_what_the_network_can_lose_is_refused(tmp_path: Path) -> 
         pruned(tmp_path, PruneOptions(ratio=0.99))
     assert "ratio" in caught.value.hint
     assert not (tmp_path / "network.pt").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in PRUNABLE])
+def test_a_network_whose_channels_cannot_go_alone_is_refused(tmp_path: Path, name: str) -> None:
+    save_network(small_network(name), tmp_path / "whole.pt")
+    with pytest.raises(RecipeError, match=f"{name} cannot be pruned") as caught:
+        prune(tmp_path / "whole.pt", tmp_path, OPTIONS, spots(16, 64, seed=1))
+    assert "ratio = 0" in caught.value.hint
+    assert not (tmp_path / "network.pt").exists()
+
+
+def test_a_finer_map_survives_pruning(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = zoo.build(ModelOptions("efficientnet_lite0", map_stride=8), 64)
+    save_network(whole, tmp_path / "whole.pt")
+    prune(tmp_path / "whole.pt", tmp_path, OPTIONS, spots(16, 64, seed=1))
+    after = load_network(tmp_path / "network.pt")
+    assert cost_of(after).macs <= 0.7 * cost_of(whole).macs
+    assert after.map_size() == (8, 8)
 
 
 def test_pruning_says_nothing_on_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

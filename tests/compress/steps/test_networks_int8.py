@@ -1,0 +1,106 @@
+"""Every family through every quantizer, and through TensorRT's compiler: the answer must stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compress import zoo
+from compress.recipe import TargetOptions
+from compress.steps.calibration import CalibrationData
+from compress.steps.compile_tensorrt import compile_tensorrt
+from compress.steps.export_onnx import to_onnx
+from compress.steps.graph import float_sums, lint_for_tensorrt, load_graph
+from compress.steps.openvino_tools import open_ir
+from compress.steps.quantize import quantize
+from compress.steps.stand_in import StandInBackend
+from compress.steps.tensorrt_plan import TensorRtOptions
+from compress.zoo.base import FractureNet
+from runtime.backends.base import Backend, ModelFiles
+from runtime.backends.ort import OrtBackend
+from tests.compress.networks import FAMILIES, small_options
+from tests.compress.steps import graphs
+
+SIZE_PX = 64
+ENGINES = ("onnxruntime", "openvino", "tensorrt")
+LAST_OF_BRANCH = ("bn3", "second.1")
+SLOW = ("densenet121", "resnet50")
+RTX = TensorRtOptions(library="tensorrt_rtx", capabilities=("sm89",))
+IMAGES = graphs.images(40, seed=5, size_px=SIZE_PX)
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FAMILIES]
+
+
+def as_after_training(name: str) -> FractureNet:
+    """Statistics are those of images like the calibration's, and what is added to an identity is small beside
+    it: in a deep network of equal random branches any rounding grows from block to block.
+    """
+    torch.manual_seed(0)
+    network = zoo.build(small_options(name), SIZE_PX)
+    for path, layer in network.named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            scale = 0.3 if path.endswith(LAST_OF_BRANCH) else 1.0
+            nn.init.uniform_(layer.weight, 0.5 * scale, 1.5 * scale)
+            nn.init.normal_(layer.bias, std=0.3)
+            layer.momentum = None
+    network.train()
+    with torch.no_grad():
+        network(torch.from_numpy(IMAGES))
+    return network.eval()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp(request.param) / "model.onnx"
+    path.write_bytes(to_onnx(as_after_training(request.param)).SerializeToString())
+    return path
+
+
+def calibration() -> CalibrationData:
+    return CalibrationData(IMAGES[:32], tuple(f"case-{number}" for number in range(32)))
+
+
+def open_output(engine: str, folder: Path) -> Backend:
+    if engine == "openvino":
+        return open_ir(folder / "model.xml")
+    data = (folder / "model.onnx").read_bytes()
+    return OrtBackend(ModelFiles(data)) if engine == "onnxruntime" else StandInBackend(data)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_eight_bits_do_most_of_the_work_and_keep_the_answer(
+    engine: str, exported: Path, tmp_path: Path
+) -> None:
+    facts = quantize(exported, tmp_path, calibration(), TargetOptions(engine)).facts
+    assert facts["quantized_share"] >= 0.7
+    unseen = {"image": IMAGES[32:]}
+    wanted = OrtBackend(ModelFiles(exported.read_bytes())).infer(unseen)
+    got = open_output(engine, tmp_path).infer(unseen)
+    assert np.isfinite(got["logit"]).all()
+    assert np.corrcoef(wanted["map"].ravel(), got["map"].ravel())[0, 1] > 0.93
+    assert np.abs(wanted["logit"] - got["logit"]).max() < 0.1 * float(np.ptp(wanted["map"]))
+
+
+@pytest.mark.slow
+def test_tensorrt_compiles_both_precisions(exported: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    for name in ("int8", "float engine", "int8 engine"):
+        (tmp_path / name).mkdir()
+    quantize(exported, tmp_path / "int8", calibration(), TargetOptions("tensorrt"))
+    assert lint_for_tensorrt(load_graph(tmp_path / "int8" / "model.onnx")) == ()
+    floating = compile_tensorrt(exported, tmp_path / "float engine", RTX)
+    eight = compile_tensorrt(tmp_path / "int8" / "model.onnx", tmp_path / "int8 engine", RTX)
+    assert (floating.facts["precision"], eight.facts["precision"]) == ("fp32", "int8")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("rnn", True), ("vit", True), ("cnn", False), ("unet", False), ("efficientnet_lite0", False)],
+)
+def test_only_sums_of_scans_and_attention_stay_in_float(name: str, kept: bool) -> None:
+    model = to_onnx(as_after_training(name))
+    head = {node.name for node in model.graph.node[-12:]}
+    assert bool(set(float_sums(model)) - head) is kept
