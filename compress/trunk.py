@@ -52,7 +52,7 @@ class Trunk:
 
 def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
     """Make and judge the four nodes, until a gate stops the trunk."""
-    trained = ledger.make(TRAIN, _train_plan(bench), lambda folder: _train(bench, folder)).artifact
+    trained = ledger.make(TRAIN, train_plan(bench), lambda folder: _train(bench, folder)).artifact
     ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
         court = open_court(bench, trained)
@@ -132,7 +132,8 @@ def _ids(cases: tuple[Case, ...]) -> list[str]:
     return [case.case_id for case in cases]
 
 
-def _train_plan(bench: Workbench) -> StepPlan:
+def train_plan(bench: Workbench) -> StepPlan:
+    """What the first node depends on; `ulna train` makes the same one."""
     recipe = bench.recipe
     return StepPlan(
         "train",
