@@ -1,12 +1,15 @@
-"""The torch side of the tree: train -> prune -> finetune -> export, each judged before the next is begun."""
+"""The torch side of the tree: train -> prune -> finetune -> export, each judged before the next is begun.
+
+With [prune] ratio = 0 there is nothing to prune or to mend: export grows from train.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from compress import metrics
-from compress.artifact import Artifact, StepOutput
+from compress.artifact import Artifact, StepOutput, digest_files
 from compress.datasets.base import Case
 from compress.evaluate import predict
 from compress.gate import floors
@@ -14,16 +17,17 @@ from compress.judgement import Court, Trial
 from compress.ledger import Ledger, Node
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
-from compress.recipe import Margins
+from compress.recipe import Margins, Recipe
 from compress.step import StepPlan
 from compress.steps.export_onnx import export
-from compress.steps.prune import prune
+from compress.steps.prune import prune, require_prunable
 from compress.steps.train import finetune_network, train_network
 from compress.torch_backend import TorchBackend
 from compress.training.data import TrainData, train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from compress.zoo.checkpoint import load_network
+from compress.zoo.options import ModelOptions
 from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.registry import open_backend
 from runtime.detector import DetectorSpec
@@ -33,7 +37,6 @@ TRAIN = Node("train", "", "train", "train")
 PRUNE = Node("prune", "train", "prune", "prune")
 FINETUNE = Node("finetune", "prune", "fine-tune", "finetune")
 EXPORT = Node("export", "finetune", "export to ONNX", "export")
-NODES = (TRAIN, PRUNE, FINETUNE, EXPORT)
 
 _EXPORT_SAMPLES = 8
 
@@ -50,8 +53,24 @@ class Trunk:
     predictions: Predictions | None = None
 
 
+@dataclass(frozen=True)
+class _Ripe:
+    """A checkpoint that may be exported, and its answers on the gate patients."""
+
+    artifact: Artifact
+    predictions: Predictions
+
+
+def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
+    """In the order they are made. Raises RecipeError where a network is to be pruned that cannot be."""
+    if not recipe.prune.ratio:
+        return TRAIN, replace(EXPORT, parent=TRAIN.name)
+    require_prunable(recipe.model.name)
+    return TRAIN, PRUNE, FINETUNE, EXPORT
+
+
 def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
-    """Make and judge the four nodes, until a gate stops the trunk."""
+    """Make and judge the nodes, until a gate stops the trunk."""
     trained = ledger.make(TRAIN, train_plan(bench), lambda folder: _train(bench, folder)).artifact
     ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
@@ -60,27 +79,38 @@ def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
 
 
 def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> Trunk:
-    gates = bench.recipe.gate
     if not _judge_checkpoint(bench, ledger, court, trained):
         return Trunk(court)
+    whole = _Ripe(trained, court.reference)
+    ripe = _thin_out(bench, ledger, court, trained) if bench.recipe.prune.ratio else whole
+    return Trunk(court) if ripe is None else _grow_export(bench, ledger, court, ripe)
+
+
+def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> _Ripe | None:
+    """Prune, then fine-tune; None when a gate stops it."""
+    gates = bench.recipe.gate
     pruned = ledger.make(PRUNE, _prune_plan(bench, trained), lambda to: _prune(bench, trained, to)).artifact
     if not ledger.judge(PRUNE, court, _torch_trial(pruned, gates.prune_margins)):
-        return Trunk(court)
+        return None
     plan = _finetune_plan(bench, trained, pruned)
     tuned = ledger.make(FINETUNE, plan, lambda to: _finetune(bench, trained, pruned, to)).artifact
     ledger.histories["finetune"] = tuned.facts["history"]
     judged = ledger.judge(FINETUNE, court, _torch_trial(tuned, gates.margins))
-    if judged is None:
-        return Trunk(court)
-    exported = ledger.make(EXPORT, _export_plan(bench, tuned), lambda to: _export(bench, tuned, to)).artifact
+    return None if judged is None else _Ripe(tuned, judged.predictions)
+
+
+def _grow_export(bench: Workbench, ledger: Ledger, court: Court, ripe: _Ripe) -> Trunk:
+    gates, node = bench.recipe.gate, trunk_nodes(bench.recipe)[-1]
+    plan = _export_plan(bench, ripe.artifact)
+    exported = ledger.make(node, plan, lambda to: _export(bench, ripe.artifact, to)).artifact
     trial = Trial(
         exported,
         lambda: open_onnx(exported.path),
         gates.margins,
-        same_as=judged.predictions,
+        same_as=ripe.predictions,
         parity_limit=gates.parity_logit,
     )
-    repeated = ledger.judge(EXPORT, court, trial)
+    repeated = ledger.judge(node, court, trial)
     return Trunk(court) if repeated is None else Trunk(court, exported, repeated.predictions)
 
 
@@ -143,10 +173,16 @@ def train_plan(bench: Workbench) -> StepPlan:
             "preprocess": asdict(recipe.preprocess),
             **_sets(bench),
         },
-        (bench.dataset.digest,),
+        (bench.dataset.digest, *_weights_digest(recipe.model)),
         recipe.seed,
         ("torch",),
     )
+
+
+def _weights_digest(model: ModelOptions) -> tuple[str, ...]:
+    """Of a weights file that the recipe names: another file under the same name is another training."""
+    path = Path(model.weights)
+    return (digest_files((path,)),) if model.weights and path.is_file() else ()
 
 
 def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:

@@ -27,7 +27,7 @@ from compress.progress import ProgressReporter
 from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
 from compress.record import NodeRecord, RunRecord
 from compress.steps.quantize import QUANTIZERS
-from compress.trunk import NODES
+from compress.trunk import trunk_nodes
 from compress.zoo.options import ModelOptions
 from runtime import selftest
 from runtime.bundle import open_bundle
@@ -71,7 +71,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
-    names = [node.name for node in (*NODES, *branch_nodes(RECIPE))]
+    names = [node.name for node in (*trunk_nodes(RECIPE), *branch_nodes(RECIPE))]
     assert [node.name for node in made.record.nodes] == names
     for node in made.record.nodes:
         assert node.verdict["outcome"] == "pass", node.name
