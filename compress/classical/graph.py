@@ -97,7 +97,8 @@ def finish(model: onnx.ModelProto, size_px: int) -> onnx.ModelProto:
     tidy_domains(model)
     name_nodes(model)
     model.producer_name, model.producer_version = "ulna", ""
-    model.graph.name = "ulna"
+    # Merging keeps the names that skl2onnx draws at random: the same model must give the same bytes.
+    model.graph.name, model.graph.doc_string, model.doc_string = "ulna", "", ""
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.checker.check_model(model, full_check=True)
     return model

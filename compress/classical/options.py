@@ -42,7 +42,7 @@ class ClassicalOptions:
                 f"features must name some of {', '.join(FEATURES)}, each once, got {self.features}"
             )
         at_least(2, words=self.words)
-        at_least(1, trees=self.trees, depth=self.depth)
+        at_least(1, trees=self.trees)
         within_or_at(1, DEEPEST, depth=self.depth)
         within(0, 1, learning_rate=self.learning_rate)
         within(0, 1e6, regularisation=self.regularisation)

@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 SHARPNESS = 4.0
 """Of the kernel, per mean squared distance from a descriptor to its nearest word."""
 _BATCH = 4096
-_SMOOTHING_CELLS = 50.0
-"""Cells of the average word mix that every word is credited with: a rare word says little."""
+_SMOOTHING_CELLS = 5.0
+"""Added to what was counted and to what was to be expected: a rare word says little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +106,8 @@ class WordCounts:
         """(K,) log of how much commoner a word is in fractures than elsewhere, smoothed towards 0."""
         together = self.inside + self.outside
         usual = together / together.sum()
-        shares = [
-            (counts + _SMOOTHING_CELLS * usual) / (counts.sum() + _SMOOTHING_CELLS)
+        ratios = [
+            (counts + _SMOOTHING_CELLS) / (counts.sum() * usual + _SMOOTHING_CELLS)
             for counts in (self.inside, self.outside)
         ]
-        return np.asarray(np.log(shares[0] / shares[1]))
+        return np.asarray(np.log(ratios[0] / ratios[1]))
