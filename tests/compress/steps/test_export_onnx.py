@@ -91,9 +91,9 @@ def test_the_graph_holds_its_sizes_and_computes_none(each: Exported) -> None:
     assert not {"Shape", "Gather", "ConstantOfShape", "Loop", "If", "Identity"} & kinds
 
 
-def test_the_same_network_gives_the_same_bytes(each: Exported, tmp_path: Path) -> None:
-    exported(tmp_path, each.network.options.name)
-    assert (tmp_path / "model.onnx").read_bytes() == each.content
+def test_the_same_network_gives_the_same_bytes(each: Exported) -> None:
+    again = small_network(each.network.options.name)
+    assert to_onnx(again).SerializeToString(deterministic=True) == each.content
 
 
 def test_openvino_computes_the_same(each: Exported, tmp_path: Path) -> None:
@@ -164,7 +164,10 @@ def test_the_graph_names_no_file_of_this_machine(tmp_path: Path) -> None:
     assert b".py" not in content
 
 
-@pytest.mark.parametrize("name", PRUNABLE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "densenet121" else name for name in PRUNABLE],
+)
 def test_a_pruned_network_exports_too(tmp_path: Path, name: str) -> None:
     save_network(small_network(name), tmp_path / "whole.pt")
     output = prune(tmp_path / "whole.pt", tmp_path, PruneOptions(ratio=0.2, iterations=1), spots(16, 64, 2))
