@@ -72,6 +72,7 @@ def fit_forest(vectors: Vectors, labels: Vectors, options: ClassicalOptions, see
             n_jobs=1,
         )
         return forest.fit(vectors, is_fractured)
+    # Not the histogram variant: skl2onnx 1.20 cannot write its trees beside numpy 2.
     boosted = GradientBoostingClassifier(
         n_estimators=options.trees,
         max_depth=options.depth,

@@ -135,9 +135,9 @@ class WordNet(nn.Module):
 
 
 class Windows(nn.Module):
-    """image -> scores (N, 1, h, w) of a linear classifier that looks at the window round each cell.
+    """image -> summaries (N, C, h, w) of the cells, and scores (N, 1, h, w) of the windows round them.
 
-    The detector of Dalal & Triggs 2005, here with the texture's channels too. weights: (D,).
+    The linear detector of Dalal & Triggs 2005, here with the texture's channels too. weights: (D,).
     """
 
     def __init__(self, features: CellFeatures, weights: Floats, bias: float) -> None:
@@ -146,7 +146,7 @@ class Windows(nn.Module):
         self.score = cell_layer(weights, bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Summaries (N, C, h, w) of the cells, and their scores."""
+        """Summaries of the cells, and their scores."""
         descriptors, summaries = self.features(image)
         return summaries, self.score(descriptors)
 

@@ -77,15 +77,21 @@ def with_masks(masks: np.ndarray) -> LabelledTensors:
     return LabelledTensors(data.tensors, data.labels, masks)
 
 
-def test_cells_are_fractured_by_the_share_of_them_that_a_box_covers() -> None:
+def test_a_cell_is_fractured_where_most_of_it_lies_in_a_box_and_healthy_where_none_does() -> None:
     masks = np.zeros((4, 8, 8), np.uint8)
     masks[1, 0, 0] = masks[1, 2:4, 2:4] = 1
     truth = cell_truth(with_masks(masks), 4)
-    assert truth.shares[1, 0, 0] == 0.25
-    assert truth.shares[1, 1, 1] == 1
-    assert truth.healthy[1, 1, 1] == 0
-    assert truth.healthy[1, 3, 3] == 1
+    assert np.argwhere(truth.fractured[1]).tolist() == [[1, 1]]
+    assert np.argwhere(~truth.healthy[1]).tolist() == [[0, 0], [1, 1]]
     assert truth.healthy[0].all()
+    assert not truth.fractured[0].any()
+
+
+def test_of_a_fracture_smaller_than_half_a_cell_the_cell_that_holds_most_counts() -> None:
+    masks = np.zeros((4, 8, 8), np.uint8)
+    masks[1, 0, 0] = 1
+    truth = cell_truth(with_masks(masks), 4)
+    assert np.argwhere(truth.fractured[1]).tolist() == [[0, 0]]
 
 
 def test_nothing_is_known_of_the_cells_of_a_fracture_that_nobody_outlined() -> None:
@@ -93,18 +99,18 @@ def test_nothing_is_known_of_the_cells_of_a_fracture_that_nobody_outlined() -> N
     masks[1, 0:2, 0:2] = 1
     truth = cell_truth(with_masks(masks), 4)
     assert not truth.healthy[3].any()
-    assert not truth.shares[3].any()
+    assert not truth.fractured[3].any()
 
 
 def test_where_nobody_outlined_any_cells_count_as_their_image() -> None:
     truth = cell_truth(with_masks(np.zeros((4, 8, 8), np.uint8)), 4)
-    assert truth.shares[1].all()
-    assert truth.shares[3].all()
+    assert truth.fractured[1].all()
+    assert truth.fractured[3].all()
     assert truth.healthy[0].all()
     assert not truth.healthy[1].any()
 
 
-def test_every_cell_in_a_box_is_taken_whatever_the_draw() -> None:
+def test_the_cells_in_a_box_are_taken_whatever_the_draw() -> None:
     masks = np.zeros((4, 32, 32), np.uint8)
     masks[1, 4:8, 6:8] = 1
     data = LabelledTensors(np.zeros((4, 1, 128, 128), np.float32), np.array([0, 1, 0, 1], np.float32), masks)
