@@ -23,9 +23,9 @@ from compress.zoo.traits import Traits
 
 TRAITS = Traits()
 
-_STEM = ((16, 7), (32, 3))
+_STEM = ((32, 7), (64, 3))
 """(channels at width 1, kernel) of each convolution before the capsules; each halves the image."""
-_TYPES = 8
+_TYPES = 16
 _PRIMARY_SIZE, _DIGIT_SIZE = 8, 16
 _ENTITIES = 2
 _ROUNDS = 3
@@ -75,7 +75,7 @@ class DigitCapsules(nn.Module):
     def forward(self, primary: Tensor) -> Tensor:
         """(N, types * 8, h, w) -> agreement (N, entities, h, w), whose mean over places is a length."""
         height, width = grid_of(primary)
-        votes = self.votes(primary).reshape(-1, self.types, _ENTITIES, _DIGIT_SIZE, height * width)
+        votes: Tensor = self.votes(primary).reshape(-1, self.types, _ENTITIES, _DIGIT_SIZE, height * width)
         sent = votes / _ENTITIES
         agreement = _agreement(votes, sent)
         for number in range(1, _ROUNDS):
@@ -83,7 +83,7 @@ class DigitCapsules(nn.Module):
             if number < _ROUNDS - 1:
                 agreement = agreement + _agreement(votes, sent)
         digit = _gather(sent)
-        evidence = (sent * (digit / _length(digit, dim=3))).sum(dim=(1, 3))
+        evidence: Tensor = (sent * (digit / _length(digit, dim=3))).sum(dim=(1, 3))
         return evidence.reshape(-1, _ENTITIES, height, width)
 
 
