@@ -29,7 +29,7 @@ class ClassicalOptions:
     trees: int = 300
     depth: int = 6
     learning_rate: float = 0.05
-    regularisation: float = 0.001
+    regularisation: float = 3e-4
     operators: str = "ml"
 
     def __post_init__(self) -> None:

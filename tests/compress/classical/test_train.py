@@ -19,7 +19,11 @@ from compress.training.data import LabelledTensors, TrainData
 from compress.training.history import auroc
 from runtime.backends.base import LOGIT_NAME, MAP_NAME, Backend, ModelFiles
 from runtime.backends.ort import OrtBackend
+from runtime.detector import Detector, DetectorSpec
 from runtime.errors import StepError
+from runtime.findings import OperatingPoints, Provenance, Verdict
+from runtime.radiograph import Radiograph
+from tests.bundles import radiograph_pixels
 from tests.compress.networks import spot_data, spots
 
 SIDE = 48
@@ -101,6 +105,22 @@ def test_an_even_plane_gets_a_finite_answer(trained, kind, value: float) -> None
     outputs = opened(trained[kind][0]).infer({"image": np.full((1, 1, SIDE, SIDE), value, np.float32)})
     assert np.isfinite(outputs[LOGIT_NAME]).all()
     assert np.isfinite(outputs[MAP_NAME]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_runtimes_detector_reads_a_radiograph_with_it(trained, data: TrainData, kind) -> None:
+    spec = DetectorSpec(
+        preprocess=data.preprocess,
+        operating_points=OperatingPoints(high_sensitivity=0.3, high_specificity=0.7),
+        body_parts=("hand",),
+        provenance=Provenance("", "b" * 64, "classical", "1.0", "onnxruntime", "fp32", "cpu", "m" * 64),
+    )
+    radiograph = Radiograph(radiograph_pixels(fractured=True), 12, "0" * 64)
+    with Detector(opened(trained[kind][0]), spec) as detector:
+        findings = detector.detect(radiograph)
+    assert findings.verdict is not Verdict.UNREADABLE
+    assert findings.probability is not None
+    assert findings.evidence is not None
 
 
 def test_both_ways_of_writing_trees_give_the_same_answers(trained) -> None:
