@@ -20,11 +20,13 @@ from compress.release import Shippable
 from compress.step import StepPlan
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize_ort import decide_range
-from compress.targets import TARGETS, Target
+from compress.steps.statistics import refused_share
+from compress.targets import TARGETS, Opener, Target
 from compress.trunk import EXPORT
 from compress.workbench import Workbench
 from runtime import machine
-from runtime.errors import RecipeError, UlnaError
+from runtime.anomaly import AnomalyDetector
+from runtime.errors import RecipeError, StepError, UlnaError
 
 FLOAT = "fp32"
 _SAMPLES = 8
@@ -32,13 +34,17 @@ _SAMPLES = 8
 
 @dataclass(frozen=True)
 class Graft:
-    """What branches grow from: the exported graph, its predictions on the gate patients, and the court."""
+    """What branches grow from: the exported graph, its predictions on the gate patients, and the court.
+
+    anomaly: what tells strange pictures, None where the recipe wants nothing of the kind.
+    """
 
     bench: Workbench
     ledger: Ledger
     court: Court
     exported: Artifact
     reference: Predictions
+    anomaly: AnomalyDetector | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     judged = _judge(graft, branch, node, compiled)
     if judged is not None:
         run = branch.target.open(compiled)
+        _require_familiar(graft, node, run)
         yield Shippable(
             _engine(branch, compiled),
             branch.precision,
@@ -129,6 +136,20 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
             judged.predictions,
             run.open_backend,
             _note(compiled, run.numerics_from),
+        )
+
+
+def _require_familiar(graft: Graft, node: Node, run: Opener) -> None:
+    """Raise StepError for an engine to which too many radiographs of the gate patients look strange."""
+    if graft.anomaly is None:
+        return
+    share = refused_share(run.open_backend, graft.anomaly, graft.bench.tensors, graft.court.cases)
+    graft.ledger.remark(node, refused_as_strange=share)
+    most = graft.bench.recipe.anomaly.most_refused
+    if share > most:
+        raise StepError(
+            f"{node.name} would refuse {share:.1%} of the gate radiographs as strange, at most {most:.1%}",
+            "raise [anomaly] refuse_above, or leave the statistics out with quantile = 0",
         )
 
 

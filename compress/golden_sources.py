@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.datasets.base import Case
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
 from compress.golden import GoldenPool
-from compress.judgement import Court
 from compress.predictions import Predictions
 from compress.recipe import SyntheticOptions
 from compress.release import Shippable, tolerance
+from compress.steps.statistics import detector_of
+from compress.trunk import Trunk, open_onnx
 from compress.workbench import Workbench
-from runtime.backends.base import Backend
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, Backend
 
 _COMPUTED = SyntheticOptions(patients=80, seed=11)
 
 
 def golden_pool(
-    bench: Workbench, court: Court, shippable: tuple[Shippable, ...], checkpoint: Callable[[], Backend]
+    bench: Workbench, stem: Trunk, shippable: tuple[Shippable, ...], checkpoint: Callable[[], Backend]
 ) -> GoldenPool:
     """By the recipe's word. `checkpoint` opens the original one, for pictures that no gate has seen."""
+    court = stem.court
     if bench.recipe.release.golden == "gate":
         answers = {item.key: (item.predictions, tolerance(item, court.reference)) for item in shippable}
-        return GoldenPool(court.cases, court.points, court.reference, answers)
-    return _computed_pool(bench, court, shippable, checkpoint)
+        familiar = _familiar(bench, stem, bench.tensors, court.cases)
+        return GoldenPool(court.cases, court.points, court.reference, answers, familiar)
+    return _computed_pool(bench, stem, shippable, checkpoint)
 
 
 def _computed_pool(
-    bench: Workbench, court: Court, shippable: tuple[Shippable, ...], checkpoint: Callable[[], Backend]
+    bench: Workbench, stem: Trunk, shippable: tuple[Shippable, ...], checkpoint: Callable[[], Backend]
 ) -> GoldenPool:
+    court = stem.court
     with bench.reporter.task("golden cases") as advance:
         dataset = generate(_COMPUTED, bench.folder / "golden", advance)
     tensors = TensorCache(dataset, court.spec.preprocess, bench.folder / "cache")
@@ -44,4 +52,20 @@ def _computed_pool(
 
     reference = ask(checkpoint)
     answers = {item.key: (ask(item.open_backend), tolerance(item, court.reference)) for item in shippable}
-    return GoldenPool(dataset.cases, court.points, reference, answers)
+    familiar = _familiar(bench, stem, tensors, dataset.cases)
+    return GoldenPool(dataset.cases, court.points, reference, answers, familiar)
+
+
+def _familiar(
+    bench: Workbench, stem: Trunk, tensors: TensorCache, cases: Sequence[Case]
+) -> NDArray[np.bool_] | None:
+    """Pictures that deserve no warning: far enough from a refusal for every engine's rounding."""
+    if stem.statistics is None or stem.exported is None:
+        return None
+    detector = detector_of(stem.statistics, bench.recipe.anomaly)
+    backend = open_onnx(stem.exported.path)
+    try:
+        features = [backend.infer({INPUT_NAME: tensors.tensor(case)})[FEATURES_NAME][0] for case in cases]
+    finally:
+        backend.close()
+    return np.array([not detector.is_unusual(detector.look(seen)) for seen in features])

@@ -96,6 +96,10 @@ class Ledger:
             self._update(node, status=STOPPED)
         self._reporter.say(f"  {what}: {_sentence(verdict)}")
 
+    def remark(self, node: Node, **facts: Any) -> None:
+        """Add to the facts of a node that was made."""
+        self._update(node, facts={**self._nodes[node.name].facts, **facts})
+
     def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
         facts = {**self._nodes[node.name].facts, "gate_parity": parity.to_json()}
         self._update(node, facts=facts, **({} if parity.passed else {"status": STOPPED}))

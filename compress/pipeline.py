@@ -24,8 +24,10 @@ from compress.recipe import Recipe
 from compress.record import RunRecord
 from compress.release import ReleasePlan, Shippable, release
 from compress.report import write_report
+from compress.report.card import write_card
 from compress.report.table import step_table
 from compress.seen import seen_in
+from compress.steps.statistics import detector_of
 from compress.steps.train import NETWORK_FILE
 from compress.torch_backend import TorchBackend
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
@@ -38,6 +40,7 @@ from runtime.errors import GateError, StepError
 BUNDLE = "bundle"
 RECORD = "run.json"
 REPORT = "report.html"
+CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,15 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
     """The tree, the release and its figures on the test patients; `shown` is filled for the record."""
     stem = trunk.grow_trunk(bench, ledger)
     shown["operating_points"] = vars(stem.court.points)
+    shown["expectation"] = stem.expectation
     if stem.exported is None or stem.predictions is None:
         return
-    shippable = grow_branches(Graft(bench, ledger, stem.court, stem.exported, stem.predictions))
+    anomaly = None if stem.statistics is None else detector_of(stem.statistics, bench.recipe.anomaly)
+    graft = Graft(bench, ledger, stem.court, stem.exported, stem.predictions, anomaly)
+    shippable = grow_branches(graft)
     if not any(item.artifact.status == STATUS_OK for item in shippable):
         return
-    bundle = _release(bench, ledger, stem.court, shippable, key)
+    bundle = _release(bench, ledger, stem, shippable, key)
     choice = selftest.choose(bundle)
     bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
     shown["release"] = {
@@ -128,14 +134,18 @@ def _set_aside(bundle: Path, reporter: ProgressReporter) -> None:
 
 
 def _release(
-    bench: Workbench, ledger: Ledger, court: Court, shippable: tuple[Shippable, ...], key: Ed25519PrivateKey
+    bench: Workbench,
+    ledger: Ledger,
+    stem: trunk.Trunk,
+    shippable: tuple[Shippable, ...],
+    key: Ed25519PrivateKey,
 ) -> Bundle:
     checkpoint = bench.steps / trunk.TRAIN.name / NETWORK_FILE
     plan = ReleasePlan(
         recipe=bench.recipe,
-        points=court.points,
-        reference=court.reference,
-        golden=golden_pool(bench, court, shippable, lambda: TorchBackend.from_file(checkpoint)),
+        points=stem.court.points,
+        reference=stem.court.reference,
+        golden=golden_pool(bench, stem, shippable, lambda: TorchBackend.from_file(checkpoint)),
         shippable=shippable,
         nodes=ledger.nodes,
         provenance={
@@ -143,6 +153,7 @@ def _release(
             "data": bench.describe_data(),
             "versions": describe_machine()["versions"],
         },
+        statistics=stem.statistics,
         seen=seen_in(bench.splits, bench.dataset.image_digests),
     )
     bench.reporter.say("[bold]release[/bold]")
@@ -168,6 +179,8 @@ def _write(record: RunRecord, folder: Path) -> None:
     partial.write_text(json.dumps(record.to_json(), indent=1, allow_nan=False), encoding="utf-8")
     partial.replace(folder / RECORD)
     write_report(record, folder / REPORT)
+    if record.release:
+        write_card(record, folder / CARD)
 
 
 def _show(record: RunRecord, folder: Path, reporter: ProgressReporter) -> None:

@@ -29,6 +29,7 @@ METHODS = {
 """How each target's quantizer can find its ranges."""
 SMALLEST_PLATE_PX, LARGEST_PLATE_PX = 64, 4096
 """Long sides of computed radiographs."""
+LARGEST_FOLDS = 20
 GOLDEN_SOURCES = ("gate", "synthetic")
 IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
 
@@ -174,19 +175,48 @@ class OperatingPointOptions:
 
     assurance: how sure new patients must be to reach both targets. At 0.5 the patients at hand reach them,
     and new ones about every second time. calibrate: scale the logits first, so that probabilities mean what
-    they say (temperature scaling).
+    they say (temperature scaling). folds: choose from fit patients too, each scored by a network that was
+    trained on the other folds; 0 chooses from calibration patients alone.
     """
 
     sensitivity: float = 0.95
     specificity: float = 0.95
     assurance: float = 0.5
     calibrate: bool = False
+    folds: int = 0
 
     def __post_init__(self) -> None:
         within_or_at(0.5, 1, sensitivity=self.sensitivity, specificity=self.specificity)
         within_or_at(0.5, 0.99, assurance=self.assurance)
+        if self.folds != 0 and not 2 <= self.folds <= LARGEST_FOLDS:
+            raise ValueError(f"folds must be 0 or 2 to {LARGEST_FOLDS}, got {self.folds}")
         if self.assurance > 0.5 and max(self.sensitivity, self.specificity) == 1:
             raise ValueError("with an assurance above 0.5 sensitivity and specificity must lie below 1")
+
+
+@dataclass(frozen=True)
+class AnomalyOptions:
+    """How pictures unlike those of the training are told (compress.anomaly).
+
+    quantile: share of the calibration images that lie nearer than distance 1; 0 leaves the statistics out.
+    warn_above, refuse_above: distances from which on an answer carries a warning, and none is given.
+    most_refused: largest share of the gate patients' radiographs that an engine may refuse for it to ship.
+    """
+
+    quantile: float = 0.99
+    warn_above: float = 1.0
+    refuse_above: float = 2.0
+    most_refused: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quantile < 1:
+            raise ValueError(f"quantile must be at least 0 and below 1, got {self.quantile:g}")
+        within_or_at(0, 1, most_refused=self.most_refused)
+        if not 0 < self.warn_above <= self.refuse_above:
+            raise ValueError(
+                f"warn_above must be positive and at most refuse_above, got {self.warn_above:g} and "
+                f"{self.refuse_above:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -194,7 +224,8 @@ class ReleaseOptions:
     """What the bundle says about itself.
 
     golden: gate | synthetic: golden cases are pictures of gate patients, or computed ones, for a bundle that
-    must not hold any patient's.
+    must not hold any patient's. attribution: whose data it was made from, under which licence. limits: what
+    the model card must say that no figure says.
     """
 
     name: str = "ulna"
@@ -203,6 +234,8 @@ class ReleaseOptions:
     body_parts: tuple[str, ...] = ()
     golden_cases: int = 8
     golden: str = "gate"
+    attribution: str = ""
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.version.strip():
@@ -231,6 +264,7 @@ class Recipe:
     )
     gate: GateOptions = GateOptions()
     operating_points: OperatingPointOptions = OperatingPointOptions()
+    anomaly: AnomalyOptions = AnomalyOptions()
     release: ReleaseOptions = ReleaseOptions()
 
     def __post_init__(self) -> None:

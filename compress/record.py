@@ -48,7 +48,8 @@ class RunRecord:
     data: name, digest, and for each split the number of patients, images, fractured images and body parts.
     machine: cpu, cores, versions. history: the training curves, {"train": {"loss": [...], …}, …}.
     release: bundle path, digest and key fingerprint, empty when nothing was released.
-    test: MetricsReport.to_json() of the shipped model on the test patients, looked at once.
+    test: MetricsReport.to_json() of the shipped model on the test patients, looked at once. expectation: what
+    the operating points give on patients out of fold (compress.cross_validation), empty without folds.
     """
 
     recipe: dict[str, Any]
@@ -57,6 +58,7 @@ class RunRecord:
     started_utc: str
     seconds: float = 0.0
     operating_points: dict[str, float] = field(default_factory=dict)
+    expectation: dict[str, Any] = field(default_factory=dict)
     nodes: tuple[NodeRecord, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from compress.predictions import Predictions
 from compress.recipe import Recipe
 from compress.record import NodeRecord
 from compress.seen import SeenImages
+from compress.steps.statistics import STATISTICS_FILE, limits_of
 from runtime.backends.base import Backend
 from runtime.bundle import (
     SIGNER_NAME,
@@ -71,7 +72,7 @@ class ReleasePlan:
 
     preprocess: the spec the models were proved with. reference: the checkpoint's predictions on the gate
     patients. golden: what golden cases are chosen from. provenance: JSON-safe facts on data and versions.
-    seen: the images that it was all made with.
+    seen: the images that it was all made with. statistics: of features, by which strange pictures are told.
     """
 
     recipe: Recipe
@@ -82,6 +83,7 @@ class ReleasePlan:
     nodes: tuple[NodeRecord, ...]
     provenance: dict[str, Any]
     seen: SeenImages
+    statistics: Artifact | None = None
 
     @property
     def preprocess(self) -> PreprocessSpec:
@@ -103,6 +105,8 @@ def release(plan: ReleasePlan, root: Path, key: Ed25519PrivateKey) -> Bundle:
     for item in plan.shippable:
         files |= {f"{item.folder}/{path.name}": path for path in item.artifact.files}
     files |= {case.file: source.path for case, source in golden}
+    if plan.statistics is not None:
+        files[STATISTICS_FILE] = plan.statistics.path
     manifest = _manifest(plan, tuple(case for case, _ in golden))
     return _unchanged(root, manifest, files, key) or write_bundle(root, manifest, files, key)
 
@@ -146,6 +150,7 @@ def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
         gates=tuple(_gate_summary(node) for node in plan.nodes if node.verdict),
         golden=golden,
         provenance=plan.provenance,
+        anomaly=None if plan.statistics is None else limits_of(plan.recipe.anomaly),
         files={},
     )
 

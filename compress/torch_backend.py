@@ -8,31 +8,38 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from compress.training.loop import use_all_cores
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
+from compress.zoo.watched import WatchedNet
 from runtime.backends import feeds as feed_checks
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo
 from runtime.errors import InferenceError
 
 NAME = "torch"
 
 
 class TorchBackend:
-    """A network on the CPU; see runtime.backends.base.Backend."""
+    """A network on the CPU; see runtime.backends.base.Backend.
+
+    with_features: also what it sees on the way (compress.zoo.watched).
+    """
 
     name = NAME
     device = "cpu"
 
-    def __init__(self, network: FractureNet) -> None:
+    def __init__(self, network: FractureNet, with_features: bool = False) -> None:
         use_all_cores()
-        self._network: FractureNet | None = network.eval()
+        watched: nn.Module = WatchedNet(network) if with_features else network
+        self._network: nn.Module | None = watched.eval()
         size, (height, width) = network.size_px, network.map_size()
         self._inputs = (TensorInfo(INPUT_NAME, (None, 1, size, size), "float32"),)
         self._outputs = (
             TensorInfo(LOGIT_NAME, (None, 1), "float32"),
             TensorInfo(MAP_NAME, (None, 1, height, width), "float32"),
+            *((TensorInfo(FEATURES_NAME, (None, None), "float32"),) if with_features else ()),
         )
 
     @classmethod
@@ -57,10 +64,10 @@ class TorchBackend:
         image = feed_checks.check(NAME, self._inputs, feeds)[INPUT_NAME]
         try:
             with torch.inference_mode():
-                logit, evidence = self._network(torch.tensor(image))
+                values = self._network(torch.tensor(image))
         except RuntimeError as error:
             raise InferenceError(f"{NAME} failed: {feed_checks.reason(error)}") from error
-        return {LOGIT_NAME: logit.numpy().copy(), MAP_NAME: evidence.numpy().copy()}
+        return {info.name: value.numpy().copy() for info, value in zip(self._outputs, values, strict=True)}
 
     def close(self) -> None:
         """Free the network; see Backend.close."""

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from compress import metrics
 from compress.artifact import Artifact, StepOutput, digest_files
 from compress.datasets.base import Case
-from compress.evaluate import predict
 from compress.gate import floors
 from compress.judgement import Court, Trial
 from compress.ledger import Ledger, Node
-from compress.operating_points import choose_operating_points
+from compress.opening import open_court
 from compress.predictions import Predictions
 from compress.recipe import Margins, Recipe
 from compress.step import StepPlan
 from compress.steps.export_onnx import export
 from compress.steps.prune import prune, require_prunable
+from compress.steps.statistics import FamiliarCases, fit_anomaly
 from compress.steps.train import finetune_network, train_network
 from compress.torch_backend import TorchBackend
 from compress.training.data import TrainData, train_data
@@ -30,13 +31,12 @@ from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
 from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.registry import open_backend
-from runtime.detector import DetectorSpec
-from runtime.findings import OperatingPoints, Provenance
 
 TRAIN = Node("train", "", "train", "train")
 PRUNE = Node("prune", "train", "prune", "prune")
 FINETUNE = Node("finetune", "prune", "fine-tune", "finetune")
 EXPORT = Node("export", "finetune", "export to ONNX", "export")
+ANOMALY = Node("anomaly", "export", "anomaly statistics", "statistics")
 
 _EXPORT_SAMPLES = 8
 
@@ -45,12 +45,15 @@ _EXPORT_SAMPLES = 8
 class Trunk:
     """What the branches start from: the court with its reference, the exported graph and its predictions.
 
-    The latter two are None when a gate stopped the trunk before them.
+    expectation: see compress.opening. statistics: those of features, None where the recipe wants none. The
+    graph and its predictions are None when a gate stopped the trunk before them.
     """
 
     court: Court
+    expectation: dict[str, Any]
     exported: Artifact | None = None
     predictions: Predictions | None = None
+    statistics: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,11 @@ class _Ripe:
 
 def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
     """In the order they are made. Raises RecipeError where a network is to be pruned that cannot be."""
+    last = (ANOMALY,) if recipe.anomaly.quantile else ()
     if not recipe.prune.ratio:
-        return TRAIN, replace(EXPORT, parent=TRAIN.name)
+        return TRAIN, replace(EXPORT, parent=TRAIN.name), *last
     require_prunable(recipe.model.name)
-    return TRAIN, PRUNE, FINETUNE, EXPORT
+    return TRAIN, PRUNE, FINETUNE, EXPORT, *last
 
 
 def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
@@ -74,16 +78,17 @@ def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
     trained = ledger.make(TRAIN, train_plan(bench), lambda folder: _train(bench, folder)).artifact
     ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
-        court = open_court(bench, trained)
-    return _grow_from_checkpoint(bench, ledger, court, trained)
+        opened = open_court(bench, trained)
+    bare = Trunk(opened.court, opened.expectation)
+    return _grow_from_checkpoint(bench, ledger, bare, trained)
 
 
-def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> Trunk:
-    if not _judge_checkpoint(bench, ledger, court, trained):
-        return Trunk(court)
-    whole = _Ripe(trained, court.reference)
-    ripe = _thin_out(bench, ledger, court, trained) if bench.recipe.prune.ratio else whole
-    return Trunk(court) if ripe is None else _grow_export(bench, ledger, court, ripe)
+def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, bare: Trunk, trained: Artifact) -> Trunk:
+    if not _judge_checkpoint(bench, ledger, bare.court, trained):
+        return bare
+    whole = _Ripe(trained, bare.court.reference)
+    ripe = _thin_out(bench, ledger, bare.court, trained) if bench.recipe.prune.ratio else whole
+    return bare if ripe is None else _grow_export(bench, ledger, bare, ripe)
 
 
 def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> _Ripe | None:
@@ -99,8 +104,9 @@ def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact)
     return None if judged is None else _Ripe(tuned, judged.predictions)
 
 
-def _grow_export(bench: Workbench, ledger: Ledger, court: Court, ripe: _Ripe) -> Trunk:
-    gates, node = bench.recipe.gate, trunk_nodes(bench.recipe)[-1]
+def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> Trunk:
+    gates = bench.recipe.gate
+    node = next(node for node in trunk_nodes(bench.recipe) if node.name == EXPORT.name)
     plan = _export_plan(bench, ripe.artifact)
     exported = ledger.make(node, plan, lambda to: _export(bench, ripe.artifact, to)).artifact
     trial = Trial(
@@ -110,37 +116,31 @@ def _grow_export(bench: Workbench, ledger: Ledger, court: Court, ripe: _Ripe) ->
         same_as=ripe.predictions,
         parity_limit=gates.parity_logit,
     )
-    repeated = ledger.judge(node, court, trial)
-    return Trunk(court) if repeated is None else Trunk(court, exported, repeated.predictions)
+    repeated = ledger.judge(node, bare.court, trial)
+    if repeated is None:
+        return bare
+    statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.anomaly.quantile else None
+    return replace(bare, exported=exported, predictions=repeated.predictions, statistics=statistics)
+
+
+def _fit_statistics(bench: Workbench, ledger: Ledger, exported: Artifact) -> Artifact:
+    options, splits = bench.recipe.anomaly, bench.splits
+    cases = FamiliarCases(splits.fit, splits.calibration, splits.gate)
+    params = {"anomaly": asdict(options), "gate": _ids(splits.gate), **_sets(bench)}
+    plan = StepPlan(
+        ANOMALY.name, params, (exported.sha256, bench.dataset.digest), 0, ("onnxruntime", "scikit-learn")
+    )
+
+    def body(folder: Path) -> StepOutput:
+        with bench.reporter.task("features") as advance:
+            return fit_anomaly(exported.path.read_bytes(), folder, bench.tensors, cases, options, advance)
+
+    return ledger.make(ANOMALY, plan, body).artifact
 
 
 def open_onnx(path: Path) -> Backend:
     """An ONNX graph on ONNX Runtime."""
     return open_backend("onnxruntime", ModelFiles(path.read_bytes()))
-
-
-def open_court(bench: Workbench, trained: Artifact) -> Court:
-    """Lock the operating points on the calibration patients; the checkpoint's answers are the reference."""
-    spec = _spec(bench, OperatingPoints(0.5, 0.5))
-    backend = TorchBackend(load_network(trained.path))
-    try:
-        with bench.reporter.task("operating points") as advance:
-            seen = predict(backend, spec, bench.tensors, bench.splits.calibration, advance)
-        points = choose_operating_points(seen, bench.recipe.operating_points)
-        spec = _spec(bench, points)
-        with bench.reporter.task("reference") as advance:
-            reference = predict(backend, spec, bench.tensors, bench.splits.gate, advance)
-    finally:
-        backend.close()
-    return Court(
-        bench.tensors, bench.splits.gate, spec, reference, bench.dataset.digest, bench.recipe.gate.confidence
-    )
-
-
-def _spec(bench: Workbench, points: OperatingPoints) -> DetectorSpec:
-    release = bench.recipe.release
-    provenance = Provenance("", "", release.name, release.version)
-    return DetectorSpec(bench.recipe.preprocess, points, release.body_parts, provenance)
 
 
 def _judge_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> bool:
@@ -171,6 +171,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "model": asdict(recipe.model),
             "train": asdict(recipe.train),
             "preprocess": asdict(recipe.preprocess),
+            "calibrate": recipe.operating_points.calibrate,
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
@@ -198,9 +199,12 @@ def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> Ste
 
 
 def _export_plan(bench: Workbench, tuned: Artifact) -> StepPlan:
-    return StepPlan(
-        "export", {"size_px": bench.recipe.preprocess.size_px}, (tuned.sha256,), 0, ("torch", "onnx")
-    )
+    params = {"size_px": bench.recipe.preprocess.size_px, "features": _with_features(bench)}
+    return StepPlan("export", params, (tuned.sha256,), 0, ("torch", "onnx"))
+
+
+def _with_features(bench: Workbench) -> bool:
+    return bench.recipe.anomaly.quantile > 0
 
 
 def _sets(bench: Workbench) -> dict[str, list[str]]:
@@ -211,7 +215,7 @@ def _train(bench: Workbench, folder: Path) -> StepOutput:
     recipe = bench.recipe
     with bench.reporter.task("training") as advance:
         run = TrainRun(folder, recipe.seed, None, advance)
-        return train_network(recipe.model, _data(bench), recipe.train, run)
+        return train_network(recipe.model, _data(bench), recipe.train, run, recipe.operating_points.calibrate)
 
 
 def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
@@ -226,7 +230,7 @@ def _finetune(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Pat
 
 def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
     samples = bench.tensors.stack(bench.splits.calibration[:_EXPORT_SAMPLES])
-    return export(tuned.path, folder, samples)
+    return export(tuned.path, folder, samples, _with_features(bench))
 
 
 def _data(bench: Workbench) -> TrainData:

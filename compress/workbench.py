@@ -49,9 +49,14 @@ class Workbench:
         return self.folder / "steps"
 
     def describe_data(self) -> dict[str, Any]:
-        """For the record: what each split holds."""
+        """For the record: what each split holds, and what is known of its patients."""
         sets = {name: _describe(cases) for name, cases in vars(self.splits).items()}
-        return {"name": self.dataset.name, "digest": self.dataset.digest, "splits": sets}
+        known = {
+            "age": any(case.age_years is not None for case in self.dataset.cases),
+            "sex": any(case.sex for case in self.dataset.cases),
+            "view": any(case.view for case in self.dataset.cases),
+        }
+        return {"name": self.dataset.name, "digest": self.dataset.digest, "splits": sets, "known": known}
 
 
 def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Workbench:

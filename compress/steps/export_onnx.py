@@ -29,7 +29,8 @@ from compress.steps.export_passes import drop_unused, fold_padding, unshare_weig
 from compress.torch_backend import TorchBackend
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from compress.zoo.watched import WatchedNet
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
 from runtime.backends.ort import OrtBackend
 from runtime.errors import ExportMismatchError, StepError
 
@@ -47,18 +48,22 @@ class Deviation:
     batch: int
     logit: float
     evidence: float
+    features: float = 0.0
 
     @property
     def worst(self) -> float:
-        """Of both outputs; NaN counts as infinite."""
-        worst = max(self.logit, self.evidence)
+        """Of all outputs; NaN counts as infinite."""
+        worst = max(self.logit, self.evidence, self.features)
         return worst if np.isfinite(worst) else float("inf")
 
 
-def export(source: Path, folder: Path, samples: NDArray[np.float32]) -> StepOutput:
+def export(
+    source: Path, folder: Path, samples: NDArray[np.float32], with_features: bool = False
+) -> StepOutput:
     """Write `model.onnx` into `folder`: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, h, w), any N.
 
-    samples: (>= 1, 1, S, S) real inputs for the parity check. facts: opset, nodes, map size, parity as
+    with_features: a third output `features` (N, F), see compress.zoo.watched. samples: (>= 1, 1, S, S) real
+    inputs for the parity check. facts: opset, nodes, map size, parity as
     {batch: max absolute error}. Raises StepError for samples of another shape, ExportMismatchError where
     ONNX Runtime and torch disagree by more than TOLERANCE.
     """
@@ -66,7 +71,7 @@ def export(source: Path, folder: Path, samples: NDArray[np.float32]) -> StepOutp
     size = network.size_px
     if len(samples) == 0 or samples.shape[1:] != (1, size, size):
         raise StepError(f"samples must be (>= 1, 1, {size}, {size}), got {samples.shape}")
-    model = to_onnx(network)
+    model = to_onnx(network, with_features)
     path = folder / MODEL_FILE
     path.write_bytes(model.SerializeToString(deterministic=True))
     deviations = compare(network, path.read_bytes(), samples)
@@ -74,9 +79,10 @@ def export(source: Path, folder: Path, samples: NDArray[np.float32]) -> StepOutp
     return StepOutput(MODEL_FILE, "onnx", facts=_facts(model, network, deviations))
 
 
-def to_onnx(network: FractureNet) -> onnx.ModelProto:
+def to_onnx(network: FractureNet, with_features: bool = False) -> onnx.ModelProto:
     """Export, with batch normalisation and padding folded into the convolutions; checked, shapes inferred."""
     folded = fold_normalisation(network)
+    module: nn.Module = WatchedNet(folded) if with_features else folded
     example = torch.zeros(1, 1, network.size_px, network.size_px)
     buffer = io.BytesIO()
     logger = logging.getLogger("torch.onnx")
@@ -85,7 +91,7 @@ def to_onnx(network: FractureNet) -> onnx.ModelProto:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns that a newer one exists
-            torch.onnx.export(folded, (example,), buffer, **_export_settings())  # type: ignore[arg-type]
+            torch.onnx.export(module, (example,), buffer, **_export_settings(with_features))  # type: ignore[arg-type]
     finally:
         logger.setLevel(level)
     model = onnx.load_from_string(buffer.getvalue())
@@ -149,12 +155,14 @@ def _normalisations_of_convolutions(network: FractureNet) -> dict[nn.Module, nn.
 
 def compare(network: FractureNet, model: bytes, samples: NDArray[np.float32]) -> tuple[Deviation, ...]:
     """Run both on real inputs, zeros, ones and noise at several batch sizes."""
-    ours, theirs = TorchBackend(network), OrtBackend(ModelFiles(model))
+    theirs = OrtBackend(ModelFiles(model))
+    with_features = any(info.name == FEATURES_NAME for info in theirs.outputs)
+    ours = TorchBackend(network, with_features)
     deviations = []
     for batch in BATCH_SIZES:
         for name, images in _feeds(samples, batch).items():
             expected, got = ours.infer({INPUT_NAME: images}), theirs.infer({INPUT_NAME: images})
-            errors = (_error(expected[output], got[output]) for output in (LOGIT_NAME, MAP_NAME))
+            errors = (_error(expected[output], got[output]) for output in expected)
             deviations.append(Deviation(name, batch, *errors))
     return tuple(deviations)
 
@@ -176,7 +184,8 @@ def _require_parity(deviations: tuple[Deviation, ...]) -> None:
     if worst.worst > TOLERANCE:
         raise ExportMismatchError(
             f"the exported graph differs from torch by {worst.worst:.3g}, allowed {TOLERANCE:g} "
-            f"(feed {worst.feed}, batch {worst.batch}: logit {worst.logit:.3g}, map {worst.evidence:.3g})",
+            f"(feed {worst.feed}, batch {worst.batch}: logit {worst.logit:.3g}, map {worst.evidence:.3g}, "
+            f"features {worst.features:.3g})",
             "do not ship this graph; another torch version may export it rightly",
         )
 
@@ -186,7 +195,7 @@ def _facts(model: onnx.ModelProto, network: FractureNet, deviations: tuple[Devia
         str(batch): max(deviation.worst for deviation in deviations if deviation.batch == batch)
         for batch in BATCH_SIZES
     }
-    by_feed = {f"{item.feed}/{item.batch}": [item.logit, item.evidence] for item in deviations}
+    by_feed = {f"{item.feed}/{item.batch}": [item.logit, item.evidence, item.features] for item in deviations}
     return {
         "opset": OPSET,
         "nodes": len(model.graph.node),
@@ -197,13 +206,13 @@ def _facts(model: onnx.ModelProto, network: FractureNet, deviations: tuple[Devia
     }
 
 
-def _export_settings() -> dict[str, Any]:
-    free_batch = {0: "batch"}
+def _export_settings(with_features: bool) -> dict[str, Any]:
+    outputs = [LOGIT_NAME, MAP_NAME, *([FEATURES_NAME] if with_features else [])]
     return {
         "dynamo": False,
         "input_names": [INPUT_NAME],
-        "output_names": [LOGIT_NAME, MAP_NAME],
+        "output_names": outputs,
         "opset_version": OPSET,
-        "dynamic_axes": {INPUT_NAME: free_batch, LOGIT_NAME: free_batch, MAP_NAME: free_batch},
+        "dynamic_axes": {name: {0: "batch"} for name in (INPUT_NAME, *outputs)},
         "do_constant_folding": True,
     }

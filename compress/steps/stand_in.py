@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from runtime.backends import feeds as feed_checks
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo
+from runtime.backends.base import INPUT_NAME, TensorInfo
 from runtime.errors import InferenceError, StepError
 from runtime.machine import usable_cores
 
@@ -79,10 +79,10 @@ class StandInBackend:
             raise InferenceError(f"{self.name}: the backend is closed")
         checked = feed_checks.check(self.name, self.inputs, feeds)
         try:
-            values = self._session.run([LOGIT_NAME, MAP_NAME], checked)
+            values = self._session.run([info.name for info in self.outputs], checked)
         except Exception as error:  # as above
             raise InferenceError(f"{self.name} failed: {feed_checks.reason(error)}") from error
-        return {name: np.array(value) for name, value in zip((LOGIT_NAME, MAP_NAME), values, strict=True)}
+        return {info.name: np.array(value) for info, value in zip(self.outputs, values, strict=True)}
 
     def close(self) -> None:
         """See Backend.close."""

@@ -11,7 +11,7 @@ import torch
 from compress.artifact import StepOutput
 from compress.training.data import TrainData
 from compress.training.loop import TrainRun, train
-from compress.training.match import match_logits
+from compress.training.match import LogitMatch, calibrate_logits, match_logits
 from compress.training.options import TrainOptions
 from compress.training.state import STATE_FILE
 from compress.training.teachers import one_teacher
@@ -26,24 +26,28 @@ NETWORK_FILE = "network.pt"
 
 
 def train_network(
-    options: ModelOptions, data: TrainData, train_options: TrainOptions, run: TrainRun
+    options: ModelOptions,
+    data: TrainData,
+    train_options: TrainOptions,
+    run: TrainRun,
+    calibrate: bool = False,
 ) -> StepOutput:
     """Build a network for the data's input size and train it; the seed also draws its first weights."""
     torch.manual_seed(run.seed)
-    return finetune_network(build(options, data.preprocess.size_px), data, train_options, run)
+    return finetune_network(build(options, data.preprocess.size_px), data, train_options, run, calibrate)
 
 
 def finetune_network(
-    network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun
+    network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun, calibrate: bool = False
 ) -> StepOutput:
     """Train `network` further; one that follows a teacher takes its teacher's scale of logits.
 
-    Of several processes only the first writes. facts: macs, parameters, history (see History.to_json), and
-    logit_match where there is a teacher.
+    calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
+    calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
+    History.to_json), and logit_match where the scale was changed.
     """
     history = train(network, data, options, run)
-    teacher = one_teacher(run.teacher)
-    match = None if teacher is None else match_logits(network, teacher, data.calibration)
+    match = _scale(network, data, run, calibrate)
     if run.processes.is_first:
         save_network(network, run.folder / NETWORK_FILE)
         (run.folder / STATE_FILE).unlink(missing_ok=True)
@@ -52,6 +56,13 @@ def finetune_network(
     if match is not None:
         facts["logit_match"] = match.to_json()
     return StepOutput(NETWORK_FILE, "torch", facts=facts)
+
+
+def _scale(network: FractureNet, data: TrainData, run: TrainRun, calibrate: bool) -> LogitMatch | None:
+    teacher = one_teacher(run.teacher)
+    if teacher is not None:
+        return match_logits(network, teacher, data.calibration)
+    return calibrate_logits(network, data.calibration) if calibrate else None
 
 
 def warm_start(path: Path, model: ModelOptions, size_px: int) -> FractureNet:

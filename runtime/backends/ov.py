@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends import feeds as feed_checks
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, BackendOptions, ModelFiles, TensorInfo
+from runtime.backends.base import (
+    FEATURES_NAME,
+    INPUT_NAME,
+    LOGIT_NAME,
+    MAP_NAME,
+    BackendOptions,
+    ModelFiles,
+    TensorInfo,
+)
 from runtime.backends.quiet import import_openvino
 from runtime.errors import DeviceUnavailableError, InferenceError
 from runtime.machine import usable_cores
@@ -20,7 +28,7 @@ openvino = import_openvino()
 NAME = "openvino"
 _DEFAULTS = BackendOptions()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
-_CONTRACT_NAMES = (INPUT_NAME, LOGIT_NAME, MAP_NAME)
+_CONTRACT_NAMES = (INPUT_NAME, LOGIT_NAME, MAP_NAME, FEATURES_NAME)
 
 
 def version(engine: str = NAME) -> str:

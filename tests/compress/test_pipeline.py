@@ -74,7 +74,8 @@ def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
     names = [node.name for node in (*trunk_nodes(RECIPE), *branch_nodes(RECIPE))]
     assert [node.name for node in made.record.nodes] == names
     for node in made.record.nodes:
-        assert node.verdict["outcome"] == "pass", node.name
+        if node.kind != "statistics":  # they decide nothing about fractures
+            assert node.verdict["outcome"] == "pass", node.name
         assert (made.folder / "steps" / node.name / "step.json").is_file()
         written = json.loads((made.folder / "steps" / node.name / "gate" / "verdict.json").read_text())
         assert {"outcome", "checks", "flips"} <= set(written)

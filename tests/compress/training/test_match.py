@@ -10,7 +10,7 @@ import torch
 
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
-from compress.training.match import LogitMatch, fold, match_logits
+from compress.training.match import LogitMatch, calibrate_logits, fold, match_logits
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
@@ -43,6 +43,17 @@ def test_logits_take_the_teachers_mean_and_spread_and_keep_their_order(images: L
     assert after.mean() == pytest.approx(wanted.mean(), abs=1e-4)
     assert after.std() == pytest.approx(wanted.std(), rel=1e-3)
     assert np.array_equal(np.argsort(before), np.argsort(after))
+
+
+def test_calibrated_logits_keep_their_order_and_need_no_second_calibration(images: LabelledTensors) -> None:
+    network = _network(1)
+    before = predict(network, images)
+    calibrate_logits(network, images)
+    after = predict(network, images)
+    again = calibrate_logits(network, images)
+    assert np.array_equal(np.argsort(before), np.argsort(after))
+    assert again.scale == pytest.approx(1.0, abs=1e-3)
+    assert again.shift == pytest.approx(0.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])

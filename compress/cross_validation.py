@@ -1,0 +1,103 @@
+"""Scores by networks that have not learned from the patients they score: the fit patients in folds.
+
+For each fold a network is trained as the shipped one is, on the other folds. Its scores on the patients left
+out show what a new patient would get, and there are several times as many of them as calibration patients:
+operating points read off them hold (docs/adr/0009). Every fold is a step of its own; an interrupted run goes
+on there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.artifact import StepOutput
+from compress.datasets.splits import Fold, folds
+from compress.evaluate import predict
+from compress.expectation import cross_validated_performance, expected_performance
+from compress.predictions import Predictions
+from compress.step import StepPlan, run_step
+from compress.steps.train import train_network
+from compress.torch_backend import TorchBackend
+from compress.training.data import train_data
+from compress.training.loop import TrainRun
+from compress.workbench import Workbench
+from runtime.detector import DetectorSpec
+from runtime.findings import OperatingPoints
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """predictions: of patients whom the scoring network has not learned from. folds: (N,) which it was."""
+
+    predictions: Predictions
+    folds: NDArray[np.int64]
+
+    def expectation(self, bench: Workbench, points: OperatingPoints) -> dict[str, Any]:
+        """What to expect of the locked points, and of the way in which they were chosen (JSON-safe)."""
+        options, confidence = bench.recipe.operating_points, bench.recipe.gate.confidence
+        locked = expected_performance(self.predictions, points, self.folds, confidence)
+        chosen = cross_validated_performance(self.predictions, options, self.folds, confidence)
+        return {
+            "patients": self.predictions.patients,
+            "images": len(self.predictions),
+            "fractured": int(self.predictions.labels.sum()),
+            "at_locked_points": {name: item.to_json() for name, item in locked.items()},
+            "at_points_of_other_folds": {name: item.to_json() for name, item in chosen.items()},
+        }
+
+
+def out_of_fold(bench: Workbench, spec: DetectorSpec, own: Predictions) -> OutOfFold:
+    """The fit patients, scored fold by fold, and the calibration patients as the shipped network scored them.
+
+    own: the latter. They are the last fold: should the shipped network's logits have another scale than the
+    folds' networks, it shows there. Raises StepError where a fold cannot be trained.
+    """
+    rounds = folds(bench.splits.fit, bench.recipe.operating_points.folds, bench.recipe.data.split_seed)
+    parts = [_score(bench, spec, number, fold) for number, fold in enumerate(rounds, start=1)]
+    parts.append(own)
+    numbers = [np.full(len(part), number) for number, part in enumerate(parts, start=1)]
+    return OutOfFold(Predictions.concatenate(parts), np.concatenate(numbers).astype(np.int64))
+
+
+def _score(bench: Workbench, spec: DetectorSpec, number: int, fold: Fold) -> Predictions:
+    bench.reporter.say(f"[bold]fold {number} of {bench.recipe.operating_points.folds}[/bold]")
+    trained = run_step(
+        _plan(bench, number, fold), bench.steps / f"fold-{number}", _body(bench, fold)
+    ).artifact
+    backend = TorchBackend.from_file(trained.path)
+    try:
+        with bench.reporter.task(f"scores of fold {number}") as advance:
+            return predict(backend, spec, bench.tensors, fold.held_out, advance)
+    finally:
+        backend.close()
+
+
+def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
+    recipe = bench.recipe
+    params = {
+        "model": asdict(recipe.model),
+        "train": asdict(recipe.train),
+        "preprocess": asdict(recipe.preprocess),
+        "calibrate": recipe.operating_points.calibrate,
+        "fit": [case.case_id for case in fold.fit],
+        "calibration": [case.case_id for case in bench.splits.calibration],
+    }
+    return StepPlan(f"fold-{number}", params, (bench.dataset.digest,), recipe.seed, ("torch",))
+
+
+def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:
+    recipe = bench.recipe
+
+    def train(folder: Path) -> StepOutput:
+        data = train_data(bench.tensors, fold.fit, bench.splits.calibration)
+        with bench.reporter.task("training") as advance:
+            run = TrainRun(folder, recipe.seed, None, advance)
+            return train_network(recipe.model, data, recipe.train, run, recipe.operating_points.calibrate)
+
+    return train

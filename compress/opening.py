@@ -1,0 +1,69 @@
+"""Opens the court: locks the checkpoint's thresholds and writes down its answers on the gate patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from compress.artifact import Artifact
+from compress.cross_validation import OutOfFold, out_of_fold
+from compress.evaluate import predict
+from compress.judgement import Court
+from compress.operating_points import choose_operating_points
+from compress.predictions import Predictions
+from compress.torch_backend import TorchBackend
+from compress.workbench import Workbench
+from runtime.backends.base import Backend
+from runtime.detector import DetectorSpec
+from runtime.findings import OperatingPoints, Provenance
+
+_NO_POINTS = OperatingPoints(0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The court, and what to expect of its operating points on new patients; {} without folds."""
+
+    court: Court
+    expectation: dict[str, Any] = field(default_factory=dict)
+
+
+def open_court(bench: Workbench, trained: Artifact) -> Opened:
+    """Lock the operating points on patients that the scoring network has not learned from.
+
+    They are the calibration patients, and with [operating_points] folds the fit patients out of fold.
+    """
+    options = bench.recipe.operating_points
+    backend = TorchBackend.from_file(trained.path)
+    try:
+        seen = _calibration_scores(bench, backend)
+        scores = out_of_fold(bench, _spec(bench), seen) if options.folds else None
+        points = choose_operating_points(scores.predictions if scores else seen, options)
+        court = _court(bench, backend, points)
+    finally:
+        backend.close()
+    return Opened(court, _expectation(bench, scores, points))
+
+
+def _expectation(bench: Workbench, scores: OutOfFold | None, points: OperatingPoints) -> dict[str, Any]:
+    return {} if scores is None else scores.expectation(bench, points)
+
+
+def _calibration_scores(bench: Workbench, backend: Backend) -> Predictions:
+    with bench.reporter.task("operating points") as advance:
+        return predict(backend, _spec(bench), bench.tensors, bench.splits.calibration, advance)
+
+
+def _court(bench: Workbench, backend: Backend, points: OperatingPoints) -> Court:
+    spec = _spec(bench, points)
+    with bench.reporter.task("reference") as advance:
+        reference = predict(backend, spec, bench.tensors, bench.splits.gate, advance)
+    return Court(
+        bench.tensors, bench.splits.gate, spec, reference, bench.dataset.digest, bench.recipe.gate.confidence
+    )
+
+
+def _spec(bench: Workbench, points: OperatingPoints = _NO_POINTS) -> DetectorSpec:
+    release = bench.recipe.release
+    provenance = Provenance("", "", release.name, release.version)
+    return DetectorSpec(bench.recipe.preprocess, points, release.body_parts, provenance)

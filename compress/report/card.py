@@ -1,0 +1,100 @@
+"""The model card: one page of Markdown that travels with a model, every figure read from the run's record.
+
+After Mitchell et al. 2019, "Model Cards for Model Reporting": what it is, what for, from whose data, how well
+and for whom, and what nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import STATUS_OK
+from compress.intervals import Interval
+from compress.record import NodeRecord, RunRecord
+from compress.report import figures
+
+FEW_FRACTURES = 15
+"""A body part with fewer fractured test images has no figure worth a name."""
+
+
+@dataclass(frozen=True)
+class CardPart:
+    """One body part of the test patients."""
+
+    name: str
+    images: int
+    fractured: int
+    auroc: Interval
+    sensitivity: Interval
+    specificity: Interval
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether too few fractures were seen."""
+        return self.fractured < FEW_FRACTURES
+
+
+def render_card(record: RunRecord) -> str:
+    """The card as Markdown. Raises nothing for figures that are missing: it says that they are."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Markdown, not HTML: nothing is escaped, and everything here is ours or the recipe's.
+    environment = Environment(  # noqa: S701
+        loader=PackageLoader("compress.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    page = {
+        "record": record,
+        "release": record.recipe.get("release", {}),
+        "shipped": [node for node in record.nodes if node.kind == "compile" and _made(node)],
+        "checkpoint": next((node for node in record.nodes if node.kind == "train"), None),
+        "parts": list(_parts(record.test)),
+        "expected": list(_expected(record.expectation)),
+        "anomaly": next((node.facts for node in record.nodes if node.kind == "statistics"), {}),
+        "unknown": list(_unknown(record.data)),
+        "few": FEW_FRACTURES,
+    }
+    return environment.get_template("card.md.j2").render(**page, f=figures)
+
+
+def write_card(record: RunRecord, path: Path) -> None:
+    """Render into a file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(render_card(record), encoding="utf-8")
+    partial.replace(path)
+
+
+def _made(node: NodeRecord) -> bool:
+    return node.status == STATUS_OK and figures.outcome(node) == "pass"
+
+
+def _parts(test: dict[str, Any]) -> Iterator[CardPart]:
+    for name, metrics in test.get("by_body_part", {}).items():
+        yield CardPart(
+            name=name,
+            images=metrics["images"],
+            fractured=metrics["fractured"],
+            auroc=figures.interval(metrics, "auroc"),
+            sensitivity=figures.at_point(metrics, "high_sensitivity", "sensitivity"),
+            specificity=figures.at_point(metrics, "high_sensitivity", "specificity"),
+        )
+
+
+def _expected(expectation: dict[str, Any]) -> Iterator[tuple[str, Interval, Interval]]:
+    """(point, sensitivity, specificity) as chosen on some folds and measured on others."""
+    for name, found in expectation.get("at_points_of_other_folds", {}).items():
+        title = figures.POINTS[name]
+        yield title, figures.interval(found, "sensitivity"), figures.interval(found, "specificity")
+
+
+def _unknown(data: dict[str, Any]) -> Iterator[str]:
+    """Groups of people that the data does not name, so that nobody can say whether it serves them as well."""
+    for name in ("age", "sex", "view"):
+        if not data.get("known", {}).get(name):
+            yield name
