@@ -10,6 +10,7 @@ Convolutional Networks").
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -36,15 +37,20 @@ def build(options: ModelOptions, size_px: int) -> FractureNet:
     return FractureNet(nn.Sequential(*layers), EvidenceHead(channels, _SHARPNESS), options, size_px)
 
 
-def body(options: ModelOptions) -> tuple[list[nn.Module], int]:
-    """The layers from the image to stride 8, initialised, and the channels that come out."""
+def body(
+    options: ModelOptions, block: Callable[[int], nn.Module] = ResidualBlock
+) -> tuple[list[nn.Module], int]:
+    """The layers from the image to stride 8, initialised, and the channels that come out.
+
+    block: makes one for so many channels; it keeps them and the size.
+    """
     channels = channels_of(_STEM_CHANNELS * options.width)
     stem = conv_norm_relu(options.channels, channels, 2, _STEM_KERNEL)
     layers: list[nn.Module] = [stem]
     for base, blocks in _STAGES:
         wider = channels_of(base * options.width)
         layers.append(conv_norm_relu(channels, wider, 2))
-        layers += [ResidualBlock(wider) for _ in range(blocks)]
+        layers += [block(wider) for _ in range(blocks)]
         channels = wider
     initialise(nn.Sequential(*layers))
     first = cast(nn.Conv2d, stem[0])

@@ -13,31 +13,22 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from compress.zoo.base import EvidenceHead, FractureNet, channels_of, initialise
-from compress.zoo.layers import conv_norm_relu
+from compress.zoo import cnn
+from compress.zoo.base import EvidenceHead, FractureNet, channels_of
+from compress.zoo.layers import ResidualBlock
 from compress.zoo.options import ModelOptions
 from compress.zoo.traits import Traits
 
 TRAITS = Traits(prunable=True, least_px=8)
 
-_STEM_CHANNELS, _STEM_KERNEL = 16, 7
-_STAGES = ((32, 1), (64, 2))
 _REDUCTION = 4
 _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
     """See compress.zoo.build."""
-    channels = channels_of(_STEM_CHANNELS * options.width)
-    layers: list[nn.Module] = [conv_norm_relu(options.channels, channels, 2, _STEM_KERNEL)]
-    for base, blocks in _STAGES:
-        wider = channels_of(base * options.width)
-        layers.append(conv_norm_relu(channels, wider, 2))
-        layers += [AttentionBlock(wider) for _ in range(blocks)]
-        channels = wider
-    features = nn.Sequential(*layers)
-    initialise(features)
-    return FractureNet(features, EvidenceHead(channels, _SHARPNESS), options, size_px)
+    layers, channels = cnn.body(options, AttentionBlock)
+    return FractureNet(nn.Sequential(*layers), EvidenceHead(channels, _SHARPNESS), options, size_px)
 
 
 class ChannelGate(nn.Module):
@@ -59,17 +50,12 @@ class ChannelGate(nn.Module):
         return features * cast(Tensor, self.layers(features))
 
 
-class AttentionBlock(nn.Module):
-    """Two 3x3 convolutions and a gate beside the identity."""
+class AttentionBlock(ResidualBlock):
+    """A residual block whose branch is gated before it is added."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = conv_norm_relu(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        super().__init__(channels)
         self.gate = ChannelGate(channels)
-        self.activation = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> the same shape."""
