@@ -30,7 +30,7 @@ from tests.compress.steps import graphs
 SIZE_PX = 64
 ENGINES = ("onnxruntime", "openvino", "tensorrt")
 LAST_OF_BRANCH = ("bn3", "second.1")
-SLOW = ("cnn_rnn", "densenet121", "efficientnet_lite0", "resnet18", "resnet50")
+SLOW = ("cnn_attention", "cnn_rnn", "densenet121", "efficientnet_lite0", "resnet18", "resnet50")
 DEEP = ("densenet121", "efficientnet_lite0", "resnet50")
 """50 layers and more that no fracture has trained, before a map of 2 x 2 cells: rounding adds up."""
 RTX = TensorRtOptions(library="tensorrt_rtx", capabilities=("sm89",))

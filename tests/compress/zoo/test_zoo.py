@@ -13,7 +13,7 @@ from compress.zoo.cost import cost_of
 from compress.zoo.options import ModelOptions
 from compress.zoo.weights import summed_for_gray
 from runtime.errors import RecipeError
-from tests.compress.networks import networks_of_each_kind, small_network, small_options
+from tests.compress.networks import FAMILIES, networks_of_each_kind, small_network, small_options
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
@@ -27,7 +27,7 @@ def test_every_network_gives_a_logit_and_a_map_for_any_batch(name: str) -> None:
         assert torch.isfinite(logit).all()
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_logit_is_the_map_pooled(name: str) -> None:
     """So the map is no picture beside the answer: it is the answer, place by place."""
     network = small_network(name)
@@ -37,7 +37,7 @@ def test_the_logit_is_the_map_pooled(name: str) -> None:
     assert torch.allclose(logit, pool(evidence, network.head.sharpness), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(name: str) -> None:
     answers = []
     image = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64)
@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(name: str
     assert not torch.equal(answers[0], answers[2])
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_parameter_learns_and_belongs_to_exactly_one_stage(name: str) -> None:
     network = small_network(name).train()
     logit, _ = network(torch.randn(4, 1, 64, 64))
@@ -62,7 +62,7 @@ def test_every_parameter_learns_and_belongs_to_exactly_one_stage(name: str) -> N
     assert sorted(staged) == sorted(id(value) for value in network.parameters())
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_gray_networks_with_summed_filters_equal_those_of_three_channels(name: str) -> None:
     colour, gray = small_network(name, channels=3), small_network(name)
     gray.load_state_dict(summed_for_gray(colour.state_dict(), gray))
@@ -76,7 +76,7 @@ def test_gray_networks_with_summed_filters_equal_those_of_three_channels(name: s
         assert torch.allclose(ours, theirs, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_training_windows_of_another_size_than_the_input_can_be_seen(name: str) -> None:
     network = small_network(name, 96)
     with torch.no_grad():
