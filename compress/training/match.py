@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compress.temperature import temperature_fit
+from compress.temperature import platt_fit
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
 from compress.zoo.base import EvidenceHead, FractureNet
@@ -53,12 +53,9 @@ def match_logits(network: FractureNet, teacher: nn.Module, data: LabelledTensors
 
 
 def calibrate_logits(network: FractureNet, data: LabelledTensors) -> LogitMatch:
-    """Fold temperature scaling with a shift into `network` in place; see compress.temperature.
-
-    Raises StepError where no scale calibrates the logits.
-    """
+    """Fold Platt's scaling into `network` in place; see compress.temperature. Raises StepError as it does."""
     labels = (data.labels > 0.5).astype(np.int64)
-    found = LogitMatch(*temperature_fit(predict(network, data).astype(np.float64), labels, with_shift=True))
+    found = LogitMatch(*platt_fit(predict(network, data).astype(np.float64), labels))
     fold(network.head, found)
     return found
 

@@ -7,7 +7,12 @@ from sklearn.linear_model import LogisticRegression
 from compress import auroc
 from compress.metrics import calibration_error
 from compress.predictions import sigmoid
-from compress.temperature import negative_log_likelihood, temperature_fit
+from compress.temperature import (
+    LARGEST_SCALE,
+    negative_log_likelihood,
+    platt_fit,
+    temperature_fit,
+)
 from runtime.errors import StepError
 from tests.compress.cohort import cohort, with_logits
 
@@ -68,6 +73,29 @@ def test_parted_or_upside_down_scores_have_no_temperature(with_shift: bool) -> N
             temperature_fit(np.array(logits), labels, with_shift)
 
 
+def test_with_many_images_platt_s_targets_give_the_most_likely_scale() -> None:
+    logits, labels = _draw(4)
+    assert platt_fit(2 * logits + 3, labels) == pytest.approx(
+        temperature_fit(2 * logits + 3, labels, with_shift=True), rel=1e-2
+    )
+
+
+@pytest.mark.parametrize("spread", [0.001, 1.0, 100.0])
+def test_parted_scores_keep_a_bounded_scale_and_their_middle(spread: float) -> None:
+    logits, labels = spread * np.array([-2.0, -1.0, 1.0, 2.0]) + 5, np.array([0, 0, 1, 1])
+    scale, shift = platt_fit(logits, labels)
+    assert 0 < scale <= LARGEST_SCALE
+    assert ((scale * logits + shift > 0) == labels).all()
+
+
+@pytest.mark.parametrize("logits", [[2.0, 1.0, -1.0, -2.0], [0.0, 0.0, 0.0, 0.0]])
+def test_platt_refuses_scores_that_are_upside_down_or_all_the_same(logits: list[float]) -> None:
+    with pytest.raises(StepError, match="tell nothing"):
+        platt_fit(np.array(logits), np.array([0, 0, 1, 1]))
+
+
 def test_one_kind_of_images_alone_is_refused() -> None:
+    with pytest.raises(StepError, match="fractured and healthy"):
+        platt_fit(np.array([1.0, 2.0]), np.array([0, 0]))
     with pytest.raises(StepError, match="fractured and healthy"):
         temperature_fit(np.array([1.0, 2.0]), np.array([1, 1]))
