@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.artifact import Artifact, StepOutput, digest_files
+from compress.datasets.problems import refuse
 from compress.evaluate import predict
 from compress.metrics import MetricsReport, measure
 from compress.operating_points import choose_operating_points
@@ -76,6 +77,8 @@ def train_alone(
         raise RecipeError(
             "a teacher is given, and train.distill_weight is 0", "set it in the recipe, up to 1"
         )
+    missing = [f"{path} is no file" for path in request.files if not path.is_file()]
+    refuse("what training begins with", missing, "check the paths")
     with processes.one_after_the_first():
         bench = open_workbench(recipe, request.folder, request.data, reporter)
     artifact = _run_together(_plan(bench, request), bench, request, processes)

@@ -160,6 +160,13 @@ def test_a_checkpoint_of_another_network_is_refused(setting: Setting, tmp_path: 
     assert "[model]" in caught.value.hint
 
 
+def test_every_file_that_is_not_there_is_named(setting: Setting, tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="2 problems") as caught:
+        setting.train(tmp_path, start=tmp_path / "gone.pt", outlines=tmp_path / "gone.json")
+    assert "gone.pt" in str(caught.value)
+    assert "gone.json" in str(caught.value)
+
+
 def test_a_teacher_that_nobody_follows_is_refused_and_one_that_is_followed_gives_its_scale(
     setting: Setting, tmp_path: Path
 ) -> None:
