@@ -1,0 +1,112 @@
+"""A run whose thresholds come from out-of-fold scores, whose golden cases are computed, with a model card."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from compress.datasets.table import TableDataset
+from compress.pipeline import CARD, RunOptions, run_pipeline
+from compress.progress import ProgressReporter
+from compress.recipe import AnomalyOptions, OperatingPointOptions, Recipe, TargetOptions, load_recipe
+from compress.record import RunRecord
+from compress.step import load_step
+from runtime.bundle import Bundle, open_bundle
+from runtime.trust import TrustStore, generate_key
+
+from .easy_data import write_easy_data
+
+pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow
+EASY = load_recipe(Path(__file__).with_name("easy.toml"))
+RECIPE: Recipe = replace(
+    EASY,
+    prune=replace(EASY.prune, ratio=0.0),
+    targets=(TargetOptions("onnxruntime", ("fp32",)),),
+    operating_points=OperatingPointOptions(folds=2, calibrate=True, assurance=0.6),
+    anomaly=AnomalyOptions(quantile=0.0),
+    release=replace(EASY.release, golden="synthetic", attribution="Nobody's data.", limits=("Tests only.",)),
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One finished run."""
+
+    folder: Path
+    data: Path
+    record: RunRecord
+    bundle: Bundle
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("folds")
+    data, key = write_easy_data(root / "easy"), generate_key()
+    reporter = ProgressReporter(Console(file=io.StringIO()))
+    record = run_pipeline(RECIPE, RunOptions(root / "run", data, key), reporter)
+    return Made(root / "run", data, record, open_bundle(root / "run" / "bundle", TrustStore.of(key)))
+
+
+def fit_of(made: Made, step: str) -> set[str]:
+    """Ids of the cases that a step's network learned from."""
+    artifact = load_step(made.folder / "steps" / step)
+    assert artifact is not None
+    return set(artifact.params["fit"])
+
+
+def test_every_fit_patient_is_scored_by_a_network_that_has_not_seen_him(made: Made) -> None:
+    groups = {case.case_id: case.patient_id for case in TableDataset(made.data).cases}
+    whole = fit_of(made, "train")
+    learned = [fit_of(made, f"fold-{number}") for number in (1, 2)]
+    patients = [{groups[name] for name in names} for names in learned]
+
+    assert learned[0] | learned[1] == whole
+    assert not patients[0] & patients[1]
+    splits = made.record.data["splits"]
+    expected = splits["fit"]["patients"] + splits["calibration"]["patients"]
+    assert made.record.expectation["patients"] == expected
+
+
+def test_the_record_says_what_to_expect_of_the_points_fold_by_fold(made: Made) -> None:
+    found = made.record.expectation["at_points_of_other_folds"]["high_sensitivity"]
+
+    assert len(found["sensitivity_by_fold"]) == 3  # two folds, and the calibration patients
+    assert found["sensitivity"]["low"] <= found["sensitivity"]["value"] <= found["sensitivity"]["high"]
+
+
+def test_calibrated_logits_are_part_of_the_checkpoint_of_every_fold(made: Made) -> None:
+    for name in ("train", "fold-1", "fold-2"):
+        artifact = load_step(made.folder / "steps" / name)
+        assert artifact is not None
+        assert artifact.facts["logit_match"]["scale"] > 0
+
+
+def test_a_bundle_with_computed_golden_cases_holds_no_image_of_the_data(made: Made) -> None:
+    images = set(TableDataset(made.data).image_digests.values())
+    held = {hashlib.sha256(made.bundle.read(case.file)).hexdigest() for case in made.bundle.manifest.golden}
+
+    assert len(held) >= 2
+    assert not held & images
+
+
+def test_the_card_says_what_for_from_whose_data_how_well_and_what_is_unknown(made: Made) -> None:
+    card = (made.folder / CARD).read_text(encoding="utf-8")
+
+    for words in ("AI result, not a diagnosis", "Nobody's data.", "Tests only.", "ulna run --recipe easy"):
+        assert words in card
+    assert "age, sex, view" in card
+    auroc = made.record.test["auroc"]["value"]
+    assert f"{auroc:.3f}" in card
+    for part in made.record.test["by_body_part"]:
+        assert f"| {part} " in card
+    assert "{{" not in card and "None" not in card
+
+
+def test_without_statistics_no_picture_is_refused_as_strange(made: Made) -> None:
+    assert made.bundle.manifest.anomaly is None
