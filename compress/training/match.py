@@ -2,8 +2,8 @@
 
 Operating points are locked on the original checkpoint. A network that ranks images as well, but whose logits
 have another mean or spread, would decide differently at the same thresholds. Matching both moments on
-patients that neither was fitted on is an affine map of the logit, and the head takes it up exactly:
-log-mean-exp with sharpness r of the map m satisfies pool_{r/a}(a m + b) = a pool_r(m) + b.
+patients that neither was fitted on is an affine map of the logit, and the head takes it up exactly
+(compress.zoo.base.Head.rescale).
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from compress.temperature import platt_fit
 from compress.training.data import LabelledTensors
 from compress.training.loop import predict
-from compress.zoo.base import EvidenceHead, FractureNet
+from compress.zoo.base import FractureNet, Head
 from runtime.errors import StepError
 
 _LARGEST_SCALE = 10.0
@@ -60,11 +59,6 @@ def calibrate_logits(network: FractureNet, data: LabelledTensors) -> LogitMatch:
     return found
 
 
-def fold(head: EvidenceHead, match: LogitMatch) -> None:
-    """Put the map into the head's weights, bias and pooling."""
-    bias = head.classifier.bias
-    assert bias is not None
-    with torch.no_grad():
-        head.classifier.weight.mul_(match.scale)
-        bias.mul_(match.scale).add_(match.shift)
-    head.sharpness /= match.scale
+def fold(head: Head, match: LogitMatch) -> None:
+    """Put the map into the head."""
+    head.rescale(match.scale, match.shift)

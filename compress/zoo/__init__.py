@@ -30,6 +30,8 @@ NAMES = (
     "unet",
     "vit",
 )
+ENSEMBLE = "ensemble"
+"""Made of trained networks (compress.steps.ensemble); a recipe names its file as weights."""
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
@@ -49,6 +51,6 @@ def traits_of(name: str) -> Traits:
 
 
 def _module(name: str) -> ModuleType:
-    if name not in NAMES:
+    if name not in (*NAMES, ENSEMBLE):
         raise RecipeError(f"no network {name!r}", f"networks: {', '.join(NAMES)}")
     return import_module(f"compress.zoo.{name}")

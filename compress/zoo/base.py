@@ -29,7 +29,15 @@ def pool(evidence: Tensor, sharpness: float) -> Tensor:
     return peak.flatten(1) + mean.log() / sharpness
 
 
-class EvidenceHead(nn.Module):
+class Head(nn.Module):
+    """What makes logit and map of features; its scale of logits can be changed after training."""
+
+    def rescale(self, scale: float, shift: float) -> None:
+        """Take up logit -> scale * logit + shift exactly, the map likewise. scale: positive."""
+        raise NotImplementedError
+
+
+class EvidenceHead(Head):
     """(N, channels, h, w) features -> (logits (N, classes), map (N, classes, h, w))."""
 
     def __init__(self, channels: int, sharpness: float, classes: int = 1) -> None:
@@ -47,6 +55,14 @@ class EvidenceHead(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """As saved."""
         self.sharpness = float(state)
+
+    def rescale(self, scale: float, shift: float) -> None:
+        """Log-mean-exp with sharpness r of the map m satisfies pool_{r/a}(a m + b) = a pool_r(m) + b."""
+        assert self.classifier.bias is not None
+        with torch.no_grad():
+            self.classifier.weight.mul_(scale)
+            self.classifier.bias.mul_(scale).add_(shift)
+        self.sharpness /= scale
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and the map they were pooled from."""
@@ -69,7 +85,7 @@ class FractureNet(nn.Module):
     channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too.
     """
 
-    def __init__(self, features: nn.Module, head: EvidenceHead, options: ModelOptions, size_px: int) -> None:
+    def __init__(self, features: nn.Module, head: Head, options: ModelOptions, size_px: int) -> None:
         super().__init__()
         self.features = features
         self.head = head
@@ -82,6 +98,11 @@ class FractureNet(nn.Module):
             image = torch.cat([image] * self.options.channels, dim=1)
         logit, evidence = self.head(self.features(image))
         return logit, evidence
+
+    @property
+    def members(self) -> tuple[FractureNet, ...]:
+        """The networks that an ensemble is made of (compress.zoo.ensemble); any other has none."""
+        return ()
 
     def stages(self) -> list[nn.Module]:
         """What transfer learning freezes and releases as one, from the input to the head, which is the last.

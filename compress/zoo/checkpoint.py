@@ -1,13 +1,14 @@
 """Networks on disk: weights and the options to build them from, nothing that could run code.
 
-A pruned network has fewer channels than its options say; the shapes of the saved tensors tell how many.
+A pruned network has fewer channels than its options say; the shapes of the saved tensors tell how many. An
+ensemble's file holds all its members: their options, and their weights under one state.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from compress.zoo import build
 from compress.zoo.base import FractureNet
+from compress.zoo.ensemble import Ensemble
 from compress.zoo.options import ModelOptions
 from runtime.errors import CompressError, StepError
 
@@ -30,6 +32,8 @@ def save_network(network: FractureNet, path: Path) -> None:
         "size_px": network.size_px,
         "state": network.state_dict(),
     }
+    if network.members:
+        table["members"] = [asdict(member.options) for member in network.members]
     write_atomically(path, table)
 
 
@@ -37,18 +41,30 @@ def load_network(path: Path) -> FractureNet:
     """The network as saved, pruned or not, in evaluation mode. Raises StepError for anything else."""
     table = read_safely(path)
     try:
-        # The saved weights are the weights: nothing pretrained is fetched to be overwritten.
-        options = ModelOptions(**{**table["options"], "weights": ""})
-        network = build(options, table["size_px"])
+        network = _unfilled(table)
         _shrink_to(network, table["state"])
         network.load_state_dict(table["state"])
-    except (KeyError, TypeError, RuntimeError, CompressError) as error:
-        reason = str(error).splitlines()[0]
+    except (KeyError, TypeError, ValueError, RuntimeError, CompressError) as error:
+        reason = _first_line(error)
         raise StepError(
             f"{path.name} holds no network of this version: {reason}", "train it again"
         ) from error
-    network.options = ModelOptions(**table["options"])
     return network.eval()
+
+
+def _unfilled(table: dict[str, Any]) -> FractureNet:
+    members = table.get("members", ())
+    if not members:
+        return _built(table["options"], table["size_px"])
+    return Ensemble([_built(one, table["size_px"]) for one in members], ModelOptions(**table["options"]))
+
+
+def _built(table: dict[str, Any], size_px: int) -> FractureNet:
+    """The saved weights are the weights: nothing pretrained is fetched to be overwritten."""
+    options = ModelOptions(**table)
+    network = build(replace(options, weights=""), size_px)
+    network.options = options
+    return network
 
 
 def write_atomically(path: Path, table: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 Two of a network's stages are looked at, at three and at four fifths of its depth. Earlier ones answer to
 exposure and grain more than to what the picture shows; the last ones have learned to ignore what does not
-matter for fractures, and a photograph may look like a bone to them.
+matter for fractures, and a photograph may look like a bone to them. Of an ensemble the first member is looked
+into.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class WatchedNet(nn.Module):
         super().__init__()
         self.network = network
         self._seen: list[Tensor] = []
-        for name in watched_layers(network):
-            network.get_submodule(name).register_forward_hook(self._keep)
+        looked_into = network.members[0] if network.members else network
+        for name in watched_layers(looked_into):
+            looked_into.get_submodule(name).register_forward_hook(self._keep)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the network says, and what it saw on the way."""
