@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.artifact import StepOutput
+from compress.checkpoint import open_checkpoint, train_checkpoint
 from compress.datasets.splits import Fold, folds
 from compress.evaluate import predict
 from compress.expectation import cross_validated_performance, expected_performance
 from compress.predictions import Predictions
 from compress.step import StepPlan, run_step
-from compress.steps.train import train_network
-from compress.torch_backend import TorchBackend
 from compress.training.data import train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
@@ -70,7 +69,7 @@ def _score(bench: Workbench, spec: DetectorSpec, number: int, fold: Fold) -> Pre
     trained = run_step(
         _plan(bench, number, fold), bench.steps / f"fold-{number}", _body(bench, fold)
     ).artifact
-    backend = TorchBackend.from_file(trained.path)
+    backend = open_checkpoint(trained.path)
     try:
         with bench.reporter.task(f"scores of fold {number}") as advance:
             return predict(backend, spec, bench.tensors, fold.held_out, advance)
@@ -85,6 +84,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "train": asdict(recipe.train),
         "preprocess": asdict(recipe.preprocess),
         "calibrate": recipe.operating_points.calibrate,
+        **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }
@@ -98,6 +98,6 @@ def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:
         data = train_data(bench.tensors, fold.fit, bench.splits.calibration)
         with bench.reporter.task("training") as advance:
             run = TrainRun(folder, recipe.seed, None, advance)
-            return train_network(recipe.model, data, recipe.train, run, recipe.operating_points.calibrate)
+            return train_checkpoint(recipe, data, run)
 
     return train

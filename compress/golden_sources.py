@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.checkpoint import open_onnx
 from compress.datasets.base import Case
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
@@ -16,7 +17,7 @@ from compress.predictions import Predictions
 from compress.recipe import SyntheticOptions
 from compress.release import Shippable, tolerance
 from compress.steps.statistics import detector_of
-from compress.trunk import Trunk, open_onnx
+from compress.trunk import Trunk
 from compress.workbench import Workbench
 from runtime.backends.base import FEATURES_NAME, INPUT_NAME, Backend
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compress.artifact import Artifact
+from compress.checkpoint import open_checkpoint
 from compress.cross_validation import OutOfFold, out_of_fold
 from compress.evaluate import predict
 from compress.judgement import Court
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
-from compress.torch_backend import TorchBackend
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
 from runtime.detector import DetectorSpec
@@ -34,7 +34,7 @@ def open_court(bench: Workbench, trained: Artifact) -> Opened:
     They are the calibration patients, and with [operating_points] folds the fit patients out of fold.
     """
     options = bench.recipe.operating_points
-    backend = TorchBackend.from_file(trained.path)
+    backend = open_checkpoint(trained.path)
     try:
         seen = _calibration_scores(bench, backend)
         scores = out_of_fold(bench, _spec(bench), seen) if options.folds else None

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from compress import metrics, trunk
 from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
+from compress.checkpoint import check_model, open_checkpoint
 from compress.evaluate import predict
 from compress.golden_sources import golden_pool
 from compress.judgement import Court
@@ -28,10 +29,7 @@ from compress.report.card import write_card
 from compress.report.table import step_table
 from compress.seen import seen_in
 from compress.steps.statistics import detector_of
-from compress.steps.train import NETWORK_FILE
-from compress.torch_backend import TorchBackend
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
-from compress.zoo import build
 from runtime import selftest
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle
@@ -70,7 +68,7 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
 
 def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
     nodes = (*trunk.trunk_nodes(recipe), *branch_nodes(recipe))  # an impossible target or network is refused
-    build(recipe.model, recipe.preprocess.size_px)  # before hours are spent
+    check_model(recipe)  # before hours are spent
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = open_workbench(recipe, options.folder, options.data, reporter)
     ledger = Ledger(bench.steps, reporter)
@@ -140,12 +138,11 @@ def _release(
     shippable: tuple[Shippable, ...],
     key: Ed25519PrivateKey,
 ) -> Bundle:
-    checkpoint = bench.steps / trunk.TRAIN.name / NETWORK_FILE
     plan = ReleasePlan(
         recipe=bench.recipe,
         points=stem.court.points,
         reference=stem.court.reference,
-        golden=golden_pool(bench, stem, shippable, lambda: TorchBackend.from_file(checkpoint)),
+        golden=golden_pool(bench, stem, shippable, lambda: open_checkpoint(stem.checkpoint.path)),
         shippable=shippable,
         nodes=ledger.nodes,
         provenance={

@@ -9,9 +9,11 @@ import types
 import typing
 from dataclasses import dataclass, field
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compress.classical.options import ClassicalOptions
 from compress.limits import at_least, one_of, seed_like, within_or_at
 from compress.training.options import TrainOptions
 from compress.zoo.options import ModelOptions
@@ -29,6 +31,7 @@ METHODS = {
 """How each target's quantizer can find its ranges."""
 SMALLEST_PLATE_PX, LARGEST_PLATE_PX = 64, 4096
 """Long sides of computed radiographs."""
+CLASSICAL = "classical"
 LARGEST_FOLDS = 20
 GOLDEN_SOURCES = ("gate", "synthetic")
 IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
@@ -249,13 +252,14 @@ class ReleaseOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The whole of it."""
+    """The whole of it. [model] name = "classical" makes the baseline that [classical] describes."""
 
     name: str
     seed: int = 0
     data: DataOptions = DataOptions()
     preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
     model: ModelOptions = ModelOptions()
+    classical: ClassicalOptions = ClassicalOptions()
     train: TrainOptions = TrainOptions()
     prune: PruneOptions = PruneOptions()
     finetune: TrainOptions = TrainOptions()
@@ -267,6 +271,16 @@ class Recipe:
     anomaly: AnomalyOptions = AnomalyOptions()
     release: ReleaseOptions = ReleaseOptions()
 
+    @property
+    def is_classical(self) -> bool:
+        """Whether there is no network, and so nothing to prune and no features to look at."""
+        return self.model.name == CLASSICAL
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether strange pictures are told by statistics of features."""
+        return self.anomaly.quantile > 0 and not self.is_classical
+
     def __post_init__(self) -> None:
         seed_like("seed", self.seed)
         engines = [target.engine for target in self.targets]
@@ -276,11 +290,16 @@ class Recipe:
 
 def load_recipe(source: str | Path) -> Recipe:
     """Read a recipe file, or a shipped one by name ("demo"). Raises RecipeError."""
+    return parse_recipe(*read_source(source, resources.files("compress") / "recipes"))
+
+
+def read_source(source: str | Path, shipped: Traversable) -> tuple[str, str]:
+    """Text and name of a recipe file, or of one in the folder `shipped` by its name. Raises RecipeError."""
     path = Path(source)
     if not path.suffix:
-        return parse_recipe(_shipped(str(source)), str(source))
+        return _shipped(str(source), shipped), str(source)
     try:
-        return parse_recipe(path.read_text(encoding="utf-8"), path.stem)
+        return path.read_text(encoding="utf-8"), path.stem
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"cannot read recipe {path}: {reason}", "check the path") from error
@@ -288,7 +307,11 @@ def load_recipe(source: str | Path) -> Recipe:
 
 def shipped_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with Ulna."""
-    folder = resources.files("compress") / "recipes"
+    return names_in(resources.files("compress") / "recipes")
+
+
+def names_in(folder: Traversable) -> tuple[str, ...]:
+    """Names of the recipes in a folder, sorted."""
     return tuple(
         sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
     )
@@ -301,19 +324,20 @@ def parse_recipe(text: str, name: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"recipe {name} is not TOML: {error}") from error
     table.setdefault("name", name)
-    return _build(Recipe, table, name)
+    return from_table(Recipe, table, name)
 
 
-def _shipped(name: str) -> str:
-    names = shipped_recipes()
+def _shipped(name: str, folder: Traversable) -> str:
+    names = names_in(folder)
     if name not in names:
         raise RecipeError(
             f"no shipped recipe {name!r}", f"shipped recipes: {', '.join(names)}; or give a .toml path"
         )
-    return (resources.files("compress") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    return (folder / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _build(cls: type[T], table: dict[str, Any], where: str) -> T:
+def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
+    """A table of plain values as a frozen dataclass. Raises RecipeError naming the key that is wrong."""
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(table) - set(hints))
     if unknown:
@@ -329,7 +353,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, dict):
             raise RecipeError(f"{where} must be a table, got {value!r}")
-        return _build(kind, value, where)
+        return from_table(kind, value, where)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise RecipeError(f"{where} must be a list, got {value!r}")

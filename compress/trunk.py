@@ -11,6 +11,7 @@ from typing import Any
 
 from compress import metrics
 from compress.artifact import Artifact, StepOutput, digest_files
+from compress.checkpoint import is_graph, open_checkpoint, open_onnx, train_checkpoint
 from compress.datasets.base import Case
 from compress.gate import floors
 from compress.judgement import Court, Trial
@@ -19,18 +20,15 @@ from compress.opening import open_court
 from compress.predictions import Predictions
 from compress.recipe import Margins, Recipe
 from compress.step import StepPlan
-from compress.steps.export_onnx import export
+from compress.steps.export_onnx import adopt, export
 from compress.steps.prune import prune, require_prunable
 from compress.steps.statistics import FamiliarCases, fit_anomaly
-from compress.steps.train import finetune_network, train_network
-from compress.torch_backend import TorchBackend
+from compress.steps.train import finetune_network
 from compress.training.data import TrainData, train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
-from runtime.backends.base import Backend, ModelFiles
-from runtime.backends.registry import open_backend
 
 TRAIN = Node("train", "", "train", "train")
 PRUNE = Node("prune", "train", "prune", "prune")
@@ -45,10 +43,12 @@ _EXPORT_SAMPLES = 8
 class Trunk:
     """What the branches start from: the court with its reference, the exported graph and its predictions.
 
-    expectation: see compress.opening. statistics: those of features, None where the recipe wants none. The
-    graph and its predictions are None when a gate stopped the trunk before them.
+    checkpoint: the original one, that everything is compared with. expectation: see compress.opening.
+    statistics: those of features, None where the recipe wants none. The graph and its predictions are None
+    when a gate stopped the trunk before them.
     """
 
+    checkpoint: Artifact
     court: Court
     expectation: dict[str, Any]
     exported: Artifact | None = None
@@ -66,7 +66,7 @@ class _Ripe:
 
 def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
     """In the order they are made. Raises RecipeError where a network is to be pruned that cannot be."""
-    last = (ANOMALY,) if recipe.anomaly.quantile else ()
+    last = (ANOMALY,) if recipe.has_statistics else ()
     if not recipe.prune.ratio:
         return TRAIN, replace(EXPORT, parent=TRAIN.name), *last
     require_prunable(recipe.model.name)
@@ -76,10 +76,11 @@ def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
 def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
     """Make and judge the nodes, until a gate stops the trunk."""
     trained = ledger.make(TRAIN, train_plan(bench), lambda folder: _train(bench, folder)).artifact
-    ledger.histories["train"] = trained.facts["history"]
+    if "history" in trained.facts:
+        ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
         opened = open_court(bench, trained)
-    bare = Trunk(opened.court, opened.expectation)
+    bare = Trunk(trained, opened.court, opened.expectation)
     return _grow_from_checkpoint(bench, ledger, bare, trained)
 
 
@@ -119,7 +120,7 @@ def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> 
     repeated = ledger.judge(node, bare.court, trial)
     if repeated is None:
         return bare
-    statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.anomaly.quantile else None
+    statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.has_statistics else None
     return replace(bare, exported=exported, predictions=repeated.predictions, statistics=statistics)
 
 
@@ -138,11 +139,6 @@ def _fit_statistics(bench: Workbench, ledger: Ledger, exported: Artifact) -> Art
     return ledger.make(ANOMALY, plan, body).artifact
 
 
-def open_onnx(path: Path) -> Backend:
-    """An ONNX graph on ONNX Runtime."""
-    return open_backend("onnxruntime", ModelFiles(path.read_bytes()))
-
-
 def _judge_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> bool:
     """The checkpoint is compared with itself, and with the recipe's floors."""
     trial = _torch_trial(trained, bench.recipe.gate.margins)
@@ -155,7 +151,7 @@ def _judge_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: A
 
 
 def _torch_trial(artifact: Artifact, margins: Margins) -> Trial:
-    return Trial(artifact, lambda: TorchBackend(load_network(artifact.path)), margins)
+    return Trial(artifact, lambda: open_checkpoint(artifact.path), margins)
 
 
 def _ids(cases: tuple[Case, ...]) -> list[str]:
@@ -172,6 +168,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "train": asdict(recipe.train),
             "preprocess": asdict(recipe.preprocess),
             "calibrate": recipe.operating_points.calibrate,
+            **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
@@ -199,12 +196,8 @@ def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> Ste
 
 
 def _export_plan(bench: Workbench, tuned: Artifact) -> StepPlan:
-    params = {"size_px": bench.recipe.preprocess.size_px, "features": _with_features(bench)}
+    params = {"size_px": bench.recipe.preprocess.size_px, "features": bench.recipe.has_statistics}
     return StepPlan("export", params, (tuned.sha256,), 0, ("torch", "onnx"))
-
-
-def _with_features(bench: Workbench) -> bool:
-    return bench.recipe.anomaly.quantile > 0
 
 
 def _sets(bench: Workbench) -> dict[str, list[str]]:
@@ -215,7 +208,7 @@ def _train(bench: Workbench, folder: Path) -> StepOutput:
     recipe = bench.recipe
     with bench.reporter.task("training") as advance:
         run = TrainRun(folder, recipe.seed, None, advance)
-        return train_network(recipe.model, _data(bench), recipe.train, run, recipe.operating_points.calibrate)
+        return train_checkpoint(recipe, _data(bench), run)
 
 
 def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
@@ -230,7 +223,9 @@ def _finetune(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Pat
 
 def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
     samples = bench.tensors.stack(bench.splits.calibration[:_EXPORT_SAMPLES])
-    return export(tuned.path, folder, samples, _with_features(bench))
+    if is_graph(tuned.path):
+        return adopt(tuned.path, folder)
+    return export(tuned.path, folder, samples, bench.recipe.has_statistics)
 
 
 def _data(bench: Workbench) -> TrainData:
