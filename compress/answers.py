@@ -17,10 +17,8 @@ from compress.metrics import thresholds
 from compress.predictions import NOT_ASKED, Predictions
 from runtime.detector import Detector
 from runtime.errors import StepError
+from runtime.examination import logit_of
 from runtime.findings import Findings, OperatingPoints, Refusal, RefusalCode, Verdict
-
-_SMALLEST_TAIL = 1e-15
-"""A probability this close to 0 or 1 is one to within rounding; its logit would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def read(detector: Detector, case: Case) -> Answer:
         return Answer(case, findings.verdict, refusal=findings.refusal)
     size_px = findings.width_px, findings.height_px
     located = boxes_hit(findings.boxes, case.boxes, *size_px)
-    logit = _logit(findings.probability)
+    logit = logit_of(findings.probability)
     return Answer(case, findings.verdict, logit, located, shown=_shown(findings, case))
 
 
@@ -90,11 +88,6 @@ def _shown(findings: Findings, case: Case) -> Shown:
     assert findings.evidence is not None  # an answer comes with its evidence
     overlap = mean_iou(findings.boxes, case.boxes, findings.width_px, findings.height_px)
     return Shown(evidence_hits(findings.evidence, case.boxes), overlap, len(findings.boxes))
-
-
-def _logit(probability: float) -> float:
-    inside = min(max(probability, _SMALLEST_TAIL), 1 - _SMALLEST_TAIL)
-    return math.log(inside / (1 - inside))
 
 
 def collect(answers: Sequence[Answer]) -> Predictions:

@@ -2,44 +2,20 @@
 
 Rajpurkar and others, "MURA: Large dataset for abnormality detection in musculoskeletal radiographs", MIDL
 2018: its networks average the views' probabilities. A fracture that one view alone shows is lost in a mean;
-the other rules keep it, and add up the false alarms of all views.
+the other rules keep it, and add up the false alarms of all views. The rules are the runtime's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.predictions import Floats, Predictions, Strings
+from compress.predictions import Predictions, Strings
+from runtime.examination import RULES
 
-_SMALLEST_CHANCE = 1e-300
-
-
-def _mean(logits: Floats) -> float:
-    return float(np.mean(logits))
-
-
-def _max(logits: Floats) -> float:
-    return float(np.max(logits))
-
-
-def _noisy_or(logits: Floats) -> float:
-    """The logit of 1 - (1 - p1)(1 - p2)…, worked out without ever forming 1 - p."""
-    no_fracture = float(np.sum(np.logaddexp(0.0, logits)))  # -log of the product
-    no_fracture = max(no_fracture, _SMALLEST_CHANCE)
-    return float(no_fracture + np.log(-np.expm1(-no_fracture)))
-
-
-RULES: dict[str, Callable[[Floats], float]] = {
-    "mean_logit": _mean,
-    "max_probability": _max,
-    "noisy_or": _noisy_or,
-}
-"""How the views' logits become the examination's. noisy_or: each view may show a fracture on its own (Pearl,
-"Probabilistic reasoning in intelligent systems", 1988, section 4.3.2)."""
+__all__ = ["RULES", "combine", "has_studies"]
 
 
 @dataclass(frozen=True, eq=False)

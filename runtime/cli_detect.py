@@ -1,6 +1,7 @@
 """The verb `detect`: image files in, one answer a file out, in words or as JSON.
 
 With --json one file gives one object (schemas/findings-1.json plus the key `file`), several give one array.
+With --examination all files are views of one examination and get one answer (runtime.cli_examination).
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from runtime.cli_examination import answer, details, say_examination, shown
 
 if TYPE_CHECKING:
     from runtime.detector import Detector
@@ -23,7 +25,7 @@ _UNREAD = 1
 _MAX_STEM_BYTES = 200  # a file name has at most 255
 
 
-def detect(
+def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
     files: Annotated[list[Path], typer.Argument(help="radiographs: JPEG, PNG, TIFF or DICOM")],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
@@ -43,25 +45,50 @@ def detect(
             "--trust", help="trusted public key, a .pem file or a folder of them [default: this machine's]"
         ),
     ] = None,
+    examination: Annotated[
+        bool, typer.Option("--examination", help="the files are views of one examination: one answer for all")
+    ] = False,
 ) -> None:
     """Look for fractures in radiographs. Exit code 1 when any file could not be read."""
-    targets = _overlay_paths(files, overlay)
+    if examination:
+        _require_no_overlay(overlay)
+        with _open_detector(bundle, engine, trust) as detector:
+            unread = say_examination(files, detector, as_json)
+    else:
+        targets = _overlay_paths(files, overlay)
+        with _open_detector(bundle, engine, trust) as detector:
+            unread = _say_each(list(zip(files, targets, strict=True)), detector, as_json)
+    if unread:
+        raise typer.Exit(_UNREAD)
+
+
+def _say_each(files: list[tuple[Path, Path | None]], detector: Detector, as_json: bool) -> bool:
+    """One answer a file, its picture where a path is given. Returns whether any could not be read."""
     objects: list[dict[str, Any]] = []  # not the findings: their evidence maps would pile up
     unread = False
-    with _open_detector(bundle, engine, trust) as detector:
-        for file, target in zip(files, targets, strict=True):
-            findings = _answer(detector, file, target)
-            unread |= findings.refusal is not None
-            if as_json:
-                objects.append({"file": str(file), **findings.to_json()})
-            else:
-                typer.echo("\n".join(_in_words(file, findings)))
+    for file, target in files:
+        findings = _answer(detector, file, target)
+        unread |= findings.refusal is not None
+        if as_json:
+            objects.append({"file": str(file), **findings.to_json()})
+        else:
+            typer.echo("\n".join(_in_words(file, findings)))
     if as_json:
         typer.echo(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2, allow_nan=False))
     else:
         typer.echo(_notice())
-    if unread:
-        raise typer.Exit(_UNREAD)
+    return unread
+
+
+def _require_no_overlay(overlay: Path | None) -> None:
+    """A picture shows its own view's answer, which may be another than the examination's."""
+    from runtime.errors import UlnaError
+
+    if overlay is not None:
+        raise UlnaError(
+            "--overlay draws the answer for one view, --examination gives one for all",
+            "run detect twice, once with each",
+        )
 
 
 def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | None) -> Detector:
@@ -72,16 +99,10 @@ def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | 
 
 
 def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
-    from runtime.errors import InputError
     from runtime.overlay import render
-    from runtime.readers import load, read_bytes
+    from runtime.readers import read_bytes
 
-    data = b""
-    try:
-        data = load(file)
-        findings = detector.detect_bytes(data, file.name)
-    except InputError as error:
-        findings = detector.refuse(error)
+    data, findings = answer(detector, file)
     if overlay is not None:
         try:
             radiograph = read_bytes(data)
@@ -94,24 +115,13 @@ def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
 def _in_words(file: Path, findings: Findings) -> Iterator[str]:
     from runtime.wording import headline, next_step, probability_words
 
-    name = _shown(file)
+    name = shown(file)
     if findings.refusal is not None:
         yield f"{name}: cannot read: {findings.refusal.message}"
     else:
         yield f"{name}: {headline(findings.verdict)} (probability {probability_words(findings)})"
-    for number, box in enumerate(findings.boxes, start=1):
-        across, down = f"x {box.x0_px:.0f} to {box.x1_px:.0f}", f"y {box.y0_px:.0f} to {box.y1_px:.0f}"
-        yield f"  place {number}: {across}, {down} px"
-    for warning in findings.warnings:
-        yield f"  note: {warning}"
+    yield from details(findings, "  ")
     yield f"  next: {next_step(findings)}"
-
-
-def _shown(file: Path) -> str:
-    """The name without control characters, and without letters that the terminal's encoding lacks."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in str(file))
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return printable.encode(encoding, "replace").decode(encoding)
 
 
 def _notice() -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from runtime.anomaly import AnomalyDetector
 from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions
 from runtime.errors import InferenceError, InputError, UnreadableImageError
+from runtime.examination import ExaminationSpec
 from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 from runtime.postprocess import locate, probability
 from runtime.preprocess import PreprocessSpec, preprocess
@@ -50,6 +51,7 @@ class DetectorSpec:
     body_parts: tuple[str, ...]
     provenance: Provenance
     anomaly: AnomalyDetector | None = None
+    examination: ExaminationSpec = field(default_factory=ExaminationSpec)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +264,7 @@ def spec_of(bundle: Bundle, provenance: Provenance) -> DetectorSpec:
         manifest.intended_use.body_parts,
         provenance,
         bundle.anomaly_detector(),
+        manifest.examination,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from runtime import strict
 from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
+from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints, Verdict
 from runtime.preprocess import PreprocessSpec
 
@@ -134,7 +135,8 @@ class Manifest:
 
     created_utc: ISO 8601 with a time zone. labels: names of the model's outputs. gates: verdict summaries,
     as the gates wrote them. provenance: recipe, data set digest, versions. anomaly: from which distance
-    on a picture is too strange to answer for. files: every file of the bundle but the manifest and its
+    on a picture is too strange to answer for. examination: how several views become one answer; a bundle that
+    says nothing means ExaminationSpec's own. files: every file of the bundle but the manifest and its
     signature.
 
     Raises ValueError for values that contradict one another.
@@ -152,6 +154,7 @@ class Manifest:
     golden: tuple[GoldenCase, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     anomaly: AnomalyLimits | None = None
+    examination: ExaminationSpec = field(default_factory=ExaminationSpec)
     files: dict[str, FileEntry] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from compress.zoo import ENSEMBLE
 from compress.zoo.base import FractureNet, Head, StagedFeatures
 from compress.zoo.options import ModelOptions
 from compress.zoo.traits import Traits
 from runtime.errors import RecipeError
 
-NAME = "ensemble"
 TRAITS = Traits(takes_files=True, has_width=False)
 
 _NUDGE = 1 + 1e-6
@@ -66,7 +66,9 @@ class Ensemble(FractureNet):
     forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)), h and w those of the finest map.
     """
 
-    def __init__(self, members: Sequence[FractureNet], options: ModelOptions = ModelOptions(NAME)) -> None:
+    def __init__(
+        self, members: Sequence[FractureNet], options: ModelOptions = ModelOptions(ENSEMBLE)
+    ) -> None:
         sizes = sorted({member.size_px for member in members})
         if len(members) < 2 or len(sizes) != 1:
             raise ValueError(f"an ensemble needs two networks or more of one input size, got {sizes}")

@@ -1,4 +1,4 @@
-"""A small reader of JSON schemas: the keywords that findings-1.json uses, an error for any other."""
+"""A small reader of JSON schemas: the keywords that the runtime's schemas use, an error for any other."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ _TYPES = {
     "string": str,
     "number": (int, float),
     "integer": int,
+    "boolean": bool,
     "null": type(None),
 }
 _REMARKS = {"$schema", "$id", "title", "description"}
 
 
-def findings_schema() -> dict[str, Any]:
-    text = resources.files("runtime").joinpath("schemas/findings-1.json").read_text(encoding="utf-8")
+def problems(value: Any, name: str = "findings-1.json") -> list[str]:
+    """What is wrong with a JSON value of findings, or of another schema; it must also survive JSON itself."""
+    return list(_problems(json.loads(json.dumps(value, allow_nan=False)), _schema(name), "$"))
+
+
+def _schema(name: str) -> dict[str, Any]:
+    text = resources.files("runtime").joinpath(f"schemas/{name}").read_text(encoding="utf-8")
     return dict(json.loads(text))
 
 
-def problems(value: Any) -> list[str]:
-    """What is wrong with a JSON value of findings; it must also survive JSON itself."""
-    return list(_problems(json.loads(json.dumps(value, allow_nan=False)), findings_schema(), "$"))
-
-
 def _problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
+    if "$ref" in schema:
+        yield from _problems(value, _schema(schema["$ref"]), where)
+        return
     known = {
         "type",
         "const",
@@ -46,7 +50,7 @@ def _problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
     if "enum" in schema and value not in schema["enum"]:
         yield f"{where} must be one of {schema['enum']}, got {value!r}"
     kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
-    if kinds and (isinstance(value, bool) or not any(isinstance(value, _TYPES[kind]) for kind in kinds)):
+    if kinds and not any(_is_of(value, kind) for kind in kinds):
         yield f"{where} must be {kinds}, got {value!r}"
     elif isinstance(value, dict):
         yield from _problems_of_object(value, schema, where)
@@ -55,6 +59,10 @@ def _problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
             yield from _problems(item, schema.get("items", {}), f"{where}[{i}]")
     elif isinstance(value, int | float) and not _in_range(value, schema):
         yield f"{where} is out of range: {value}"
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    return isinstance(value, bool) is (kind == "boolean") and isinstance(value, _TYPES[kind])
 
 
 def _in_range(value: float, schema: dict[str, Any]) -> bool:
