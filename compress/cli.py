@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from compress.cli_data import data as data_verbs
+from compress.cli_ensemble import ensemble
 from compress.cli_evaluate import evaluate
+from compress.cli_matrix import matrix
 from compress.cli_synth import synth
 from compress.cli_train import train
 
 _LOG_WIDTH = 120
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(ensemble)
 app.command()(evaluate)
+app.command()(matrix)
 app.command()(synth)
 app.command()(train)
 app.add_typer(data_verbs, name="data")
