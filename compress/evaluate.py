@@ -14,13 +14,14 @@ from compress.answers import Answer, RefusedCase, ask_all, collect, count_verdic
 from compress.breakdown import Breakdown, tag_values
 from compress.datasets.base import Case, Dataset
 from compress.datasets.progress import Progress, silent
+from compress.examinations import examination_verdicts
 from compress.intervals import Interval
 from compress.localisation import peak_hits
 from compress.metrics import MetricsReport, measure, measure_by, parts_to_json
 from compress.predictions import NOT_ASKED, Predictions
 from compress.seen import FILE, NOTHING_SEEN, SeenImages, leave_out_seen, seen_from_json
 from runtime.backends.base import Backend, BackendOptions
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, Manifest
 from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints, Refusal, RefusalCode, Verdict
@@ -69,7 +70,8 @@ class EvaluationResult:
     with (left out | included | unknown, where the bundle does not say which they are). left_out: how many, by
     the set that held them. bundle, data: what was measured, by name and digest. by_tag: by the tag's name and
     value. without: by "tag=value", over the other images. by_study: over whole examinations, by the rule that
-    combines their images. predictions: of the answered images.
+    combines their images. by_examination: for fractured and healthy examinations of several views, how many
+    get which answer by the bundle's own rule. predictions: of the answered images.
     """
 
     report: MetricsReport
@@ -84,6 +86,7 @@ class EvaluationResult:
     by_tag: dict[str, dict[str, MetricsReport]] = field(default_factory=dict)
     without: dict[str, MetricsReport] = field(default_factory=dict)
     by_study: dict[str, MetricsReport] = field(default_factory=dict)
+    by_examination: dict[str, dict[str, int]] = field(default_factory=dict)
     predictions: Predictions | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -103,6 +106,7 @@ class EvaluationResult:
             "by_tag": {tag: parts_to_json(parts) for tag, parts in self.by_tag.items()},
             "without": parts_to_json(self.without),
             "by_study": parts_to_json(self.by_study),
+            "by_examination": self.by_examination,
         }
 
 
@@ -171,7 +175,8 @@ def evaluate_bundle(
         data={"name": dataset.name, "digest": dataset.digest, "images": len(answers)},
         by_tag=_by_tag(predictions, answered, points, options),
         without=_without(predictions, answered, points, options),
-        by_study=_by_study(predictions, points, options.confidence),
+        by_study=_by_study(predictions, bundle.manifest, options.confidence),
+        by_examination=examination_verdicts(answers, bundle.manifest.examination, points),
         predictions=predictions,
     )
 
@@ -195,12 +200,15 @@ def _without(
     return found
 
 
-def _by_study(
-    predictions: Predictions, points: OperatingPoints, confidence: float
-) -> dict[str, MetricsReport]:
+def _by_study(predictions: Predictions, manifest: Manifest, confidence: float) -> dict[str, MetricsReport]:
     if not studies.has_studies(predictions):
         return {}
-    return {rule: measure(studies.combine(predictions, rule), points, confidence) for rule in studies.RULES}
+    images, own = manifest.operating_points, manifest.examination
+    found = {rule: measure(studies.combine(predictions, rule), images, confidence) for rule in studies.RULES}
+    if own.operating_points is not None:
+        whole = studies.combine(studies.of_several_views(predictions), own.rule)
+        found[f"{own.rule}, at its own thresholds"] = measure(whole, own.operating_points, confidence)
+    return found
 
 
 def _what_became_of_seen(bundle: Bundle, options: EvaluateOptions) -> str:

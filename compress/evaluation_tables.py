@@ -27,7 +27,7 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
     yield _said_of_seen(result)
     yield _overall(report)
     yield _points(result)
-    yield _verdicts(result)
+    yield _answers("what was said", result.verdicts)
     if report.by_body_part:
         yield _parts("by body part", "body part", report.by_body_part)
     if report.by_view:
@@ -38,6 +38,8 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
         yield _parts("without", "left out", result.without)
     if result.by_study:
         yield _parts("by examination", "views combined by", result.by_study)
+    if result.by_examination:
+        yield _answers("what was said of examinations of several views", result.by_examination)
     if result.refused:
         yield _refused(result)
     yield (
@@ -91,10 +93,10 @@ def _points(result: EvaluationResult) -> Table:
     return table
 
 
-def _verdicts(result: EvaluationResult) -> Table:
-    columns = next(iter(result.verdicts.values()))
-    table = _table("what was said", "truth", *columns)
-    for truth, counts in result.verdicts.items():
+def _answers(title: str, verdicts: dict[str, dict[str, int]]) -> Table:
+    columns = next(iter(verdicts.values()))
+    table = _table(title, "truth", *columns)
+    for truth, counts in verdicts.items():
         table.add_row(truth, *(str(count) for count in counts.values()))
     return table
 

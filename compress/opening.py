@@ -9,12 +9,14 @@ from compress.artifact import Artifact
 from compress.checkpoint import open_checkpoint
 from compress.cross_validation import OutOfFold, out_of_fold
 from compress.evaluate import predict
+from compress.examinations import choose_examination_spec
 from compress.judgement import Court
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
 from runtime.detector import DetectorSpec
+from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints, Provenance
 
 _NO_POINTS = OperatingPoints(0.5, 0.5)
@@ -22,10 +24,14 @@ _NO_POINTS = OperatingPoints(0.5, 0.5)
 
 @dataclass(frozen=True)
 class Opened:
-    """The court, and what to expect of its operating points on new patients; {} without folds."""
+    """The court, and what to expect of its operating points on new patients; {} without folds.
+
+    examination: how several views become one answer.
+    """
 
     court: Court
     expectation: dict[str, Any] = field(default_factory=dict)
+    examination: ExaminationSpec = field(default_factory=ExaminationSpec)
 
 
 def open_court(bench: Workbench, trained: Artifact) -> Opened:
@@ -38,11 +44,13 @@ def open_court(bench: Workbench, trained: Artifact) -> Opened:
     try:
         seen = _calibration_scores(bench, backend)
         scores = out_of_fold(bench, _spec(bench), seen) if options.folds else None
-        points = choose_operating_points(scores.predictions if scores else seen, options)
+        chosen_on = scores.predictions if scores else seen
+        points = choose_operating_points(chosen_on, options)
+        examination = choose_examination_spec(chosen_on, bench.dataset.cases, options, bench.reporter.say)
         court = _court(bench, backend, points)
     finally:
         backend.close()
-    return Opened(court, _expectation(bench, scores, points))
+    return Opened(court, _expectation(bench, scores, points), examination)
 
 
 def _expectation(bench: Workbench, scores: OutOfFold | None, points: OperatingPoints) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
     stem = trunk.grow_trunk(bench, ledger)
     shown["operating_points"] = vars(stem.court.points)
     shown["expectation"] = stem.expectation
+    shown["examination"] = asdict(stem.examination)
     if stem.exported is None or stem.predictions is None:
         return
     anomaly = None if stem.statistics is None else detector_of(stem.statistics, bench.recipe.anomaly)
@@ -151,6 +152,7 @@ def _release(
             "versions": describe_machine()["versions"],
         },
         statistics=stem.statistics,
+        examination=stem.examination,
         seen=seen_in(bench.splits, bench.dataset.image_digests),
     )
     bench.reporter.say("[bold]release[/bold]")

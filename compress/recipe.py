@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 from compress.classical.options import ClassicalOptions
 from compress.limits import at_least, one_of, seed_like, within_or_at
 from compress.training.options import TrainOptions
+from compress.zoo import ENSEMBLE
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
+from runtime.examination import DEFAULT_RULE, RULES
 from runtime.preprocess import PreprocessSpec
 
 T = TypeVar("T")
@@ -179,7 +181,8 @@ class OperatingPointOptions:
     assurance: how sure new patients must be to reach both targets. At 0.5 the patients at hand reach them,
     and new ones about every second time. calibrate: scale the logits first, so that probabilities mean what
     they say (temperature scaling). folds: choose from fit patients too, each scored by a network that was
-    trained on the other folds; 0 chooses from calibration patients alone.
+    trained on the other folds; 0 chooses from calibration patients alone. examination_rule: mean_logit |
+    max_probability | noisy_or, how several views of one examination become one answer.
     """
 
     sensitivity: float = 0.95
@@ -187,12 +190,14 @@ class OperatingPointOptions:
     assurance: float = 0.5
     calibrate: bool = False
     folds: int = 0
+    examination_rule: str = DEFAULT_RULE
 
     def __post_init__(self) -> None:
         within_or_at(0.5, 1, sensitivity=self.sensitivity, specificity=self.specificity)
         within_or_at(0.5, 0.99, assurance=self.assurance)
         if self.folds != 0 and not 2 <= self.folds <= LARGEST_FOLDS:
             raise ValueError(f"folds must be 0 or 2 to {LARGEST_FOLDS}, got {self.folds}")
+        one_of("examination_rule", self.examination_rule, tuple(RULES))
         if self.assurance > 0.5 and max(self.sensitivity, self.specificity) == 1:
             raise ValueError("with an assurance above 0.5 sensitivity and specificity must lie below 1")
 
@@ -252,7 +257,9 @@ class ReleaseOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The whole of it. [model] name = "classical" makes the baseline that [classical] describes."""
+    """The whole of it. [model] name = "classical" makes the baseline that [classical] describes, "ensemble"
+    takes the one that [model] weights names (`ulna ensemble`).
+    """
 
     name: str
     seed: int = 0
@@ -283,9 +290,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         seed_like("seed", self.seed)
+        if self.model.name == ENSEMBLE:
+            self._require_trained_members()
         engines = [target.engine for target in self.targets]
         if not engines or len(set(engines)) != len(engines):
             raise ValueError(f"targets must name different engines, at least one, got {engines}")
+
+    def _require_trained_members(self) -> None:
+        if self.train.epochs or self.train.crop_epochs:
+            raise ValueError("the members of an ensemble are trained already: set [train] epochs = 0")
+        if self.operating_points.folds:
+            raise ValueError(
+                "the members of an ensemble have learned from every fold: set [operating_points] folds = 0"
+            )
 
 
 def load_recipe(source: str | Path) -> Recipe:

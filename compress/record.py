@@ -50,6 +50,7 @@ class RunRecord:
     release: bundle path, digest and key fingerprint, empty when nothing was released.
     test: MetricsReport.to_json() of the shipped model on the test patients, looked at once. expectation: what
     the operating points give on patients out of fold (compress.cross_validation), empty without folds.
+    examination: the rule for several views and its operating points, None where those of images hold.
     """
 
     recipe: dict[str, Any]
@@ -59,6 +60,7 @@ class RunRecord:
     seconds: float = 0.0
     operating_points: dict[str, float] = field(default_factory=dict)
     expectation: dict[str, Any] = field(default_factory=dict)
+    examination: dict[str, Any] = field(default_factory=dict)
     nodes: tuple[NodeRecord, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from runtime.bundle import (
     write_bundle,
 )
 from runtime.errors import BundleError, StepError
+from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints
 from runtime.preprocess import PreprocessSpec
 from runtime.trust import TrustStore
@@ -73,6 +74,7 @@ class ReleasePlan:
     preprocess: the spec the models were proved with. reference: the checkpoint's predictions on the gate
     patients. golden: what golden cases are chosen from. provenance: JSON-safe facts on data and versions.
     seen: the images that it was all made with. statistics: of features, by which strange pictures are told.
+    examination: how several views become one answer.
     """
 
     recipe: Recipe
@@ -84,6 +86,7 @@ class ReleasePlan:
     provenance: dict[str, Any]
     seen: SeenImages
     statistics: Artifact | None = None
+    examination: ExaminationSpec = field(default_factory=ExaminationSpec)
 
     @property
     def preprocess(self) -> PreprocessSpec:
@@ -150,6 +153,7 @@ def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
         gates=tuple(_gate_summary(node) for node in plan.nodes if node.verdict),
         golden=golden,
         provenance=plan.provenance,
+        examination=plan.examination,
         anomaly=None if plan.statistics is None else limits_of(plan.recipe.anomaly),
         files={},
     )

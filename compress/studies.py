@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compress.predictions import Predictions, Strings
 from runtime.examination import RULES
 
-__all__ = ["RULES", "combine", "has_studies"]
+__all__ = ["RULES", "combine", "has_studies", "of_several_views"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,12 @@ def has_studies(predictions: Predictions) -> bool:
     """Whether some examination holds several of the images."""
     ids = predictions.study_ids
     return ids is not None and len(named := ids[ids != ""]) > len(np.unique(named))
+
+
+def of_several_views(predictions: Predictions) -> Predictions:
+    """Only the images whose examination holds another one of them."""
+    studies = _studies(predictions)
+    return predictions.subset(np.bincount(studies.index)[studies.index] > 1)
 
 
 def combine(predictions: Predictions, rule: str) -> Predictions:

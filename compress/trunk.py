@@ -5,7 +5,7 @@ With [prune] ratio = 0 there is nothing to prune or to mend: export grows from t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
+from runtime.examination import ExaminationSpec
 
 TRAIN = Node("train", "", "train", "train")
 PRUNE = Node("prune", "train", "prune", "prune")
@@ -43,14 +44,15 @@ _EXPORT_SAMPLES = 8
 class Trunk:
     """What the branches start from: the court with its reference, the exported graph and its predictions.
 
-    checkpoint: the original one, that everything is compared with. expectation: see compress.opening.
-    statistics: those of features, None where the recipe wants none. The graph and its predictions are None
-    when a gate stopped the trunk before them.
+    checkpoint: the original one, that everything is compared with. expectation, examination: see
+    compress.opening. statistics: those of features, None where the recipe wants none. The graph and its
+    predictions are None when a gate stopped the trunk before them.
     """
 
     checkpoint: Artifact
     court: Court
     expectation: dict[str, Any]
+    examination: ExaminationSpec = field(default_factory=ExaminationSpec)
     exported: Artifact | None = None
     predictions: Predictions | None = None
     statistics: Artifact | None = None
@@ -80,7 +82,7 @@ def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
         ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
         opened = open_court(bench, trained)
-    bare = Trunk(trained, opened.court, opened.expectation)
+    bare = Trunk(trained, opened.court, opened.expectation, opened.examination)
     return _grow_from_checkpoint(bench, ledger, bare, trained)
 
 

@@ -144,7 +144,7 @@ def _breakdowns(result: EvaluationResult) -> list[GroupTable]:
             "By examination",
             "views combined by",
             tuple(result.by_study.items()),
-            "One answer an examination, at the thresholds that were chosen for single images.",
+            "One answer an examination, at the thresholds for single images where nothing else is said.",
             "examinations",
         ),
     ]
