@@ -11,11 +11,14 @@ BIN     = $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# The folder of FracAtlas, for `make reference`.
+DATA   ?=
+
 # Extra options for pip, for example PyTorch's own index of CPU builds (see README).
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_OPTIONS)
 
-.PHONY: demo test wheels lint types architecture check clean help
+.PHONY: demo test wheels reference lint types architecture check clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +37,17 @@ wheels: $(BIN)/python  ## what a box without network installs, in dist/box
 	rm -rf dist/box
 	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet $(PIP_OPTIONS) --wheel-dir dist/box \
 	'.[kiosk,openvino,dicom]'
+
+# The key that signs is made for this one bundle and thrown away: its public half is all that anyone needs.
+reference: $(VENV)/.demo  ## train the reference model (DATA=folder of FracAtlas) and put it into the package
+	@test -n "$(DATA)" || { echo "error: say where FracAtlas is: make reference DATA=path/to/fracatlas"; exit 2; }
+	mkdir -p runs/reference/signing
+	HOME=$(CURDIR)/runs/reference/signing $(BIN)/ulna run --recipe reference --data $(DATA) --out runs/reference
+	rm -rf runtime/reference/bundle
+	cp -R runs/reference/bundle runtime/reference/bundle
+	cp runs/reference/bundle/signer.pem runtime/reference/signer.pem
+	cp runs/reference/MODEL_CARD.md runtime/reference/MODEL_CARD.md
+	rm -rf runs/reference/signing
 
 lint: $(VENV)/.dev  ## style
 	$(BIN)/ruff check .

@@ -13,13 +13,12 @@ from runtime.bundle import Bundle, open_bundle
 from runtime.errors import BundleError
 from runtime.trust import TrustStore
 
-BUNDLE = "bundle"
-KEY = "signer.pem"
+_PACKAGE = Path(str(resources.files(__name__)))
 
 
 def folder() -> Path:
     """Of the reference bundle. Raises BundleError where this installation holds none."""
-    path = Path(str(resources.files(__name__))) / BUNDLE
+    path = _PACKAGE / "bundle"
     if not path.is_dir():
         raise BundleError("this installation holds no reference model", "name a bundle with --bundle")
     return path
@@ -27,7 +26,7 @@ def folder() -> Path:
 
 def key() -> Path:
     """The public key that signed it."""
-    return Path(str(resources.files(__name__))) / KEY
+    return _PACKAGE / "signer.pem"
 
 
 def open_named(bundle: Path | None, trust: list[Path] | None) -> Bundle:
