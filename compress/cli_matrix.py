@@ -28,7 +28,8 @@ def matrix(
     """Train each model, export it, quantize and compile it for each engine, and measure all of it.
 
     Writes matrix.json, matrix.md and matrix.png. What an engine does not take says so in the engine's own
-    words. Run again, it goes on where it was; what is done is not done again.
+    words. Run again, it goes on where it was; what is done is not done again. The table holds the models
+    that are asked for, no others of an earlier run.
     """
     from rich.console import Console
 

@@ -91,10 +91,7 @@ def _network(table: Table, key: str, own: Table, name: str) -> Recipe:
     where = f"{name}.networks.{key}"
     _require_known(own, _OWN, where)
     parts = {part: _take(own, part, where, nested=False) for part in _OWN}
-    if "name" in parts["model"]:
-        raise RecipeError(
-            f"{where}.model.name is not yours to choose", "the table is named after the network"
-        )
+    _refuse_name(parts["model"], f"{where}.model")
     model = {**parts["model"], "name": key}
     train = _merged(_take(dict(table), "train", name, nested=False), parts["train"])
     return from_table(Recipe, {**table, "model": model, "train": train}, where)

@@ -1,7 +1,7 @@
 """The whole matrix: one row after the other, each written down before the next is begun.
 
 Every training, answer, quantization and compilation is a step (compress.step): run again, the matrix goes on
-where it was, and what has not changed is not done again.
+where it was, and what has not changed is not done again. What was refused is tried again.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def _run(recipe: MatrixRecipe, request: MatrixRequest, reporter: ProgressReporte
         own = replace(bench, recipe=recipe.of(name), folder=bench.folder / MODELS / name)
         rows.append(make_row(name, own))
         _write(_record(bench, began, rows), request.folder)
-    record = _record(bench, began, rows)
-    draw(record, request.folder / PICTURE)
-    return record
+    return _record(bench, began, rows)
 
 
 def make_row(name: str, bench: Workbench) -> Row:
@@ -170,3 +168,4 @@ def _write(record: MatrixRecord, folder: Path) -> None:
         partial = folder / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(folder / name)
+    draw(record, folder / PICTURE)
