@@ -19,9 +19,10 @@ def ensemble(
 ) -> None:
     """Join trained networks into one whose logit and map are the means of theirs.
 
-    Different seeds, folds or architectures. A recipe takes it as [model] name = "ensemble" and weights =
-    "OUT/network.pt", with [train] epochs = 0 and [prune] ratio = 0: it is then calibrated, exported,
-    quantized, gated and released like any network. `ulna train --teacher` follows it.
+    Different seeds, folds or architectures, all trained on fit patients of the same division of the same
+    data. A recipe takes it by name = "ensemble" and weights = "OUT/network.pt" of its model, 0 epochs of
+    training and a ratio of 0 to prune: `ulna run` then calibrates, exports, quantizes, gates and releases it
+    like any network. `ulna train --teacher` follows it.
     """
     from compress.step import run_step
     from compress.steps.ensemble import ensemble_plan, make_ensemble, require_own_folder
