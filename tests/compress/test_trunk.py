@@ -12,7 +12,7 @@ from rich.console import Console
 
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import PruneOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import AnomalyOptions, PruneOptions, Recipe, TargetOptions, load_recipe
 from compress.trunk import trunk_nodes
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError
@@ -32,12 +32,22 @@ def parents(recipe: Recipe) -> dict[str, str]:
     return {node.name: node.parent for node in trunk_nodes(recipe)}
 
 
-def test_the_trunk_is_train_prune_finetune_export() -> None:
-    assert parents(RECIPE) == {"train": "", "prune": "train", "finetune": "prune", "export": "finetune"}
+def test_the_trunk_is_train_prune_finetune_export_and_statistics() -> None:
+    assert parents(RECIPE) == {
+        "train": "",
+        "prune": "train",
+        "finetune": "prune",
+        "export": "finetune",
+        "anomaly": "export",
+    }
+
+
+def test_a_recipe_may_leave_the_statistics_out() -> None:
+    assert "anomaly" not in parents(replace(RECIPE, anomaly=AnomalyOptions(quantile=0.0)))
 
 
 def test_without_a_share_to_prune_export_grows_from_train() -> None:
-    assert parents(UNPRUNED) == {"train": "", "export": "train"}
+    assert parents(UNPRUNED) == {"train": "", "export": "train", "anomaly": "export"}
 
 
 def test_a_network_that_cannot_be_pruned_is_refused_before_it_is_trained(tmp_path: Path) -> None:
@@ -46,7 +56,7 @@ def test_a_network_that_cannot_be_pruned_is_refused_before_it_is_trained(tmp_pat
         run_pipeline(recipe, RunOptions(tmp_path / "run", tmp_path, generate_key()), quiet())
     assert "ratio = 0" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
-    assert parents(replace(UNPRUNED, model=ModelOptions("vit"))) == {"train": "", "export": "train"}
+    assert "prune" not in parents(replace(UNPRUNED, model=ModelOptions("vit")))
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0])
@@ -60,8 +70,8 @@ def test_an_unpruned_run_exports_judges_and_releases_the_trained_network(tmp_pat
     recipe = replace(UNPRUNED, targets=(TargetOptions("onnxruntime", precisions=("fp32",)),))
     options = RunOptions(tmp_path / "run", write_easy_data(tmp_path / "easy"), generate_key())
     record = run_pipeline(recipe, options, quiet())
-    assert [node.name for node in record.nodes] == ["train", "export", "onnxruntime/fp32"]
-    assert {node.verdict["outcome"] for node in record.nodes} == {"pass"}
+    assert [node.name for node in record.nodes] == ["train", "export", "anomaly", "onnxruntime/fp32"]
+    assert {node.verdict["outcome"] for node in record.nodes if node.verdict} == {"pass"}
     assert set(record.history) == {"train"}
     step = (options.folder / "steps" / "export" / "step.json").read_text(encoding="utf-8")
     train, export = record.nodes[:2]
