@@ -180,7 +180,7 @@ def test_a_graph_that_computes_something_else_is_refused_with_the_numbers(
 ) -> None:
     save_network(random_network("cnn", 64), tmp_path / "network.pt")
     other = to_onnx(random_network("cnn", 64, seed=5))
-    monkeypatch.setattr(export_onnx, "to_onnx", lambda network: other)
+    monkeypatch.setattr(export_onnx, "to_onnx", lambda network, with_features=False: other)
     with pytest.raises(ExportMismatchError, match=r"differs from torch by \d.*allowed 0\.001.*batch"):
         export(tmp_path / "network.pt", tmp_path, SAMPLES)
 
@@ -232,3 +232,14 @@ def test_exporting_says_nothing_on_the_screen(tmp_path: Path, capfd: pytest.Capt
     exported(tmp_path)
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["cnn", "vit", "unet"])
+def test_features_are_a_third_output_that_repeats_torch(name: str, tmp_path: Path) -> None:
+    save_network(random_network(name, 64), tmp_path / "network.pt")
+    output = export(tmp_path / "network.pt", tmp_path, SAMPLES, with_features=True)
+
+    backend = OrtBackend(ModelFiles((tmp_path / output.main).read_bytes()))
+    assert [info.name for info in backend.outputs] == ["logit", "map", "features"]
+    worst = max(deviations[2] for deviations in output.facts["parity_by_feed"].values())
+    assert 0 < worst < 1e-3
