@@ -13,6 +13,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ _SHOWN_ERRORS = 3
 def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEFAULTS) -> StepOutput:
     """Write `model.engine`, or `source.onnx` to be built on the device, with `plan.json` into `folder`.
 
-    Raises StepError for a graph that TensorRT does not take, with the node; RecipeError for options that
-    make no sense; BackendMissingError or DeviceUnavailableError for a library that was asked for by name.
+    A family of GPUs that lacks what the graph needs is left out, and named in the facts with TensorRT's
+    reason. Raises StepError for a graph that TensorRT takes for none of them, with the node; RecipeError for
+    options that make no sense; BackendMissingError or DeviceUnavailableError for a library that was asked for
+    by name.
     """
     _check(options)
     plan = make_plan(source, folder, options)
@@ -43,10 +46,36 @@ def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEF
         asked = options.library == ON_DEVICE
         return _deferred(folder, plan, "as asked" if asked else "no TensorRT library can build on this host")
     result = run_build(library, folder, options.timeout_s)
+    refused: dict[str, str] = {}
+    if result["errors"] and library == "tensorrt_rtx" and len(plan.capabilities) > 1:
+        refused = _refusals(library, folder, plan, options.timeout_s)
+        left = tuple(name for name in plan.capabilities if name not in refused)
+        if left and refused:
+            plan = make_plan(source, folder, replace(options, capabilities=left))
+            plan.write(folder)
+            result = run_build(library, folder, options.timeout_s)
     if result["errors"]:
-        shown = "; ".join(result["errors"][:_SHOWN_ERRORS])
-        raise StepError(f"{library} {result['version']} refuses the graph: {shown}", "see the node it names")
-    return StepOutput(ENGINE_FILE, library, facts=_facts(library, folder, plan, result))
+        raise StepError(
+            f"{library} {result['version']} refuses the graph: {_shown(result)}", "see the node it names"
+        )
+    facts = _facts(library, folder, plan, result) | {"refused_capabilities": refused}
+    return StepOutput(ENGINE_FILE, library, facts=facts)
+
+
+def _refusals(library: str, folder: Path, plan: BuildPlan, timeout_s: float) -> dict[str, str]:
+    """Families of GPUs that lack what the graph needs, each with TensorRT's reason: one must not cost all."""
+    found = {}
+    for name in plan.capabilities:
+        replace(plan, capabilities=(name,)).write(folder)
+        result = run_build(library, folder, timeout_s)
+        if result["errors"]:
+            found[name] = _shown(result)
+    plan.write(folder)
+    return found
+
+
+def _shown(result: dict[str, Any]) -> str:
+    return "; ".join(result["errors"][:_SHOWN_ERRORS])
 
 
 def choose_library(wanted: str = "auto", gpu: bool | None = None) -> str | None:

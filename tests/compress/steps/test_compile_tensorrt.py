@@ -15,6 +15,7 @@ from onnx import helper
 from compress.artifact import STATUS_DEFERRED, STATUS_OK
 from compress.recipe import TargetOptions
 from compress.steps.compile_tensorrt import choose_library, compile_tensorrt, gpu_count
+from compress.steps.export_onnx import to_onnx
 from compress.steps.graph import load_graph
 from compress.steps.quantize import quantize
 from compress.steps.stand_in import numerics_stand_in, open_stand_in
@@ -23,6 +24,7 @@ from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 from runtime.backends.registry import open_backend
 from runtime.errors import BackendError, BackendMissingError, DeviceUnavailableError, RecipeError, StepError
+from tests.compress.networks import random_network
 from tests.compress.steps import graphs
 
 RTX = TensorRtOptions(library="tensorrt_rtx", capabilities=("sm75", "sm89"))
@@ -120,6 +122,20 @@ def test_unsigned_zero_points_are_refused_before_anything_is_compiled(source, tm
     with pytest.raises(StepError, match="zero point of type UINT8, must be INT8"):
         compile_tensorrt(tmp_path / "ort" / "model.onnx", tmp_path / "trt")
     assert list((tmp_path / "trt").iterdir()) == []
+
+
+def test_a_family_of_gpus_that_cannot_run_the_graph_is_left_out_and_named(tmp_path):
+    pytest.importorskip("tensorrt_rtx")
+    model = to_onnx(random_network("ann", 64))
+    path = tmp_path / "ann.onnx"
+    path.write_bytes(model.SerializeToString())
+    # Turing has no FP32 product of matrices in TensorRT for RTX; Ada has.
+    (tmp_path / "trt").mkdir()
+    output = compile_tensorrt(path, tmp_path / "trt", RTX)
+    assert output.facts["capabilities"] == ["sm89"]
+    assert list(output.facts["refused_capabilities"]) == ["sm75"]
+    assert output.facts["refused_capabilities"]["sm75"]
+    assert json.loads((tmp_path / "trt" / "plan.json").read_bytes())["capabilities"] == ["sm89"]
 
 
 def test_a_node_that_tensorrt_does_not_take_is_named(source, tmp_path):
