@@ -12,7 +12,7 @@ class NodeRecord:
 
     name: path in the tree ("train", "prune", "finetune", "export", "onnxruntime/int8").
     parent: name of the node it was made from, "" for the root. title: what a person calls it.
-    kind: train | prune | finetune | export | quantize | compile.
+    kind: train | prune | finetune | export | statistics | quantize | compile.
     engine, precision: set where an engine runs the node.
     status: ok | deferred to the device | stopped | failed | not run.
     facts: the artifact's (macs, parameters, parity). metrics: MetricsReport.to_json() on the gate patients.

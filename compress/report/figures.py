@@ -173,8 +173,10 @@ def shipped(record: RunRecord) -> NodeRecord | None:
 def cost_of(record: RunRecord, node: NodeRecord, name: str) -> Any:
     """`macs` or `parameters`: the node's own, else what it inherited on its way; None if never counted.
 
-    Export, quantization and compilation keep the architecture, so they keep these counts.
+    Export, quantization and compilation keep the architecture and so these counts; statistics have none.
     """
+    if node.kind == "statistics":
+        return None
     by_name = {item.name: item for item in record.nodes}
     seen: set[str] = set()
     current: NodeRecord | None = node if node.status != "not run" else None
