@@ -88,7 +88,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }
-    return StepPlan(f"fold-{number}", params, (bench.dataset.digest,), recipe.seed, ("torch",))
+    return StepPlan(f"fold-{number}", params, (bench.dataset.digest,), recipe.seed, ("torch", "monai"))
 
 
 def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:

@@ -175,7 +175,7 @@ def train_plan(bench: Workbench) -> StepPlan:
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
         recipe.seed,
-        ("torch",),
+        ("torch", "monai"),
     )
 
 

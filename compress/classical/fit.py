@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from compress.classical.nets import LEAST_PROBABILITY, LogitScale
 from compress.classical.options import ClassicalOptions
@@ -22,6 +21,8 @@ _ITERATIONS = 1000
 _LEAST_LEAF = 5
 _SUBSAMPLE = 0.5
 """Share of the images that each boosted tree sees (Friedman 2002, "Stochastic Gradient Boosting")."""
+_LEAST_SPREAD = 1e-6
+"""Of the component that varies most."""
 _WINDOW_REGULARISATION = 0.01
 _UNPENALISED = 1e6
 
@@ -43,13 +44,17 @@ class LinearFit:
 
 
 def fit_linear(vectors: Vectors, labels: Vectors, options: ClassicalOptions) -> LinearFit:
-    """Logistic regression on standardised vectors, the standardisation folded into its weights."""
-    scaler = StandardScaler().fit(vectors.astype(np.float64))
+    """Logistic regression on standardised vectors, the standardisation folded into its weights.
+
+    A component that hardly varies is not blown up: folded into a float32 graph, its weight could be infinite.
+    """
+    centre, spread = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
+    spread = np.maximum(spread, max(_LEAST_SPREAD * float(spread.max()), float(np.finfo(np.float32).tiny)))
     model = LogisticRegression(C=options.regularisation, class_weight="balanced", max_iter=_ITERATIONS).fit(
-        scaler.transform(vectors.astype(np.float64)), labels > 0.5
+        (vectors - centre) / spread, labels > 0.5
     )
-    weights = model.coef_[0] / scaler.scale_
-    return LinearFit(weights, float(model.intercept_[0] - weights @ scaler.mean_))
+    weights = model.coef_[0] / spread
+    return LinearFit(weights, float(model.intercept_[0] - weights @ centre))
 
 
 def fit_windows(sample: CellSample) -> LinearFit:
