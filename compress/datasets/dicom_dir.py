@@ -105,11 +105,9 @@ def read_dicom_dir(root: Path) -> Reading:
         problems += [Problem(f"{TABLE} line {line}: {text}", case_id) for text in own]
         drafts += [draft] if draft is not None else []
     reading = Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(drafts),
-        image_digests={},
         problems=tuple(problems),
         notes=(_RULE, *headers.notes(drafts)),
     )

@@ -55,11 +55,9 @@ def read_fracatlas(root: Path) -> Reading:
         drafts += [draft] if draft is not None else []
     problems += images.without_row(images.id_of(record) for _, record in records)
     reading = Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(drafts),
-        image_digests={},
         problems=tuple(problems),
         notes=(_RULE, *boxes.notes(drafts)),
         has_patients=False,

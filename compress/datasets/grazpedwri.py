@@ -57,11 +57,9 @@ def read_grazpedwri(root: Path) -> Reading:
         drafts += [draft] if draft is not None else []
     strangers = sorted(set(path_of) - {record["filestem"] for _, record in records})
     reading = Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(drafts),
-        image_digests={},
         problems=tuple(problems),
         notes=tuple(_notes(labels, drafts, strangers)),
     )

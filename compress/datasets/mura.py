@@ -49,11 +49,9 @@ def read_mura(root: Path) -> Reading:
         drafts += _read_split(root, split, problems)
     files = scan(case.path for case in drafts)
     reading = Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(drafts),
-        image_digests={},
         problems=tuple(problems),
         caution=_RULE,
     )

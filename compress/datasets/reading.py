@@ -39,16 +39,20 @@ class Reading:
     caution: what label 1 means where it is not simply a fracture, "" where it is.
     """
 
-    name: str
     layout: str
     root: Path
     cases: tuple[Case, ...]
-    image_digests: Mapping[str, str]
+    image_digests: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     has_patients: bool = True
     unreadable: Mapping[str, str] = field(default_factory=dict)
     caution: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.root.resolve().name
 
     def dataset(self) -> FileDataset:
         """The dataset. Raises StepError that lists all problems, and for a dataset without a case.

@@ -63,11 +63,9 @@ def read_rsna_boneage(root: Path) -> Reading:
         if (root / f"{part.folder}.csv").is_file():
             drafts += _read_part(root, part, problems)
     reading = Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(drafts),
-        image_digests={},
         problems=tuple(problems),
         caution=_RULE,
     )

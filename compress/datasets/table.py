@@ -76,7 +76,6 @@ def read_table(root: Path, table: str = TABLE) -> Reading:
     digests = digest_images(tuple(cases))
     problems += shared_images(cases, digests)
     return Reading(
-        name=root.resolve().name,
         layout=NAME,
         root=root,
         cases=tuple(cases),

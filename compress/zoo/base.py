@@ -8,6 +8,7 @@ and the map costs nothing: no gradients, no second pass, every engine can run it
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +30,12 @@ def pool(evidence: Tensor, sharpness: float) -> Tensor:
     return peak.flatten(1) + mean.log() / sharpness
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """What makes logit and map of features; its scale of logits can be changed after training."""
 
+    @abstractmethod
     def rescale(self, scale: float, shift: float) -> None:
         """Take up logit -> scale * logit + shift exactly, the map likewise. scale: positive."""
-        raise NotImplementedError
 
 
 class EvidenceHead(Head):
@@ -70,12 +71,12 @@ class EvidenceHead(Head):
         return pool(evidence, self.sharpness), evidence
 
 
-class StagedFeatures(nn.Module):
+class StagedFeatures(nn.Module, ABC):
     """Features that say themselves what their stages are: see FractureNet.stages."""
 
+    @abstractmethod
     def stages(self) -> list[nn.Module]:
         """From the input on; every parameter in exactly one."""
-        raise NotImplementedError
 
 
 class FractureNet(nn.Module):
