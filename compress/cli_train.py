@@ -57,7 +57,7 @@ def train(
         trained = train_alone(plan, request, ProgressReporter(console), processes)
         if trained is not None:
             history = trained.artifact.facts["history"]
-            console.print(f"{folder}: epoch {history['best_epoch']} of {len(history['loss'])} was kept")
+            console.print(f"{folder}: epoch {history['kept_epoch']} of {len(history['loss'])} was kept")
             _tell(console, trained.report)
 
 

@@ -57,7 +57,8 @@ def out_of_fold(bench: Workbench, spec: DetectorSpec, own: Predictions) -> OutOf
     own: the latter. They are the last fold: should the shipped network's logits have another scale than the
     folds' networks, it shows there. Raises StepError where a fold cannot be trained.
     """
-    rounds = folds(bench.splits.fit, bench.recipe.operating_points.folds, bench.recipe.data.split_seed)
+    count, how = bench.recipe.operating_points.folds, bench.recipe.data
+    rounds = folds(bench.splits.fit, count, how.split_seed, how.stratify)
     parts = [_score(bench, spec, number, fold) for number, fold in enumerate(rounds, start=1)]
     parts.append(own)
     numbers = [np.full(len(part), number) for number, part in enumerate(parts, start=1)]

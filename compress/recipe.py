@@ -74,10 +74,14 @@ class SplitFractions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where cases come from without --data, and how patients are divided."""
+    """Where cases come from without --data, and how patients are divided.
+
+    stratify: what must be spread evenly besides labels and body parts: "view" or columns of the data.
+    """
 
     split: SplitFractions = SplitFractions()
     split_seed: int = 1
+    stratify: tuple[str, ...] = ()
     synthetic: SyntheticOptions = SyntheticOptions()
 
     def __post_init__(self) -> None:

@@ -66,7 +66,8 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
     """
     folder.mkdir(parents=True, exist_ok=True)
     dataset = _open_data(recipe, folder, data, reporter)
-    splits = split_by_patient(dataset.cases, recipe.data.split, recipe.data.split_seed)
+    how = recipe.data
+    splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
     tensors = TensorCache(dataset, recipe.preprocess, folder / "cache")
     with reporter.task("preprocess") as advance:
         tensors.build(advance)

@@ -1,8 +1,9 @@
 """Division of the patients: into four disjoint sets, along a publisher's division, or into folds.
 
 All images of one patient go to one set, whatever their number. Patients are dealt out largest first, each to
-the set where the counts of images, patients, fractures and body parts then lie nearest to the wanted shares
-(chi-square), and single patients are moved afterwards as long as that brings the counts nearer still.
+the set where the counts of images, patients, fractures, body parts and whatever else is named then lie nearest
+to the wanted shares (chi-square), and single patients are moved afterwards as long as that brings the counts
+nearer still.
 """
 
 from __future__ import annotations
@@ -47,12 +48,16 @@ class Fold:
     held_out: tuple[Case, ...]
 
 
-def split_by_patient(cases: Sequence[Case], fractions: SplitFractions, seed: int) -> Splits:
+def split_by_patient(
+    cases: Sequence[Case], fractions: SplitFractions, seed: int, stratify: Sequence[str] = ()
+) -> Splits:
     """Divide the patients; the same cases, fractions and seed give the same sets in any order of the cases.
 
-    Raises StepError when a set would hold no fractured or no healthy case, or an id occurs twice.
+    stratify: "view" or names of tags whose values are spread evenly, each with its labels.
+    Raises StepError when a set would hold no fractured or no healthy case, an id occurs twice, or nothing is
+    known by a name of `stratify`.
     """
-    parts = _divide(cases, [getattr(fractions, name) for name in NAMES], seed)
+    parts = _divide(cases, [getattr(fractions, name) for name in NAMES], seed, stratify)
     splits = Splits(*parts)
     check_disjoint(splits)
     _check_labels(splits)
@@ -89,14 +94,14 @@ def official_sets(cases: Sequence[Case]) -> dict[str, tuple[Case, ...]]:
     return {name: tuple(case for case in cases if case.tags.get("split") == name) for name in names if name}
 
 
-def folds(cases: Sequence[Case], k: int, seed: int) -> tuple[Fold, ...]:
+def folds(cases: Sequence[Case], k: int, seed: int, stratify: Sequence[str] = ()) -> tuple[Fold, ...]:
     """k rounds; every patient is held out in exactly one. Stratified as `split_by_patient` is.
 
     Raises StepError for fewer than two folds, or where a fold would hold no fractured or no healthy case.
     """
     if k < 2:
         raise StepError(f"cross-validation needs at least 2 folds, got {k}")
-    parts = _divide(cases, [1 / k] * k, seed)
+    parts = _divide(cases, [1 / k] * k, seed, stratify)
     for number, part in enumerate(parts, start=1):
         _check_both_labels(f"fold {number} of {k}", part, "bring more patients, or ask for fewer folds")
     return tuple(
@@ -131,33 +136,54 @@ def _check_both_labels(name: str, cases: Sequence[Case], hint: str) -> None:
             raise StepError(f"{name} holds no {word} case", hint)
 
 
-def _divide(cases: Sequence[Case], shares: Sequence[float], seed: int) -> list[tuple[Case, ...]]:
+def _divide(
+    cases: Sequence[Case], shares: Sequence[float], seed: int, stratify: Sequence[str] = ()
+) -> list[tuple[Case, ...]]:
     """One part a share, in the order of the shares; each patient in one. Raises StepError for no cases."""
     if not cases:
         raise StepError("there are no cases to split", "check the dataset")
-    patients, counts = _count(cases)
+    patients, counts = _count(cases, stratify)
     homes = _assign(counts, np.array(shares), np.random.default_rng(seed))
     home = dict(zip(patients, homes.tolist(), strict=True))
     return [tuple(c for c in cases if home[c.patient_id] == number) for number in range(len(shares))]
 
 
-def _count(cases: Sequence[Case]) -> tuple[list[str], NDArray[np.float64]]:
+def _count(cases: Sequence[Case], stratify: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
     """Patients by id, and (patients, strata) how much each weighs in each stratum.
 
     Columns 0 and 1 are fractured and healthy images, 2 and 3 patients with and without a fracture, the rest
-    images by body part and label.
+    images by label and body part, and by label and each value of what `stratify` names.
     """
     patients = sorted({case.patient_id for case in cases})
     row = {patient: number for number, patient in enumerate(patients)}
-    parts = sorted({(case.body_part, case.label) for case in cases})
-    column = {part: number + 4 for number, part in enumerate(parts)}
-    counts = np.zeros((len(patients), 4 + len(parts)))
-    for case in cases:
+    strata = [_strata(case, stratify) for case in cases]
+    known = sorted({stratum for each in strata for stratum in each})
+    column = {stratum: number + 4 for number, stratum in enumerate(known)}
+    counts = np.zeros((len(patients), 4 + len(known)))
+    for case, each in zip(cases, strata, strict=True):
         counts[row[case.patient_id], 0 if case.label else 1] += 1
-        counts[row[case.patient_id], column[case.body_part, case.label]] += 1
+        for stratum in each:
+            counts[row[case.patient_id], column[stratum]] += 1
     counts[:, 2] = counts[:, 0] > 0
     counts[:, 3] = counts[:, 0] == 0
     return patients, counts
+
+
+def _strata(case: Case, stratify: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(name, value, label) of everything by which this image is counted."""
+    further = [(name, _value(case, name), case.label) for name in stratify]
+    return [("", case.body_part, case.label), *further]
+
+
+def _value(case: Case, name: str) -> str:
+    if name == "view":
+        return case.view
+    if name not in case.tags:
+        raise StepError(
+            f"{case.case_id} has no {name} to stratify by",
+            f"known: view, {', '.join(case.tags) or 'no tags'}",
+        )
+    return case.tags[name]
 
 
 def _assign(

@@ -227,8 +227,8 @@ def _epochs(table: dict[str, Any], curves: dict[str, str], area: _Area, y: Scale
     for name, colour in curves.items():
         curve = [(x(epoch), y(value)) for epoch, value in enumerate(table.get(name, ()), 1)]
         parts.append(polyline(curve, f"curve s-{colour}"))
-    if table.get("best_epoch"):
-        best = x(table["best_epoch"])
+    if table.get("kept_epoch"):
+        best = x(table["kept_epoch"])
         parts.append(line(best, y.start_px, best, y.end_px, "margin soft"))
     parts.append(text(x.start_px + 4, y.end_px + 4, "loss" if "loss" in curves else "AUROC", "tick halo"))
     return element("g", *parts)

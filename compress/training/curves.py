@@ -29,8 +29,8 @@ def draw_curves(history: Mapping[str, Any], path: Path) -> None:
     for axes in (losses, scores, rates):
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        if history["best_epoch"]:
-            axes.axvline(history["best_epoch"], color="grey", linestyle="--", linewidth=1)
+        if history["kept_epoch"]:
+            axes.axvline(history["kept_epoch"], color="grey", linestyle="--", linewidth=1)
     beside = path.with_name(f"{path.name}.partial")
     figure.savefig(beside, format="png")
     beside.replace(path)

@@ -34,9 +34,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """All epochs; `best` is the number (from 1) of the one whose weights were kept."""
+    """All epochs, and which of them is kept: the best, or the last one done."""
 
     epochs: tuple[Epoch, ...] = ()
+    keeps_last: bool = False
+
+    @property
+    def kept(self) -> int:
+        """Number (from 1) of the epoch whose weights are kept; 0 before the first."""
+        return len(self.epochs) if self.keeps_last else self.best
 
     @property
     def best(self) -> int:
@@ -56,13 +62,13 @@ class History:
         return 0 if self.best == 0 else sum(not epoch.on_windows for epoch in since)
 
     def to_json(self) -> dict[str, Any]:
-        """One list a measure: {"loss": [...], "auroc": [...], …, "best_epoch": n}."""
+        """One list a measure: {"loss": [...], "auroc": [...], …, "kept_epoch": n}."""
         rows = [asdict(epoch) for epoch in self.epochs]
         columns = ("loss", "calibration_loss", "calibration_auroc", "learning_rate", "seconds")
         curves: dict[str, Any] = {name: [round(row[name], 6) for row in rows] for name in columns}
         states = {name: [row[name] for row in rows] for name in ("frozen_stages", "averaged")}
         rates = [[round(rate, 9) for rate in epoch.learning_rates] for epoch in self.epochs]
-        return {**curves, **states, "learning_rates": rates, "best_epoch": self.best}
+        return {**curves, **states, "learning_rates": rates, "kept_epoch": self.kept}
 
 
 def auroc(scores: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]]) -> float:

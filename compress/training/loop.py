@@ -1,4 +1,4 @@
-"""Train or fine-tune a network by what its options say, the best epoch kept.
+"""Train or fine-tune a network by what its options say; the best or the last epoch is kept.
 
 After every epoch the whole state is on disk, and every epoch draws from a generator of its own seed. A run
 that was killed goes on from its last epoch and ends with the weights that it would have had.
@@ -61,7 +61,7 @@ class TrainRun:
 
 
 def train(network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun) -> History:
-    """Train in place and leave the best epoch's weights in `network`, in evaluation mode.
+    """Train in place and leave the kept epoch's weights in `network`, in evaluation mode.
 
     Goes on from `run.folder` where a run with the same options was interrupted. Raises StepError when the
     loss is no longer a number, and for options that this network, data or device cannot follow.
@@ -72,7 +72,7 @@ def train(network: FractureNet, data: TrainData, options: TrainOptions, run: Tra
         trainer.resume()
         while not trainer.is_done:
             trainer.run_epoch()
-        trainer.keep_best()
+        trainer.leave_kept()
     return trainer.history
 
 
@@ -123,7 +123,7 @@ class _Trainer:
         self.data = data
         self.options = options
         self.run = run
-        self.history = History()
+        self.history = History(keeps_last=options.keep == "last")
         self._device = device_of(network)
         self._precision = resolve_precision(options.precision, self._device)
         self._optimizer = build_optimizer(network, options)
@@ -131,7 +131,7 @@ class _Trainer:
         self._course = plan_course(options, len(data.fit))
         self._batches = BatchSource(data, options, self._course, run.processes)
         self._teacher = one_teacher(run.teacher) if options.distill_weight else None
-        self._best: dict[str, Tensor] = {}
+        self._kept: dict[str, Tensor] = {}
         self._weight = positive_weight(data.fit.labels) if options.imbalance.method == "weight" else 1.0
 
     @property
@@ -176,15 +176,15 @@ class _Trainer:
             averaged=judged is not self.network,
         )
         self.history = replace(self.history, epochs=(*self.history.epochs, record))
-        if self.history.best == record.number:
-            self._best = {name: value.clone() for name, value in judged.state_dict().items()}
+        if self.history.kept == record.number:
+            self._kept = {name: value.clone() for name, value in judged.state_dict().items()}
         if self.run.processes.is_first:
             save_state(self.run.folder, self._basis(), self._state())
 
-    def keep_best(self) -> None:
-        """Put the best epoch's weights into the network."""
-        if self._best:
-            self.network.load_state_dict(self._best)
+    def leave_kept(self) -> None:
+        """Put the kept epoch's weights into the network."""
+        if self._kept:
+            self.network.load_state_dict(self._kept)
         self.network.eval()
 
     def _fit_once(self) -> float:
@@ -279,7 +279,7 @@ class _Trainer:
             self.network.state_dict(),
             self._optimizer.state_dict(),
             self._average.state(),
-            self._best,
+            self._kept,
             self.history,
         )
 
@@ -287,5 +287,5 @@ class _Trainer:
         self.network.load_state_dict(state.network)
         self._optimizer.load_state_dict(state.optimizer)
         self._average.load(state.average)
-        self._best = state.best
+        self._kept = state.kept
         self.history = state.history

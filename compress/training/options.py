@@ -11,6 +11,7 @@ SCHEDULES = ("cosine", "one_cycle")
 FREEZING = ("full", "head", "gradual")
 AVERAGES = ("none", "ema", "swa")
 IMBALANCE = ("weight", "focal", "sampling", "none")
+KEEP = ("best", "last")
 BALANCE = ("label", "label_and_stratum")
 PRECISIONS = ("fp32", "bf16", "auto")
 
@@ -183,6 +184,8 @@ class TrainOptions:
     distill_weight: share of the loss that follows the teacher's logits, where there is one.
     epochs: 0 leaves the weights as they are.
     crop_epochs: leading epochs, further to `epochs`, on small windows half of which hold a fracture.
+    keep: best (the epoch with the highest calibration AUROC) | last (whatever it scores: where calibration
+    patients are few, the best epoch is the luckiest one, and their AUROC is flattered by the choice).
     precision: fp32 | bf16 (refused where the processor cannot) | auto (bf16 where it can).
     """
 
@@ -194,6 +197,7 @@ class TrainOptions:
     label_smoothing: float = 0.0
     box_weight: float = 0.0
     distill_weight: float = 0.0
+    keep: str = "best"
     precision: str = "fp32"
     augment: AugmentOptions = AugmentOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
@@ -209,6 +213,9 @@ class TrainOptions:
         within_or_at(0, 1, distill_weight=self.distill_weight, weight_decay=self.weight_decay)
         within_or_at(0, 1000, box_weight=self.box_weight)
         one_of("precision", self.precision, PRECISIONS)
+        one_of("keep", self.keep, KEEP)
+        if self.keep == "last" and self.schedule.patience:
+            raise ValueError("patience ends training after the best epoch, which keep = last does not keep")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {self.label_smoothing:g}")
         if self.average.kind == "swa" and self.average.swa_epochs > self.epochs:

@@ -16,12 +16,12 @@ STATE_FILE = "training.pt"
 
 @dataclass(frozen=True, eq=False)
 class TrainState:
-    """Weights, the optimiser's and the average's state, the best weights so far and the epochs done."""
+    """Weights, the optimiser's and the average's state, the weights to keep so far and the epochs done."""
 
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
     average: dict[str, Any]
-    best: dict[str, Tensor]
+    kept: dict[str, Tensor]
     history: History
 
 
@@ -33,7 +33,8 @@ def save_state(folder: Path, basis: dict[str, Any], state: TrainState) -> None:
         "network": state.network,
         "optimizer": state.optimizer,
         "average": state.average,
-        "best": state.best,
+        "kept": state.kept,
+        "keeps_last": state.history.keeps_last,
         "epochs": [asdict(epoch) for epoch in state.history.epochs],
     }
     write_atomically(folder / STATE_FILE, table)
@@ -47,5 +48,5 @@ def read_state(folder: Path, basis: dict[str, Any]) -> TrainState | None:
     table = read_safely(path)
     if table["basis"] != basis:
         return None
-    history = History(tuple(Epoch(**row) for row in table["epochs"]))
-    return TrainState(table["network"], table["optimizer"], table["average"], table["best"], history)
+    history = History(tuple(Epoch(**row) for row in table["epochs"]), table["keeps_last"])
+    return TrainState(table["network"], table["optimizer"], table["average"], table["kept"], history)

@@ -212,3 +212,35 @@ def test_folds_that_would_measure_nothing_are_refused() -> None:
         folds(cases, 5, 0)
     with pytest.raises(StepError, match="at least 2 folds, got 1"):
         folds(cases, 1, 0)
+
+
+def _with_implants() -> list[Case]:
+    """Every fourth patient has an implant, in both labels; a third are lateral views."""
+    rows = [(1 + number % 4, number % 2, "leg") for number in range(120)]
+    cases = as_cohort(rows)
+    return [
+        dataclasses.replace(
+            c,
+            tags={"hardware": "1" if int(c.patient_id[1:]) % 8 < 2 else "0"},
+            view="lateral" if int(c.patient_id[1:]) % 3 == 0 else "frontal",
+        )
+        for c in cases
+    ]
+
+
+def test_a_named_column_and_the_view_are_spread_evenly_with_their_labels() -> None:
+    cases = _with_implants()
+    splits = split_by_patient(cases, FRACTIONS, 4, ("hardware", "view"))
+    for name, members in splits.items():
+        share = getattr(FRACTIONS, name)
+        for label in (0, 1):
+            for is_wanted in (lambda c: c.tags["hardware"] == "1", lambda c: c.view == "lateral"):
+                wanted = share * sum(is_wanted(c) and c.label == label for c in cases)
+                got = sum(is_wanted(c) and c.label == label for c in members)
+                assert abs(got - wanted) <= 2
+
+
+def test_a_column_that_nobody_knows_is_named_and_refused() -> None:
+    with pytest.raises(StepError, match="implants to stratify by") as caught:
+        split_by_patient(_with_implants(), FRACTIONS, 4, ("implants",))
+    assert "hardware" in caught.value.hint

@@ -153,7 +153,7 @@ def _history(rng: np.random.Generator, epochs: int) -> dict[str, Any]:
         "loss": (falling + rng.uniform(0, 0.02, epochs)).tolist(),
         "calibration_loss": (falling + 0.06 + rng.uniform(0, 0.05, epochs)).tolist(),
         "calibration_auroc": (0.96 - 0.35 * np.exp(-np.arange(epochs) / 3)).tolist(),
-        "best_epoch": epochs - 1,
+        "kept_epoch": epochs - 1,
     }
 
 

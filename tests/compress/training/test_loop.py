@@ -14,7 +14,7 @@ import torch
 from compress.steps.train import finetune_network, train_network
 from compress.training.history import Epoch, History, auroc
 from compress.training.loop import TrainRun, positive_weight, predict, train
-from compress.training.options import TrainOptions
+from compress.training.options import ScheduleOptions, TrainOptions
 from compress.training.schedule import cosine
 from compress.training.state import STATE_FILE
 from compress.zoo.base import FractureNet
@@ -70,7 +70,7 @@ def test_the_step_leaves_a_checkpoint_and_json_safe_facts_and_no_state(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == [output.main]
     facts = json.loads(json.dumps(output.facts, allow_nan=False))
     assert len(facts["history"]["loss"]) == len(facts["history"]["seconds"]) == 2
-    assert facts["history"]["best_epoch"] in (1, 2)
+    assert facts["history"]["kept_epoch"] in (1, 2)
     assert facts["macs"] > 0 < facts["parameters"]
 
 
@@ -152,6 +152,22 @@ def test_the_kept_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     score = auroc(predict(network, data.calibration), data.calibration.labels)
     assert score == pytest.approx(best.calibration_auroc)
     assert best.calibration_auroc == max(epoch.calibration_auroc for epoch in history.epochs)
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for_though_another_scored_higher(tmp_path: Path) -> None:
+    network, data = narrow_network(), spot_data()
+    data.calibration.labels[:] = 1 - data.calibration.labels  # the more is learnt, the worse it looks
+    options = replace(OPTIONS, keep="last", epochs=4)
+    history = train(network, data, options, TrainRun(tmp_path, seed=2))
+    last = history.epochs[-1]
+    assert history.kept == last.number != history.best
+    score = auroc(predict(network, data.calibration), data.calibration.labels)
+    assert score == pytest.approx(last.calibration_auroc)
+
+
+def test_patience_and_keeping_the_last_epoch_contradict_each_other() -> None:
+    with pytest.raises(ValueError, match="keep = last"):
+        replace(OPTIONS, keep="last", schedule=ScheduleOptions(patience=2))
 
 
 def test_among_epochs_of_equal_auroc_the_lower_loss_is_best() -> None:
