@@ -62,13 +62,19 @@ class BatchSource:
     def _windows(self, generator: Generator) -> Iterator[Batch]:
         """Twice as many windows in a batch as there would be images: they are small."""
         sampler = WindowSampler(self._data.fit, self._data.preprocess)
+        # Generators of their own: with made windows or without, those cut from radiographs are the same.
         seeded = np.random.default_rng(generator.initial_seed())
+        of_patches = np.random.default_rng([generator.initial_seed(), 1])
+        patches = self._data.patches
         count = 2 * self._options.batch_size
         share = self._processes.share(count)
         for _ in range(self._course.windows.batches):
             images, masks = sampler.draw(count, seeded)
             draws = draw(count, images.shape[-1], self._options.augment.in_place(), generator)
-            changed = self._change(images[share], masks[share], draws.share(share))
+            windows = images[share]
+            if patches is not None:
+                windows = patches.replace_some(images, masks, of_patches, share)
+            changed = self._change(windows, masks[share], draws.share(share))
             yield Batch(changed, masks.amax(dim=(1, 2, 3)), masks)
 
     def _change(self, images: Tensor, masks: Tensor, draws: Draws) -> Tensor:

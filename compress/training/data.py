@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.base import Case, FractionBox
+from compress.training.made_windows import MadeWindows
 from compress.training.outlines import Outlines, Polygon
 from runtime.preprocess import Placement, PreprocessSpec
 
@@ -65,12 +66,14 @@ class LabelledTensors:
 class TrainData:
     """fit: what the weights learn from. calibration: what chooses the epoch. Disjoint patients.
 
-    preprocess: how the tensors were made; augmentation works in its [0, 1] scale.
+    preprocess: how the tensors were made; augmentation works in its [0, 1] scale. patches: makes some of the
+    windows of crop_epochs, None where all are cut from radiographs.
     """
 
     fit: LabelledTensors
     calibration: LabelledTensors
     preprocess: PreprocessSpec
+    patches: MadeWindows | None = None
 
 
 def train_data(
