@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from compress.datasets.base import Case
 from compress.datasets.problems import refuse
+from compress.metrics import MetricsReport
+from compress.predictions import Predictions
+
+Judge = Callable[[Predictions], MetricsReport]
 
 _MOST_VALUES = 20
 
@@ -45,6 +49,18 @@ def check(cases: Sequence[Case], wanted: Breakdown) -> None:
         if tag in known and value not in {case.tags.get(tag, "") for case in cases}:
             problems.append(f"no image has {tag}={value}")
     refuse("the breakdown", problems, f"tags of these images: {', '.join(sorted(known)) or 'none'}")
+
+
+def measure_without(
+    predictions: Predictions, cases: Sequence[Case], words: Sequence[str], judge: Judge
+) -> dict[str, MetricsReport]:
+    """By word ("hardware=1"), what `judge` says of the predictions without those images."""
+    tags = {case.case_id: case.tags for case in cases}
+    reports = {}
+    for word, (tag, value) in zip(words, parse_without(words), strict=True):
+        kept = [tags[name].get(tag, "") != value for name in predictions.case_ids.tolist()]
+        reports[word] = judge(predictions.subset(np.array(kept, bool)))
+    return reports
 
 
 def tag_values(cases: Sequence[Case], tag: str) -> NDArray[np.str_]:

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.artifact import StepOutput
+from compress.breakdown import measure_without
 from compress.checkpoint import open_checkpoint, train_checkpoint
 from compress.datasets.splits import Fold, folds
 from compress.evaluate import predict
 from compress.expectation import cross_validated_performance, expected_performance
+from compress.metrics import measure, parts_to_json
 from compress.predictions import Predictions
 from compress.step import StepPlan, run_step
 from compress.training.data import train_data
@@ -42,12 +44,20 @@ class OutOfFold:
         options, confidence = bench.recipe.operating_points, bench.recipe.gate.confidence
         locked = expected_performance(self.predictions, points, self.folds, confidence)
         chosen = cross_validated_performance(self.predictions, options, self.folds, confidence)
+        without = measure_without(
+            self.predictions,
+            bench.dataset.cases,
+            bench.recipe.data.also_without,
+            lambda kept: measure(kept, points, confidence),
+        )
         return {
             "patients": self.predictions.patients,
             "images": len(self.predictions),
             "fractured": int(self.predictions.labels.sum()),
             "at_locked_points": {name: item.to_json() for name, item in locked.items()},
             "at_points_of_other_folds": {name: item.to_json() for name, item in chosen.items()},
+            "measured": parts_to_json({"all": measure(self.predictions, points, confidence)})["all"],
+            "without": parts_to_json(without),
         }
 
 

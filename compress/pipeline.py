@@ -14,12 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from compress import metrics, trunk
 from compress.artifact import STATUS_OK
+from compress.breakdown import measure_without
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.checkpoint import check_model, open_checkpoint
 from compress.evaluate import predict
 from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
+from compress.predictions import Predictions
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.record import RunRecord
@@ -170,7 +172,12 @@ def _final_figures(bench: Workbench, court: Court, bundle: Bundle, engine_key: s
             seen = predict(backend, court.spec, bench.tensors, bench.splits.test, advance)
     finally:
         backend.close()
-    return metrics.measure(seen, court.points, court.confidence).to_json()
+
+    def judge(kept: Predictions) -> metrics.MetricsReport:
+        return metrics.measure(kept, court.points, court.confidence)
+
+    without = measure_without(seen, bench.splits.test, bench.recipe.data.also_without, judge)
+    return {**judge(seen).to_json(), "without": metrics.parts_to_json(without)}
 
 
 def _write(record: RunRecord, folder: Path) -> None:

@@ -77,15 +77,20 @@ class DataOptions:
     """Where cases come from without --data, and how patients are divided.
 
     stratify: what must be spread evenly besides labels and body parts: "view" or columns of the data.
+    also_without: "TAG=VALUE" of images without which the figures on new patients are given as well.
     """
 
     split: SplitFractions = SplitFractions()
     split_seed: int = 1
     stratify: tuple[str, ...] = ()
+    also_without: tuple[str, ...] = ()
     synthetic: SyntheticOptions = SyntheticOptions()
 
     def __post_init__(self) -> None:
         seed_like("split_seed", self.split_seed)
+        wrong = [word for word in self.also_without if not word.partition("=")[0] or "=" not in word]
+        if wrong:
+            raise ValueError(f'also_without must be written as "TAG=VALUE", got {", ".join(wrong)}')
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from compress import breakdown
 from compress.datasets.base import Case, Dataset
 from compress.datasets.registry import open_dataset
 from compress.datasets.splits import Splits, split_by_patient
@@ -67,6 +68,7 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
     folder.mkdir(parents=True, exist_ok=True)
     dataset = _open_data(recipe, folder, data, reporter)
     how = recipe.data
+    breakdown.check(dataset.cases, breakdown.Breakdown(without=breakdown.parse_without(how.also_without)))
     splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
     tensors = TensorCache(dataset, recipe.preprocess, folder / "cache")
     with reporter.task("preprocess") as advance:

@@ -1,9 +1,9 @@
 """Division of the patients: into four disjoint sets, along a publisher's division, or into folds.
 
 All images of one patient go to one set, whatever their number. Patients are dealt out largest first, each to
-the set where the counts of images, patients, fractures, body parts and whatever else is named then lie nearest
-to the wanted shares (chi-square), and single patients are moved afterwards as long as that brings the counts
-nearer still.
+the set where the counts of images, patients, fractures, body parts and whatever else is named then lie
+nearest to the wanted shares (chi-square), and single patients are moved afterwards as long as that brings the
+counts nearer still.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from compress.intervals import Interval
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
 
+_NONE = Interval.missing("not measured")
 FEW_FRACTURES = 15
 """A body part with fewer fractured test images has no figure worth a name."""
 
@@ -54,7 +55,12 @@ def render_card(record: RunRecord) -> str:
         "release": record.recipe.get("release", {}),
         "shipped": [node for node in record.nodes if node.kind == "compile" and _made(node)],
         "checkpoint": next((node for node in record.nodes if node.kind == "train"), None),
+        "calibration_use": _calibration_use(record.recipe),
         "parts": list(_parts(record.test)),
+        "measured": record.expectation.get("measured", {}),
+        "without": record.expectation.get("without", {}),
+        "measured_rows": _side_by_side(record.expectation),
+        "measured_parts": list(_parts(record.expectation.get("measured", {}))),
         "expected": list(_expected(record.expectation)),
         "anomaly": next((node.facts for node in record.nodes if node.kind == "statistics"), {}),
         "unknown": list(_unknown(record.data)),
@@ -91,6 +97,19 @@ def _expected(expectation: dict[str, Any]) -> Iterator[tuple[str, Interval, Inte
     for name, found in expectation.get("at_points_of_other_folds", {}).items():
         title = figures.POINTS[name]
         yield title, figures.interval(found, "sensitivity"), figures.interval(found, "specificity")
+
+
+def _calibration_use(recipe: dict[str, Any]) -> str:
+    uses = ["operating points", "calibration", "quantizer ranges"]
+    keeps_best = recipe.get("train", {}).get("keep") == "best"
+    return ", ".join(["choice of the epoch", *uses] if keeps_best else uses)
+
+
+def _side_by_side(expectation: dict[str, Any]) -> list[tuple[str, list[Interval]]]:
+    """(figure, its value over all images and without those of each word)."""
+    tables = [expectation.get("measured", {}), *expectation.get("without", {}).values()]
+    rows = [figures.overall(table) for table in tables]
+    return [(title, [dict(row).get(title, _NONE) for row in rows]) for title, _ in rows[0]]
 
 
 def _unknown(data: dict[str, Any]) -> Iterator[str]:

@@ -19,14 +19,15 @@ def write_easy_data(folder: Path, patients: int = 120, seed: int = 5, side_px: i
     (folder / "images").mkdir(parents=True)
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
-        table.writerow(["image_id", "file", "fractured", "body_part", "group", "boxes"])
+        table.writerow(["image_id", "file", "fractured", "body_part", "group", "boxes", "hardware"])
         for patient in range(patients):
             for view in range(2):
                 name, fractured = f"p{patient:03d}v{view}", patient % 2
                 pixels, gap = _draw(rng, side_px, bool(fractured))
                 cv2.imwrite(str(folder / "images" / f"{name}.png"), pixels)
                 boxes = json.dumps([[x / side_px for x in gap]] if fractured else [])
-                row = [name, f"images/{name}.png", fractured, PARTS[patient // 2 % 2], f"g{patient}", boxes]
+                part, implant = PARTS[patient // 2 % 2], int(patient % 20 == 1)
+                row = [name, f"images/{name}.png", fractured, part, f"g{patient}", boxes, implant]
                 table.writerow(row)
     return folder
 

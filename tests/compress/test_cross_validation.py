@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 EASY = load_recipe(Path(__file__).with_name("easy.toml"))
 RECIPE: Recipe = replace(
     EASY,
+    data=replace(EASY.data, also_without=("hardware=1",)),
     prune=replace(EASY.prune, ratio=0.0),
     targets=(TargetOptions("onnxruntime", ("fp32",)),),
     operating_points=OperatingPointOptions(folds=2, calibrate=True, assurance=0.6),
@@ -58,6 +59,12 @@ def fit_of(made: Made, step: str) -> set[str]:
     artifact = load_step(made.folder / "steps" / step)
     assert artifact is not None
     return set(artifact.params["fit"])
+
+
+def calibration_of(made: Made) -> set[str]:
+    artifact = load_step(made.folder / "steps" / "train")
+    assert artifact is not None
+    return set(artifact.params["calibration"])
 
 
 def test_every_fit_patient_is_scored_by_a_network_that_has_not_seen_him(made: Made) -> None:
@@ -106,6 +113,19 @@ def test_the_card_says_what_for_from_whose_data_how_well_and_what_is_unknown(mad
     for part in made.record.test["by_body_part"]:
         assert f"| {part} " in card
     assert "{{" not in card and "None" not in card
+
+
+def test_record_and_card_give_the_figures_without_the_images_that_the_recipe_names(made: Made) -> None:
+    expected, card = made.record.expectation, (made.folder / CARD).read_text(encoding="utf-8")
+    implants = {case.case_id for case in TableDataset(made.data).cases if case.tags["hardware"] == "1"}
+    scored = fit_of(made, "train") | calibration_of(made)
+
+    assert expected["measured"]["images"] == len(scored)
+    assert expected["without"]["hardware=1"]["images"] == len(scored - implants) < len(scored)
+    assert made.record.test["without"]["hardware=1"]["images"] <= made.record.test["images"]
+    assert "| figure | all | without hardware=1 |" in card
+    auroc = expected["without"]["hardware=1"]["auroc"]["value"]
+    assert f"{auroc:.3f}" in card
 
 
 def test_without_statistics_no_picture_is_refused_as_strange(made: Made) -> None:

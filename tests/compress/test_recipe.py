@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from compress.recipe import DataOptions, Recipe, load_recipe, parse_recipe, shipped_recipes
 from runtime.errors import RecipeError
 
 
@@ -112,3 +112,9 @@ def test_whole_numbers_are_taken_for_floats() -> None:
 def test_recipes_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe("r").seed = 3  # type: ignore[misc]
+
+
+def test_images_to_be_left_out_are_named_as_tag_and_value() -> None:
+    assert DataOptions(also_without=("hardware=1",)).also_without == ("hardware=1",)
+    with pytest.raises(ValueError, match=r"TAG=VALUE.*got hardware"):
+        DataOptions(also_without=("hardware",))
