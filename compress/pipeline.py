@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from compress import metrics, trunk
 from compress.artifact import STATUS_OK
-from compress.breakdown import measure_without
 from compress.branches import Graft, branch_nodes, grow_branches
+from compress.breakdown import measure_without
 from compress.checkpoint import check_model, open_checkpoint
 from compress.evaluate import predict
 from compress.golden_sources import golden_pool

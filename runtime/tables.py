@@ -13,6 +13,8 @@ from rich.table import Table
 from runtime.bench import BenchReport
 from runtime.bundle import Bundle
 from runtime.doctor import DoctorReport
+from runtime.examination import ExaminationSpec
+from runtime.findings import OperatingPoints
 from runtime.golden import EngineResult
 from runtime.machine import Machine
 
@@ -34,6 +36,8 @@ def verify_json(bundle: Bundle) -> dict[str, Any]:
         "files": len(manifest.files),
         "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
         "engines": [{"key": e.key, "status": e.status, "note": e.note} for e in manifest.engines],
+        "operating_points": vars(manifest.operating_points),
+        "examination": _examination_json(manifest.examination),
         "golden_cases": len(manifest.golden),
         "gates": [{"node": _gate_name(gate), "outcome": gate.get("outcome")} for gate in manifest.gates],
     }
@@ -50,6 +54,8 @@ def verify_table(bundle: Bundle) -> RenderableType:
         ("files", f"{facts['files']} files, {_megabytes(facts['size_bytes'])}, all as signed"),
         ("intended use", manifest.intended_use.statement or "not stated"),
         ("body parts", ", ".join(manifest.intended_use.body_parts) or "not stated"),
+        ("thresholds", _points_text(manifest.operating_points)),
+        ("examinations", _examination_text(manifest.examination)),
         ("golden cases", str(len(manifest.golden))),
         ("engines", "\n".join(f"{e.key}: {e.status} {e.note}".rstrip() for e in manifest.engines)),
     )
@@ -63,6 +69,20 @@ def verify_table(bundle: Bundle) -> RenderableType:
             escape(str(gate.get("numerics_from") or "itself")),
         )
     return Group(table, gates) if manifest.gates else Group(table, "the bundle carries no gate verdicts")
+
+
+def _examination_json(spec: ExaminationSpec) -> dict[str, Any]:
+    own = spec.operating_points
+    return {"rule": spec.rule, "operating_points": None if own is None else vars(own)}
+
+
+def _examination_text(spec: ExaminationSpec) -> str:
+    own = spec.operating_points
+    return f"{spec.rule}, {'thresholds as for one image' if own is None else _points_text(own)}"
+
+
+def _points_text(points: OperatingPoints) -> str:
+    return f"doubt from {points.high_sensitivity:.3f} on, fracture from {points.high_specificity:.3f} on"
 
 
 def doctor_tables(report: DoctorReport) -> Iterable[RenderableType]:

@@ -61,7 +61,14 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_verify_says_what_a_sound_bundle_is(tmp_path: Path, bundle: Bundle, pem: Path) -> None:
     done = ulna(tmp_path, "verify", "--bundle", bundle.root, "--trust", pem)
     assert done.returncode == 0, done.stderr
-    for words in ("brightness 1.2.3", bundle.digest, bundle.signed_by, "Tests of the runtime.", "pass"):
+    for words in (
+        "brightness 1.2.3",
+        bundle.digest,
+        bundle.signed_by,
+        "Tests of the runtime.",
+        "pass",
+        "mean_logit",
+    ):
         assert words in done.stdout
 
 
@@ -70,6 +77,8 @@ def test_verify_as_json(tmp_path: Path, bundle: Bundle, pem: Path) -> None:
     table = json.loads(done.stdout)
     assert (done.returncode, table["ok"], table["sha256"]) == (0, True, bundle.digest)
     assert table["gates"] == [{"node": "onnxruntime/fp32", "outcome": "pass"}]
+    assert table["operating_points"] == vars(bundle.manifest.operating_points)
+    assert table["examination"] == {"rule": "mean_logit", "operating_points": None}
     assert table["engines"] == [{"key": "onnxruntime-fp32", "status": "ok", "note": ""}]
 
 
