@@ -111,6 +111,19 @@ def regions_of(words: str) -> frozenset[str]:
     return found
 
 
+def words_for(stated: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a model's vocabulary that a stated body part falls under, in its order; () for none.
+
+    The very word goes first; then words for one of the same regions ("thumb" is a "finger"); then words that
+    were used of more than they say ("wrist" where everything below the elbow is a "hand").
+    """
+    if stated in vocabulary:
+        return (stated,)
+    regions = regions_of(stated)
+    own = tuple(word for word in vocabulary if regions & regions_of(word))
+    return own or tuple(word for word in vocabulary if regions & _INTENDED.get(word, frozenset()))
+
+
 def _joined(tokens: list[str], position: int, length: int) -> str:
     return "".join(tokens[position : position + length])
 

@@ -2,6 +2,8 @@
 
 With --json one file gives one object (schemas/findings-1.json plus the key `file`), several give one array.
 With --examination all files are views of one examination and get one answer (runtime.cli_examination).
+What --age, --sex, --body-part and --view say goes before what a DICOM file says of itself, and to every file;
+a value that makes no sense counts as not known and is told.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from runtime.cli_examination import answer, details, say_examination, shown
 if TYPE_CHECKING:
     from runtime.detector import Detector
     from runtime.findings import Findings
+    from runtime.metadata import PatientFacts
 
 _UNREAD = 1
 _MAX_STEM_BYTES = 200  # a file name has at most 255
@@ -48,26 +51,40 @@ def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
     examination: Annotated[
         bool, typer.Option("--examination", help="the files are views of one examination: one answer for all")
     ] = False,
+    age: Annotated[
+        str,
+        typer.Option("--age", help="of the patient, in years (41) or months (6M), for a model that uses it"),
+    ] = "",
+    sex: Annotated[str, typer.Option("--sex", help="of the patient: female or male")] = "",
+    body_part: Annotated[str, typer.Option("--body-part", help="that the picture shows: hand")] = "",
+    view: Annotated[str, typer.Option("--view", help="of the picture: frontal, lateral; one file only")] = "",
 ) -> None:
     """Look for fractures in radiographs. Exit code 1 when any file could not be read."""
+    from runtime.metadata import PatientFacts
+
+    facts = PatientFacts(age, sex, body_part, view)
+    _require_one_view(files, view)
     if examination:
         _require_no_overlay(overlay)
         with _open_detector(bundle, engine, trust) as detector:
-            unread = say_examination(files, detector, as_json)
+            unread = say_examination(files, detector, as_json, facts)
     else:
         targets = _overlay_paths(files, overlay)
         with _open_detector(bundle, engine, trust) as detector:
-            unread = _say_each(list(zip(files, targets, strict=True)), detector, as_json)
+            pairs = list(zip(files, targets, strict=True))
+            unread = _say_each(pairs, detector, as_json, facts)
     if unread:
         raise typer.Exit(_UNREAD)
 
 
-def _say_each(files: list[tuple[Path, Path | None]], detector: Detector, as_json: bool) -> bool:
+def _say_each(
+    files: list[tuple[Path, Path | None]], detector: Detector, as_json: bool, facts: PatientFacts
+) -> bool:
     """One answer a file, its picture where a path is given. Returns whether any could not be read."""
     objects: list[dict[str, Any]] = []  # not the findings: their evidence maps would pile up
     unread = False
     for file, target in files:
-        findings = _answer(detector, file, target)
+        findings = _answer(detector, file, target, facts)
         unread |= findings.refusal is not None
         if as_json:
             objects.append({"file": str(file), **findings.to_json()})
@@ -91,6 +108,15 @@ def _require_no_overlay(overlay: Path | None) -> None:
         )
 
 
+def _require_one_view(files: list[Path], view: str) -> None:
+    from runtime.errors import UlnaError
+
+    if view and len(files) > 1:
+        raise UlnaError(
+            f"--view says what one picture shows, got {len(files)} files", "run detect once for each view"
+        )
+
+
 def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | None) -> Detector:
     from runtime.detector import from_bundle
     from runtime.reference import open_named
@@ -98,11 +124,11 @@ def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | 
     return from_bundle(open_named(bundle, trust), engine)
 
 
-def _answer(detector: Detector, file: Path, overlay: Path | None) -> Findings:
+def _answer(detector: Detector, file: Path, overlay: Path | None, facts: PatientFacts) -> Findings:
     from runtime.overlay import render
     from runtime.readers import read_bytes
 
-    data, findings = answer(detector, file)
+    data, findings = answer(detector, file, facts)
     if overlay is not None:
         try:
             radiograph = read_bytes(data)

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from runtime.detector import Detector
     from runtime.examination import Examination
     from runtime.findings import Findings
+    from runtime.metadata import PatientFacts
 
 
-def say_examination(files: Sequence[Path], detector: Detector, as_json: bool) -> bool:
+def say_examination(
+    files: Sequence[Path], detector: Detector, as_json: bool, facts: PatientFacts | None = None
+) -> bool:
     """Read every file, print the one answer. Returns whether any could not be read."""
     from runtime.examination import combine
     from runtime.wording import NOTICE
 
-    whole = combine([answer(detector, file)[1] for file in files], detector.spec.examination)
+    whole = combine([answer(detector, file, facts)[1] for file in files], detector.spec.examination)
     if as_json:
         typer.echo(json.dumps(_as_object(files, whole), indent=2, allow_nan=False))
     else:
@@ -34,15 +37,16 @@ def say_examination(files: Sequence[Path], detector: Detector, as_json: bool) ->
     return bool(whole.unread)
 
 
-def answer(detector: Detector, file: Path) -> tuple[bytes, Findings]:
-    """The file's bytes, empty where it cannot be read, and the findings."""
+def answer(detector: Detector, file: Path, facts: PatientFacts | None = None) -> tuple[bytes, Findings]:
+    """The file's bytes, empty where it cannot be read, and the findings. facts: what a person says."""
     from runtime.errors import InputError
+    from runtime.metadata import NOTHING_SAID
     from runtime.readers import load
 
     data = b""
     try:
         data = load(file)
-        return data, detector.detect_bytes(data, file.name)
+        return data, detector.detect_bytes(data, file.name, facts or NOTHING_SAID)
     except InputError as error:
         return data, detector.refuse(error)
 
@@ -54,6 +58,10 @@ def details(findings: Findings, indent: str, places: bool = True) -> Iterator[st
         yield f"{indent}place {number}: {across}, {down} px"
     for warning in findings.warnings:
         yield f"{indent}note: {warning}"
+    if findings.metadata is not None:
+        yield f"{indent}told beside the picture: {findings.metadata.in_words()}"
+        for note in findings.metadata.notes:
+            yield f"{indent}note: {note}"
 
 
 def shown(file: Path) -> str:

@@ -14,10 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.anomaly import AnomalyDetector
-from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions
+from runtime.backends.base import (
+    FEATURES_NAME,
+    INPUT_NAME,
+    LOGIT_NAME,
+    MAP_NAME,
+    METADATA_NAME,
+    Backend,
+    BackendOptions,
+)
 from runtime.errors import InferenceError, InputError, UnreadableImageError
 from runtime.examination import ExaminationSpec
 from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
+from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts, Telling, facts_of
 from runtime.postprocess import locate, probability
 from runtime.preprocess import PreprocessSpec, preprocess
 from runtime.quality import assess
@@ -44,7 +53,10 @@ _DEFAULT_OPTIONS = BackendOptions()
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """What travels in a bundle beside the network. `provenance.image_sha256` is filled in for each image."""
+    """What travels in a bundle beside the network. `provenance.image_sha256` is filled in for each image.
+
+    metadata: facts that the network takes as a second input, None for one that looks at the picture alone.
+    """
 
     preprocess: PreprocessSpec
     operating_points: OperatingPoints
@@ -52,6 +64,7 @@ class DetectorSpec:
     provenance: Provenance
     anomaly: AnomalyDetector | None = None
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
+    metadata: MetadataSpec | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +101,14 @@ class Detector:
         self.spec = spec
         self._backend = backend
 
-    def detect(self, radiograph: Radiograph) -> Findings:
-        """Answer for one radiograph. Never raises on account of the image or the engine."""
-        return self._answer(radiograph, _Clock())
+    def detect(self, radiograph: Radiograph, facts: PatientFacts = NOTHING_SAID) -> Findings:
+        """Answer for one radiograph. Never raises on account of the image, the engine or the facts.
 
-    def detect_bytes(self, data: bytes, name: str = "") -> Findings:
+        facts: what a person says of the patient; where nothing is said, what the file itself does.
+        """
+        return self._answer(radiograph, facts, _Clock())
+
+    def detect_bytes(self, data: bytes, name: str = "", facts: PatientFacts = NOTHING_SAID) -> Findings:
         """Read and answer; what cannot be read is UNREADABLE, with the reason. `name` goes to the log."""
         clock = _Clock()
         try:
@@ -105,7 +121,7 @@ class Detector:
             _log.exception("reading %s failed", name or "an image")
             refusal = Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
             return self._unreadable(refusal, hashlib.sha256(data).hexdigest(), clock)
-        return self._answer(radiograph, clock)
+        return self._answer(radiograph, facts, clock)
 
     def refuse(
         self, error: InputError, image_sha256: str = "", timings_ms: dict[str, float] | None = None
@@ -113,15 +129,18 @@ class Detector:
         """The UNREADABLE findings for a file that did not even become a radiograph."""
         return self._unreadable(_refusal_of(error), image_sha256, _Clock(timings_ms or {}))
 
-    def score(self, tensor: NDArray[np.float32]) -> Score:
-        """Run the network on one (1, 1, S, S) float32 tensor.
+    def score(self, tensor: NDArray[np.float32], facts: PatientFacts = NOTHING_SAID) -> Score:
+        """Run the network on one (1, 1, S, S) float32 tensor; facts go to a network that takes them.
 
         Raises InferenceError for another shape, an engine that fails, and an answer that is none.
         """
         size = self.spec.preprocess.size_px
         if tensor.shape != (1, 1, size, size):
             raise InferenceError(f"expected a tensor of shape (1, 1, {size}, {size}), got {tensor.shape}")
-        outputs = self._backend.infer({INPUT_NAME: tensor})
+        feeds = {INPUT_NAME: tensor}
+        if self.spec.metadata is not None:
+            feeds[METADATA_NAME] = self.spec.metadata.encode(facts)[None]
+        outputs = self._backend.infer(feeds)
         missing = {LOGIT_NAME, MAP_NAME} - set(outputs)
         if missing:
             raise InferenceError(f"the network did not answer with {', '.join(sorted(missing))}")
@@ -159,14 +178,16 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _answer(self, radiograph: Radiograph, clock: _Clock) -> Findings:
+    def _answer(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
         try:
             with clock.stage("quality"):
                 assessment = assess(radiograph, body_parts=self.spec.body_parts)
             if assessment.refusal is not None:
                 refused = self._unreadable(assessment.refusal, radiograph.sha256, clock, assessment.warnings)
                 return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
-            return self._findings(radiograph, assessment.warnings, clock)
+            told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
+            found = self._findings(radiograph, NOTHING_SAID if told is None else told.facts, clock)
+            return replace(found, warnings=(*assessment.warnings, *found.warnings), metadata=told)
         except InferenceError as error:
             _log.error("engine failed: %s", error)
             return self._engine_failed(str(error), radiograph, clock)
@@ -175,14 +196,14 @@ class Detector:
             _log.exception("detection failed")
             return self._engine_failed(type(error).__name__, radiograph, clock)
 
-    def _findings(self, radiograph: Radiograph, warnings: tuple[str, ...], clock: _Clock) -> Findings:
+    def _findings(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
         with clock.stage("preprocess"):
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
         with clock.stage("infer"):
-            score = self.score(tensor)
+            score = self.score(tensor, facts)
         refusal, unusual = self.look_for_anomaly(score)
         if refusal is not None:
-            refused = self._unreadable(refusal, radiograph.sha256, clock, warnings)
+            refused = self._unreadable(refusal, radiograph.sha256, clock)
             return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
         with clock.stage("locate"):
             boxes, evidence = locate(score.map, placement)
@@ -197,7 +218,7 @@ class Detector:
             operating_points=self.spec.operating_points,
             boxes=() if verdict is Verdict.NONE else boxes,
             evidence=evidence,
-            warnings=(*warnings, *unusual),
+            warnings=unusual,
             timings_ms=clock.timings_ms,
         )
 
@@ -265,6 +286,7 @@ def spec_of(bundle: Bundle, provenance: Provenance) -> DetectorSpec:
         provenance,
         bundle.anomaly_detector(),
         manifest.examination,
+        manifest.metadata,
     )
 
 

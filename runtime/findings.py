@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.metadata import FactsUsed
+
 SCHEMA_VERSION = 1
 
 
@@ -117,6 +119,8 @@ class Findings:
     refusal: set exactly when the verdict is UNREADABLE.
     warnings: plain sentences on image quality or provenance that do not prevent an answer.
     timings_ms: milliseconds per stage.
+    metadata: facts of the patient that the answer rests on beside the picture; None for a model that looks at
+    the picture alone.
 
     Raises ValueError where these contradict each other.
     """
@@ -132,6 +136,7 @@ class Findings:
     refusal: Refusal | None = None
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    metadata: FactsUsed | None = None
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.UNREADABLE:
@@ -177,6 +182,7 @@ class Findings:
                 "advice": self.refusal.advice,
             },
             "warnings": list(self.warnings),
+            **({} if self.metadata is None else {"metadata": self.metadata.to_json()}),
             "provenance": vars(self.provenance).copy(),
             "timings_ms": self.timings_ms,
             "notice": "AI result, not a diagnosis",

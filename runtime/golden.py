@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends import feeds, registry
-from runtime.backends.base import INPUT_NAME, BackendOptions
+from runtime.backends.base import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.detector import Detector, spec_of
 from runtime.errors import InferenceError, UlnaError
@@ -90,7 +90,7 @@ def _examine(
         detector = Detector(backend, spec_of(bundle, _provenance(bundle)))
         answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
         faults = _faults(answers, entry.logit_tolerance)
-        latency = None if faults else measure(backend, {INPUT_NAME: _tensor(bundle, answers[0].case)}, timing)
+        latency = None if faults else _latency(bundle, backend, answers[0].case, timing)
     finally:
         backend.close()
     return EngineResult(
@@ -108,12 +108,16 @@ def _examine(
     )
 
 
+def _latency(bundle: Bundle, backend: Backend, case: GoldenCase, timing: LatencyOptions) -> Latency:
+    return measure(backend, feeds.image_alone(backend.inputs, _tensor(bundle, case)), timing)
+
+
 def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Detector) -> _Answer:
     expected = case.logits.get(entry.key)
     if expected is None:
         raise InferenceError(f"golden case {case.name} says no expected logit for {entry.key}")
     try:
-        score = detector.score(_tensor(bundle, case))
+        score = detector.score(_tensor(bundle, case), case.facts)
         refusal, _ = detector.look_for_anomaly(score)
     except InferenceError as error:
         raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error

@@ -17,6 +17,7 @@ from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
 from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints, Verdict
+from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts
 from runtime.preprocess import PreprocessSpec
 
 MANIFEST_NAME = "manifest.json"
@@ -101,13 +102,14 @@ class GoldenCase:
     """An image with a known answer.
 
     verdict: fracture, doubt or none. logits: expected fracture logit per engine key; "reference" is the
-    original checkpoint's.
+    original checkpoint's. facts: what the model is told beside the picture.
     """
 
     name: str
     file: str
     verdict: str
     logits: dict[str, float]
+    facts: PatientFacts = NOTHING_SAID
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a golden case needs a name")
@@ -136,8 +138,9 @@ class Manifest:
     created_utc: ISO 8601 with a time zone. labels: names of the model's outputs. gates: verdict summaries,
     as the gates wrote them. provenance: recipe, data set digest, versions. anomaly: from which distance
     on a picture is too strange to answer for. examination: how several views become one answer; a bundle that
-    says nothing means ExaminationSpec's own. files: every file of the bundle but the manifest and its
-    signature.
+    says nothing means ExaminationSpec's own. metadata: which facts of a patient the models take as a second
+    input; None for models that look at the picture alone. files: every file of the bundle but the manifest
+    and its signature.
 
     Raises ValueError for values that contradict one another.
     """
@@ -155,6 +158,7 @@ class Manifest:
     provenance: dict[str, Any] = field(default_factory=dict)
     anomaly: AnomalyLimits | None = None
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
+    metadata: MetadataSpec | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
@@ -169,6 +173,8 @@ class Manifest:
         _require(bool(self.engines), "a bundle needs at least one engine")
         _require_unique("engine", (entry.key for entry in self.engines))
         _require_unique("golden case", (case.name for case in self.golden))
+        for case in self.golden:
+            _require_facts(case, self.metadata)
         if self.anomaly is not None:
             _require_file_name(self.anomaly.file)
         for name in self.files:
@@ -188,12 +194,19 @@ class Manifest:
         Raises BundleFormatError for a value that JSON cannot hold (NaN, infinities, objects).
         """
         try:
-            text = json.dumps(
-                dataclasses.asdict(self), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False
-            )
+            text = json.dumps(self._table(), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
         except (TypeError, ValueError) as error:
             raise BundleFormatError(f"the manifest cannot be written as JSON: {error}") from error
         return f"{text}\n".encode()
+
+    def _table(self) -> dict[str, Any]:
+        """Without metadata nothing is said of it: runtimes from before it open such a bundle too."""
+        table = dataclasses.asdict(self)
+        if self.metadata is None:
+            del table["metadata"]
+            for case in table["golden"]:
+                del case["facts"]
+        return table
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -208,6 +221,11 @@ def _require(condition: bool, message: str) -> None:
 
 def _require_one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     _require(value in known, f"{what} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _require_facts(case: GoldenCase, spec: MetadataSpec | None) -> None:
+    told = NOTHING_SAID if spec is None else spec.understand(case.facts).facts
+    _require(told == case.facts, f"golden case {case.name} states facts that no model of the bundle takes")
 
 
 def _require_file_name(name: str) -> None:

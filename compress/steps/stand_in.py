@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from runtime.backends import feeds as feed_checks
-from runtime.backends.base import INPUT_NAME, TensorInfo
+from runtime.backends.base import TensorInfo
 from runtime.errors import InferenceError, StepError
 from runtime.machine import usable_cores
 
@@ -70,8 +70,8 @@ class StandInBackend:
         except Exception as error:  # the library raises classes of its own, all straight from Exception
             raise feed_checks.cannot_load(self.name, error) from error
         self._session: onnxruntime.InferenceSession | None = session
-        self.inputs = tuple(_info(node, INPUT_NAME) for node in session.get_inputs())
-        self.outputs = tuple(_info(node, node.name) for node in session.get_outputs())
+        self.inputs = tuple(_info(node) for node in session.get_inputs())
+        self.outputs = tuple(_info(node) for node in session.get_outputs())
 
     def infer(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
         """See Backend.infer."""
@@ -89,5 +89,5 @@ class StandInBackend:
         self._session = None
 
 
-def _info(node: onnxruntime.NodeArg, name: str) -> TensorInfo:
-    return TensorInfo(name, tuple(n if isinstance(n, int) else None for n in node.shape), "float32")
+def _info(node: onnxruntime.NodeArg) -> TensorInfo:
+    return TensorInfo(node.name, tuple(n if isinstance(n, int) else None for n in node.shape), "float32")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INPUT_NAME = "image"
+METADATA_NAME = "metadata"
 LOGIT_NAME = "logit"
 MAP_NAME = "map"
 FEATURES_NAME = "features"
@@ -52,7 +53,8 @@ class Backend(Protocol):
 
     Inputs and outputs of every Ulna model: `image` (N, 1, S, S) float32 -> `logit` (N, 1) float32 and
     `map` (N, 1, h, w) float32, whose mean or pooled value is the logit. One whose bundle holds anomaly
-    statistics also gives `features` (N, F) float32.
+    statistics also gives `features` (N, F) float32. One that takes facts of the patient has a second input
+    `metadata` (N, D) float32 (runtime.metadata).
     """
 
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.base import TensorInfo
+from runtime.backends.base import INPUT_NAME, METADATA_NAME, TensorInfo
 from runtime.errors import BackendError, InferenceError
 
 _MAX_REASON_LENGTH = 300
@@ -24,6 +24,17 @@ def check(
     if sorted(feeds) != sorted(wanted):
         raise InferenceError(f"{name}: inputs must be {', '.join(wanted)}, got {', '.join(feeds) or 'none'}")
     return {info.name: _checked(name, info, feeds[info.name]) for info in inputs}
+
+
+def image_alone(
+    inputs: tuple[TensorInfo, ...], images: NDArray[np.float32]
+) -> dict[str, NDArray[np.generic]]:
+    """Feeds of (N, 1, S, S) images; a model that takes facts of patients is told that none are known."""
+    found: dict[str, NDArray[np.generic]] = {INPUT_NAME: images}
+    for info in inputs:
+        if info.name == METADATA_NAME:
+            found[METADATA_NAME] = np.zeros((len(images), info.shape[1] or 1), np.float32)
+    return found
 
 
 def reason(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from runtime.backends.base import (
     INPUT_NAME,
     LOGIT_NAME,
     MAP_NAME,
+    METADATA_NAME,
     BackendOptions,
     ModelFiles,
     TensorInfo,
@@ -28,7 +29,7 @@ openvino = import_openvino()
 NAME = "openvino"
 _DEFAULTS = BackendOptions()
 _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
-_CONTRACT_NAMES = (INPUT_NAME, LOGIT_NAME, MAP_NAME, FEATURES_NAME)
+_CONTRACT_NAMES = (INPUT_NAME, METADATA_NAME, LOGIT_NAME, MAP_NAME, FEATURES_NAME)
 
 
 def version(engine: str = NAME) -> str:

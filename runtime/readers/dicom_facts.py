@@ -7,33 +7,14 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.radiograph import AcquisitionFacts
+from runtime.words import as_words, view_word
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
-_MAX_WORDS_CHARS = 48
 _MAX_TEXT_CHARS = 128
-_VIEWS = {
-    "ap": "frontal",
-    "pa": "frontal",
-    "antero posterior": "frontal",
-    "postero anterior": "frontal",
-    "ll": "lateral",
-    "rl": "lateral",
-    "lat": "lateral",
-    "lateral": "lateral",
-    "medio lateral": "lateral",
-    "latero medial": "lateral",
-    "obl": "oblique",
-    "oblique": "oblique",
-    "rao": "oblique",
-    "lao": "oblique",
-    "rpo": "oblique",
-    "lpo": "oblique",
-}
 _SIDES = {"r": "right", "l": "left", "b": "both"}
 _SEXES = {"m": "male", "f": "female", "o": "other"}
 _SQUARE_WITHIN = 0.02
@@ -59,7 +40,7 @@ def acquisition_facts(dataset: Dataset, mapping: Mapping) -> AcquisitionFacts:
     return AcquisitionFacts(
         modality=text(dataset, "Modality").lower() or None,
         body_part=words(dataset, "BodyPartExamined") or _anatomic_region(dataset),
-        view=_VIEWS.get(view, view) if view else None,
+        view=view_word(view) if view else None,
         laterality=_SIDES.get(words(dataset, "ImageLaterality") or words(dataset, "Laterality") or ""),
         age_years=_age_years(text(dataset, "PatientAge")),
         sex=_SEXES.get(words(dataset, "PatientSex") or ""),
@@ -112,11 +93,6 @@ def integer(dataset: Dataset, keyword: str, default: int) -> int:
 def words(dataset: Dataset, keyword: str) -> str | None:
     """The element as lower-case words ("lower leg"), None where it says nothing."""
     return as_words(text(dataset, keyword))
-
-
-def as_words(value: str) -> str | None:
-    """Lower-case letters and digits with single spaces, None where nothing is left."""
-    return _NOT_A_WORD.sub(" ", value.lower()).strip()[:_MAX_WORDS_CHARS] or None
 
 
 def _anatomic_region(dataset: Dataset) -> str | None:
