@@ -7,6 +7,7 @@ from pathlib import Path
 from compress.artifact import StepOutput
 from compress.classical.features import CellFeatures
 from compress.classical.train import train_classical
+from compress.patches.source import with_patches
 from compress.recipe import Recipe
 from compress.steps.train import train_network
 from compress.torch_backend import TorchBackend
@@ -34,6 +35,7 @@ def train_checkpoint(recipe: Recipe, data: TrainData, run: TrainRun) -> StepOutp
     """Train what the recipe names, as a step in `run.folder`."""
     if recipe.is_classical:
         return train_classical(recipe.classical, data, run.seed, run.folder, run.progress)
+    data, run = with_patches(recipe.patches, recipe.train, data, run)
     return train_network(recipe.model, data, recipe.train, run, recipe.operating_points.calibrate)
 
 

@@ -96,6 +96,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "preprocess": asdict(recipe.preprocess),
         "calibrate": recipe.operating_points.calibrate,
         **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
+        **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }

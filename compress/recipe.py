@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from compress.classical.options import ClassicalOptions
 from compress.limits import at_least, one_of, seed_like, within_or_at
+from compress.patches.options import PatchOptions
 from compress.training.options import TrainOptions
 from compress.zoo import ENSEMBLE
 from compress.zoo.options import ModelOptions
@@ -277,6 +278,7 @@ class Recipe:
     model: ModelOptions = ModelOptions()
     classical: ClassicalOptions = ClassicalOptions()
     train: TrainOptions = TrainOptions()
+    patches: PatchOptions = PatchOptions()
     prune: PruneOptions = PruneOptions()
     finetune: TrainOptions = TrainOptions()
     targets: tuple[TargetOptions, ...] = field(
@@ -301,6 +303,8 @@ class Recipe:
         seed_like("seed", self.seed)
         if self.model.name == ENSEMBLE:
             self._require_trained_members()
+        if self.patches.share and (self.is_classical or not self.train.crop_epochs):
+            raise ValueError("made patches are for epochs on windows: set train.crop_epochs, or no share")
         engines = [target.engine for target in self.targets]
         if not engines or len(set(engines)) != len(engines):
             raise ValueError(f"targets must name different engines, at least one, got {engines}")

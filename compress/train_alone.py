@@ -18,6 +18,7 @@ from compress.datasets.problems import refuse
 from compress.evaluate import predict
 from compress.metrics import MetricsReport, measure
 from compress.operating_points import choose_operating_points
+from compress.patches.source import with_patches
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.step import StepPlan, run_step
@@ -140,7 +141,8 @@ def _run_announced(
 
 
 def _train(bench: Workbench, request: TrainRequest, run: TrainRun) -> StepOutput:
-    recipe, data = bench.recipe, _data(bench, request)
+    recipe = bench.recipe
+    data, run = with_patches(recipe.patches, recipe.train, _data(bench, request), run)
     calibrate = recipe.operating_points.calibrate
     if request.start is None:
         return train_network(recipe.model, data, recipe.train, run, calibrate)

@@ -171,6 +171,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "preprocess": asdict(recipe.preprocess),
             "calibrate": recipe.operating_points.calibrate,
             **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
+            **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),

@@ -44,7 +44,7 @@ def finetune_network(
 
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
     calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
-    History.to_json), and logit_match where the scale was changed.
+    History.to_json), logit_match where the scale was changed, and patches, the digest of what made windows.
     """
     history = train(network, data, options, run)
     match = _scale(network, data, run, calibrate)
@@ -55,6 +55,8 @@ def finetune_network(
     facts: dict[str, Any] = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
     if match is not None:
         facts["logit_match"] = match.to_json()
+    if data.patches is not None:
+        facts["patches"] = data.patches.digest
     return StepOutput(NETWORK_FILE, "torch", facts=facts)
 
 

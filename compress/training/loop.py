@@ -272,7 +272,9 @@ class _Trainer:
 
     def _basis(self) -> dict[str, Any]:
         """What must be equal for an interrupted run to be gone on with."""
-        return {"options": asdict(self.options), "seed": self.run.seed, "images": len(self.data.fit)}
+        patches = {} if self.data.patches is None else {"patches": self.data.patches.digest}
+        plain = {"options": asdict(self.options), "seed": self.run.seed, "images": len(self.data.fit)}
+        return {**plain, **patches}
 
     def _state(self) -> TrainState:
         return TrainState(
