@@ -43,7 +43,7 @@ def open_court(bench: Workbench, trained: Artifact) -> Opened:
     backend = open_checkpoint(trained.path)
     try:
         seen = _calibration_scores(bench, backend)
-        scores = out_of_fold(bench, _spec(bench), seen) if options.folds else None
+        scores = out_of_fold(bench, spec_of(bench), seen) if options.folds else None
         chosen_on = scores.predictions if scores else seen
         points = choose_operating_points(chosen_on, options)
         examination = choose_examination_spec(chosen_on, bench.dataset.cases, options, bench.reporter.say)
@@ -59,11 +59,11 @@ def _expectation(bench: Workbench, scores: OutOfFold | None, points: OperatingPo
 
 def _calibration_scores(bench: Workbench, backend: Backend) -> Predictions:
     with bench.reporter.task("operating points") as advance:
-        return predict(backend, _spec(bench), bench.tensors, bench.splits.calibration, advance)
+        return predict(backend, spec_of(bench), bench.tensors, bench.splits.calibration, advance)
 
 
 def _court(bench: Workbench, backend: Backend, points: OperatingPoints) -> Court:
-    spec = _spec(bench, points)
+    spec = spec_of(bench, points)
     with bench.reporter.task("reference") as advance:
         reference = predict(backend, spec, bench.tensors, bench.splits.gate, advance)
     return Court(
@@ -71,7 +71,8 @@ def _court(bench: Workbench, backend: Backend, points: OperatingPoints) -> Court
     )
 
 
-def _spec(bench: Workbench, points: OperatingPoints = _NO_POINTS) -> DetectorSpec:
+def spec_of(bench: Workbench, points: OperatingPoints = _NO_POINTS) -> DetectorSpec:
+    """How a network of this bench is asked."""
     release = bench.recipe.release
     provenance = Provenance("", "", release.name, release.version)
     return DetectorSpec(bench.recipe.preprocess, points, release.body_parts, provenance)

@@ -77,7 +77,7 @@ def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
 
 def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
     """Make and judge the nodes, until a gate stops the trunk."""
-    trained = ledger.make(TRAIN, train_plan(bench), lambda folder: _train(bench, folder)).artifact
+    trained = ledger.make(TRAIN, train_plan(bench), lambda folder: train_body(bench, folder)).artifact
     if "history" in trained.facts:
         ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
@@ -207,7 +207,8 @@ def _sets(bench: Workbench) -> dict[str, list[str]]:
     return {"fit": _ids(bench.splits.fit), "calibration": _ids(bench.splits.calibration)}
 
 
-def _train(bench: Workbench, folder: Path) -> StepOutput:
+def train_body(bench: Workbench, folder: Path) -> StepOutput:
+    """Make the first node."""
     recipe = bench.recipe
     with bench.reporter.task("training") as advance:
         run = TrainRun(folder, recipe.seed, None, advance)
