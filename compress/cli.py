@@ -11,6 +11,7 @@ from compress.cli_data import data as data_verbs
 from compress.cli_ensemble import ensemble
 from compress.cli_evaluate import evaluate
 from compress.cli_matrix import matrix
+from compress.cli_patches import patches as patches_verbs
 from compress.cli_synth import synth
 from compress.cli_train import train
 
@@ -23,6 +24,7 @@ app.command()(matrix)
 app.command()(synth)
 app.command()(train)
 app.add_typer(data_verbs, name="data")
+app.add_typer(patches_verbs, name="patches")
 
 
 @app.command()
