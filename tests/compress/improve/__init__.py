@@ -1,0 +1,1 @@
+"""Tests of going on from a released model."""
