@@ -13,12 +13,14 @@ from compress.datasets.base import Case
 from compress.datasets.progress import Progress
 from compress.intervals import Interval, proportion
 from compress.localisation import boxes_hit, evidence_hits, mean_iou
+from compress.metadata import facts_of_case
 from compress.metrics import thresholds
 from compress.predictions import NOT_ASKED, Predictions
 from runtime.detector import Detector
 from runtime.errors import StepError
 from runtime.examination import logit_of
 from runtime.findings import Findings, OperatingPoints, Refusal, RefusalCode, Verdict
+from runtime.metadata import NOTHING_SAID
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def read(detector: Detector, case: Case) -> Answer:
     except OSError as error:
         refusal = Refusal(RefusalCode.DAMAGED, f"the file cannot be read: {error.strerror}", "check the file")
         return Answer(case, Verdict.UNREADABLE, refusal=refusal)
-    findings = detector.detect_bytes(data, case.path.name)
+    facts = NOTHING_SAID if detector.spec.metadata is None else facts_of_case(case)
+    findings = detector.detect_bytes(data, case.path.name, facts)
     if findings.probability is None:
         return Answer(case, findings.verdict, refusal=findings.refusal)
     size_px = findings.width_px, findings.height_px

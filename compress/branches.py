@@ -14,6 +14,7 @@ from rich.markup import escape
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
 from compress.judgement import Court, Judged, Trial
 from compress.ledger import Ledger, Node
+from compress.metadata import vectors
 from compress.predictions import Predictions
 from compress.recipe import Recipe, TargetOptions
 from compress.release import Shippable
@@ -170,7 +171,8 @@ def _quantize(graft: Graft, branch: _Branch) -> Artifact | None:
 
 def _calibration(bench: Workbench, options: TargetOptions) -> CalibrationData:
     cases = bench.splits.calibration
-    data = CalibrationData(bench.tensors.stack(cases), tuple(case.case_id for case in cases))
+    facts = None if bench.metadata is None else vectors(bench.metadata, cases)
+    data = CalibrationData(bench.tensors.stack(cases), tuple(case.case_id for case in cases), facts)
     return data.spread(options.calibration_cases)
 
 

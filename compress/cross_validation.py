@@ -97,6 +97,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "calibrate": recipe.operating_points.calibrate,
         **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
         **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
+        **bench.fusion_params(),
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }
@@ -107,7 +108,7 @@ def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:
     recipe = bench.recipe
 
     def train(folder: Path) -> StepOutput:
-        data = train_data(bench.tensors, fold.fit, bench.splits.calibration)
+        data = train_data(bench.tensors, fold.fit, bench.splits.calibration, fusion=bench.fusion)
         with bench.reporter.task("training") as advance:
             run = TrainRun(folder, recipe.seed, None, advance)
             return train_checkpoint(recipe, data, run)

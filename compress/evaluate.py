@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from compress.datasets.progress import Progress, silent
 from compress.examinations import examination_verdicts
 from compress.intervals import Interval
 from compress.localisation import peak_hits
+from compress.metadata import facts_of_case
 from compress.metrics import MetricsReport, measure, measure_by, parts_to_json
 from compress.predictions import NOT_ASKED, Predictions
 from compress.seen import FILE, NOTHING_SEEN, SeenImages, leave_out_seen, seen_from_json
@@ -25,6 +26,7 @@ from runtime.bundle import Bundle, Manifest
 from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints, Refusal, RefusalCode, Verdict
+from runtime.metadata import NOTHING_SAID, PatientFacts
 from runtime.preprocess import Placement
 
 SEEN_LEFT_OUT, SEEN_INCLUDED, SEEN_UNKNOWN = "left out", "included", "unknown"
@@ -116,9 +118,11 @@ def predict(
     tensors: TensorSource,
     cases: Sequence[Case],
     progress: Progress = silent,
+    facts: Callable[[Case], PatientFacts] = facts_of_case,
 ) -> Predictions:
     """Score prepared tensors case by case (batch 1, as the kiosk does).
 
+    facts: what a network that takes facts of the patient is told; `nothing_known` withholds them.
     A case for which the engine gives no sound answer goes into `refused`, which no gate lets pass.
     Raises InferenceError when no case gets an answer, StepError without cases.
     """
@@ -126,7 +130,7 @@ def predict(
 
     def answer(case: Case) -> Answer:
         try:
-            score = detector.score(tensors.tensor(case))
+            score = detector.score(tensors.tensor(case), facts(case))
         except InferenceError as error:
             refusal = Refusal(RefusalCode.ENGINE, str(error), error.hint)
             return Answer(case, Verdict.UNREADABLE, refusal=refusal)
@@ -140,6 +144,11 @@ def predict(
     return collect(answers)
 
 
+def nothing_known(case: Case) -> PatientFacts:
+    """Of no patient."""
+    return NOTHING_SAID
+
+
 def evaluate_bundle(
     bundle: Bundle,
     dataset: Dataset,
@@ -147,6 +156,8 @@ def evaluate_bundle(
     progress: Progress = silent,
 ) -> EvaluationResult:
     """Run the whole path of a clinic, from each image's file to its findings, and measure the answers.
+
+    A model that takes facts of the patient is told what the data set says of each.
 
     Patients that the model was made with are left out. Raises BackendError when no engine passes its
     self-test, StepError for a dataset without cases, or without any that the model has not seen.

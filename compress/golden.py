@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.base import Case
+from compress.metadata import facts_of_case
 from compress.predictions import Predictions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints, Verdict
 from runtime.manifest import REFERENCE, GoldenCase
+from runtime.metadata import NOTHING_SAID, MetadataSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class GoldenPool:
 
     reference: the checkpoint's predictions on `cases`, in their order. answers: each engine's, by key, with
     how far its logits may lie from them on a box. familiar: (N,) whether anomaly statistics know the
-    picture, None where there are none.
+    picture, None where there are none. metadata: the facts of a patient that the engines are told.
 
     Raises ValueError where predictions are not of these cases.
     """
@@ -32,6 +34,7 @@ class GoldenPool:
     reference: Predictions
     answers: Mapping[str, tuple[Predictions, float]]
     familiar: NDArray[np.bool_] | None = None
+    metadata: MetadataSpec | None = None
 
     def __post_init__(self) -> None:
         ids = [case.case_id for case in self.cases]
@@ -98,7 +101,9 @@ def _golden(pool: GoldenPool, number: int, index: int) -> tuple[GoldenCase, Case
     # The file's name says nothing about the patient.
     name = f"golden-{number:02d}"
     verdict = _verdict(pool.points, float(pool.reference.logits[index]))
-    return GoldenCase(name, f"golden/{name}{case.path.suffix.lower()}", str(verdict), logits), case
+    spec = pool.metadata
+    facts = NOTHING_SAID if spec is None else spec.understand(facts_of_case(case)).facts
+    return GoldenCase(name, f"golden/{name}{case.path.suffix.lower()}", str(verdict), logits, facts), case
 
 
 def _logit_thresholds(points: OperatingPoints) -> NDArray[np.float64]:

@@ -19,7 +19,8 @@ from compress.release import Shippable, tolerance
 from compress.steps.statistics import detector_of
 from compress.trunk import Trunk
 from compress.workbench import Workbench
-from runtime.backends.base import FEATURES_NAME, INPUT_NAME, Backend
+from runtime.backends.base import FEATURES_NAME, Backend
+from runtime.backends.feeds import image_alone
 
 _COMPUTED = SyntheticOptions(patients=80, seed=11)
 
@@ -32,7 +33,7 @@ def golden_pool(
     if bench.recipe.release.golden == "gate":
         answers = {item.key: (item.predictions, tolerance(item, court.reference)) for item in shippable}
         familiar = _familiar(bench, stem, bench.tensors, court.cases)
-        return GoldenPool(court.cases, court.points, court.reference, answers, familiar)
+        return GoldenPool(court.cases, court.points, court.reference, answers, familiar, court.spec.metadata)
     return _computed_pool(bench, stem, shippable, checkpoint)
 
 
@@ -54,7 +55,7 @@ def _computed_pool(
     reference = ask(checkpoint)
     answers = {item.key: (ask(item.open_backend), tolerance(item, court.reference)) for item in shippable}
     familiar = _familiar(bench, stem, tensors, dataset.cases)
-    return GoldenPool(dataset.cases, court.points, reference, answers, familiar)
+    return GoldenPool(dataset.cases, court.points, reference, answers, familiar, court.spec.metadata)
 
 
 def _familiar(
@@ -66,7 +67,10 @@ def _familiar(
     detector = detector_of(stem.statistics, bench.recipe.anomaly)
     backend = open_onnx(stem.exported.path)
     try:
-        features = [backend.infer({INPUT_NAME: tensors.tensor(case)})[FEATURES_NAME][0] for case in cases]
+        features = [
+            backend.infer(image_alone(backend.inputs, tensors.tensor(case)))[FEATURES_NAME][0]
+            for case in cases
+        ]
     finally:
         backend.close()
     return np.array([not detector.is_unusual(detector.look(seen)) for seen in features])

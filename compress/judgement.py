@@ -20,17 +20,33 @@ from compress.datasets.base import Case
 from compress.datasets.progress import Progress, silent
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
-from compress.gate import ParityVerdict, Verdict, gate, parity, refusal, write_verdict
+from compress.gate import ParityVerdict, Verdict, gate, joined, parity, refusal, write_verdict
 from compress.metrics import MetricsReport
 from compress.predictions import Predictions
 from compress.recipe import Margins
-from runtime.backends.base import INPUT_NAME, Backend
+from runtime.backends.base import Backend
+from runtime.backends.feeds import image_alone
 from runtime.detector import DetectorSpec
 from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints
 from runtime.latency import LatencyOptions, measure
 
 GATE_FOLDER = "gate"
+RELEASED = "the released model on its own gate patients"
+RELEASED_NEW = "the released model on new patients"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A released model that this run improves, by its predictions on the gate patients.
+
+    old: those who gated it; nothing may be worse on them. new: the others, who came with the new cases.
+    judges_new: whether the margins hold for them too.
+    """
+
+    old: Predictions
+    new: Predictions
+    judges_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,8 @@ class Court:
     """What every node is tried on.
 
     cases: the gate patients. reference: the original checkpoint's predictions on them. data_digest: of the
-    dataset. confidence: of the one-sided bounds.
+    dataset. confidence: of the one-sided bounds. released: what every node must be no worse than besides,
+    where the run improves a released model.
     """
 
     tensors: TensorCache
@@ -47,6 +64,7 @@ class Court:
     reference: Predictions
     data_digest: str
     confidence: float
+    released: Released | None = None
 
     @property
     def points(self) -> OperatingPoints:
@@ -97,6 +115,7 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     except InferenceError as error:
         return _without_answers(court, trial, error)
     verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence)
+    verdict = beside_released(verdict, court, predictions, trial.margins)
     report = metrics.measure(predictions, court.points, court.confidence)
     folder = trial.artifact.folder / GATE_FOLDER
     write_verdict(verdict, folder / "verdict.json")
@@ -105,6 +124,26 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     if same is not None:
         write_verdict(same, folder / "parity.json")
     return Judged(predictions, report, verdict, latency_ms, same)
+
+
+def beside_released(verdict: Verdict, court: Court, predictions: Predictions, margins: Margins) -> Verdict:
+    """The verdict, joined with those against the released model where there is one."""
+    released = court.released
+    if released is None:
+        return verdict
+    compared = against_released(released.old, court, predictions, margins)
+    verdict = joined(verdict, compared, RELEASED)
+    if not released.judges_new:
+        return verdict
+    return joined(verdict, against_released(released.new, court, predictions, margins), RELEASED_NEW)
+
+
+def against_released(
+    released: Predictions, court: Court, predictions: Predictions, margins: Margins
+) -> Verdict:
+    """On those of the gate patients that `released` is about, at the locked operating points."""
+    same = predictions.subset(np.isin(predictions.case_ids, released.case_ids))
+    return gate(released, same, court.points, margins, court.confidence)
 
 
 def _without_answers(court: Court, trial: Trial, error: InferenceError) -> Judged:
@@ -157,7 +196,7 @@ def _parity(trial: Trial, predictions: Predictions) -> ParityVerdict | None:
 
 
 def _latency_ms(backend: Backend, court: Court) -> dict[str, float]:
-    feeds = {INPUT_NAME: court.tensors.tensor(court.cases[0])}
+    feeds = image_alone(backend.inputs, court.tensors.tensor(court.cases[0]))
     latency = measure(backend, feeds, LatencyOptions())
     return {"p50": latency.p50_ms, "p90": latency.p90_ms, "p99": latency.p99_ms}
 
@@ -169,6 +208,7 @@ def _key(court: Court, trial: Trial) -> str:
         court.data_digest,
         [case.case_id for case in court.cases],
         asdict(court.spec.preprocess),
+        *([asdict(court.spec.metadata)] if court.spec.metadata is not None else []),
     ]
     return hashlib.sha256(json.dumps(basis).encode()).hexdigest()
 

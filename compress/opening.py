@@ -13,6 +13,7 @@ from compress.examinations import choose_examination_spec
 from compress.judgement import Court
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
+from compress.withheld import examine_facts
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
 from runtime.detector import DetectorSpec
@@ -26,12 +27,13 @@ _NO_POINTS = OperatingPoints(0.5, 0.5)
 class Opened:
     """The court, and what to expect of its operating points on new patients; {} without folds.
 
-    examination: how several views become one answer.
+    examination: how several views become one answer. metadata: what facts of patients do (compress.withheld).
     """
 
     court: Court
     expectation: dict[str, Any] = field(default_factory=dict)
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def open_court(bench: Workbench, trained: Artifact) -> Opened:
@@ -48,9 +50,10 @@ def open_court(bench: Workbench, trained: Artifact) -> Opened:
         points = choose_operating_points(chosen_on, options)
         examination = choose_examination_spec(chosen_on, bench.dataset.cases, options, bench.reporter.say)
         court = _court(bench, backend, points)
+        metadata = examine_facts(bench, court, backend)
     finally:
         backend.close()
-    return Opened(court, _expectation(bench, scores, points), examination)
+    return Opened(court, _expectation(bench, scores, points), examination, metadata)
 
 
 def _expectation(bench: Workbench, scores: OutOfFold | None, points: OperatingPoints) -> dict[str, Any]:
@@ -75,4 +78,6 @@ def spec_of(bench: Workbench, points: OperatingPoints = _NO_POINTS) -> DetectorS
     """How a network of this bench is asked."""
     release = bench.recipe.release
     provenance = Provenance("", "", release.name, release.version)
-    return DetectorSpec(bench.recipe.preprocess, points, release.body_parts, provenance)
+    return DetectorSpec(
+        bench.recipe.preprocess, points, release.body_parts, provenance, metadata=bench.metadata
+    )

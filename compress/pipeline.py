@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -17,10 +18,12 @@ from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.breakdown import measure_without
 from compress.checkpoint import check_model, open_checkpoint
-from compress.evaluate import predict
+from compress.datasets.base import Case
+from compress.evaluate import nothing_known, predict
 from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
+from compress.metadata import facts_of_case
 from compress.predictions import Predictions
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
@@ -29,13 +32,14 @@ from compress.release import ReleasePlan, Shippable, release
 from compress.report import write_report
 from compress.report.card import write_card
 from compress.report.table import step_table
-from compress.seen import seen_in
+from compress.seen import SeenImages, seen_in
 from compress.steps.statistics import detector_of
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
 from runtime import selftest
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle
 from runtime.errors import GateError, StepError
+from runtime.metadata import PatientFacts
 
 BUNDLE = "bundle"
 RECORD = "run.json"
@@ -52,14 +56,55 @@ class RunOptions:
     key: Ed25519PrivateKey
 
 
-def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
+class Source(Protocol):
+    """What a run begins with: data and a recipe alone, or a released model too (compress.improve)."""
+
+    beginning: trunk.Beginning | None
+
+    def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
+        """The cases, divided, and their tensors."""
+        ...
+
+    def lineage(self, court: Court) -> dict[str, Any]:
+        """What the released model was and how the new one compares (JSON-safe); {} without one."""
+        ...
+
+    def seen(self, bench: Workbench) -> SeenImages:
+        """The images that all of it was made with."""
+        ...
+
+
+class FromRecipe:
+    """Data and a recipe alone."""
+
+    beginning: trunk.Beginning | None = None
+
+    def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
+        """See compress.workbench."""
+        return open_workbench(recipe, options.folder, options.data, reporter)
+
+    def lineage(self, court: Court) -> dict[str, Any]:
+        """There is none."""
+        return {}
+
+    def seen(self, bench: Workbench) -> SeenImages:
+        """Those of this run."""
+        return seen_in(bench.splits, bench.dataset.image_digests)
+
+
+_FROM_RECIPE = FromRecipe()
+
+
+def run_pipeline(
+    recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source: Source = _FROM_RECIPE
+) -> RunRecord:
     """Run the whole tree; the record and the report are written whatever the gates say.
 
     Raises GateError when a gate stopped something, CompressError when a step could not be carried out:
     both after everything else was done, so that one target's failure costs the others nothing.
     """
     try:
-        return _run(recipe, options, reporter)
+        return _run(recipe, options, reporter, source)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         raise StepError(
@@ -68,15 +113,15 @@ def run_pipeline(recipe: Recipe, options: RunOptions, reporter: ProgressReporter
         ) from error
 
 
-def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> RunRecord:
+def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source: Source) -> RunRecord:
     nodes = (*trunk.trunk_nodes(recipe), *branch_nodes(recipe))  # an impossible target or network is refused
     check_model(recipe)  # before hours are spent
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    bench = open_workbench(recipe, options.folder, options.data, reporter)
+    bench = source.open_bench(recipe, options, reporter)
     ledger = Ledger(bench.steps, reporter)
     shown: dict[str, Any] = {}
     try:
-        _grow(bench, ledger, options.key, shown)
+        _grow(bench, ledger, _Ending(source, options.key), shown)
     finally:
         for node in nodes:
             ledger.skip_unless_made(node)
@@ -98,12 +143,22 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Run
     return record
 
 
-def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class _Ending:
+    """What a release needs besides the tree."""
+
+    source: Source
+    key: Ed25519PrivateKey
+
+
+def _grow(bench: Workbench, ledger: Ledger, ending: _Ending, shown: dict[str, Any]) -> None:
     """The tree, the release and its figures on the test patients; `shown` is filled for the record."""
-    stem = trunk.grow_trunk(bench, ledger)
+    stem = trunk.grow_trunk(bench, ledger, ending.source.beginning)
+    shown["lineage"] = ending.source.lineage(stem.court)
     shown["operating_points"] = vars(stem.court.points)
     shown["expectation"] = stem.expectation
     shown["examination"] = asdict(stem.examination)
+    shown["metadata"] = stem.metadata
     if stem.exported is None or stem.predictions is None:
         return
     anomaly = None if stem.statistics is None else detector_of(stem.statistics, bench.recipe.anomaly)
@@ -111,7 +166,7 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
     shippable = grow_branches(graft)
     if not any(item.artifact.status == STATUS_OK for item in shippable):
         return
-    bundle = _release(bench, ledger, stem, shippable, key)
+    bundle = _release(bench, ledger, stem, shippable, ending)
     choice = selftest.choose(bundle)
     bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
     shown["release"] = {
@@ -121,7 +176,12 @@ def _grow(bench: Workbench, ledger: Ledger, key: Ed25519PrivateKey, shown: dict[
         "engine": choice.key,
         "reason": choice.reason,
     }
+    if not bench.splits.test:
+        return
     shown["test"] = {"engine": choice.key, **_final_figures(bench, stem.court, bundle, choice.key)}
+    if stem.metadata:
+        withheld = _final_figures(bench, stem.court, bundle, choice.key, nothing_known)
+        shown["metadata"] = {**stem.metadata, "test_withheld": withheld}
 
 
 def _set_aside(bundle: Path, reporter: ProgressReporter) -> None:
@@ -139,8 +199,9 @@ def _release(
     ledger: Ledger,
     stem: trunk.Trunk,
     shippable: tuple[Shippable, ...],
-    key: Ed25519PrivateKey,
+    ending: _Ending,
 ) -> Bundle:
+    lineage = ending.source.lineage(stem.court)
     plan = ReleasePlan(
         recipe=bench.recipe,
         points=stem.court.points,
@@ -152,24 +213,31 @@ def _release(
             "recipe": recipe_table(bench.recipe),
             "data": bench.describe_data(),
             "versions": describe_machine()["versions"],
+            **({"lineage": lineage} if lineage else {}),
         },
         statistics=stem.statistics,
         examination=stem.examination,
-        seen=seen_in(bench.splits, bench.dataset.image_digests),
+        seen=ending.source.seen(bench),
     )
     bench.reporter.say("[bold]release[/bold]")
-    bundle = release(plan, bench.folder / BUNDLE, key)
+    bundle = release(plan, bench.folder / BUNDLE, ending.key)
     bench.reporter.say(f"  {bundle.root.name}: {bundle.digest[:12]}, signed by {bundle.signed_by}")
     return bundle
 
 
-def _final_figures(bench: Workbench, court: Court, bundle: Bundle, engine_key: str) -> dict[str, Any]:
+def _final_figures(
+    bench: Workbench,
+    court: Court,
+    bundle: Bundle,
+    engine_key: str,
+    facts: Callable[[Case], PatientFacts] = facts_of_case,
+) -> dict[str, Any]:
     """The shipped model on patients that no decision has looked at."""
     entry = bundle.entry(engine_key)
     backend = open_backend(entry.engine, bundle.model_files(entry))
     try:
         with bench.reporter.task("test patients") as advance:
-            seen = predict(backend, court.spec, bench.tensors, bench.splits.test, advance)
+            seen = predict(backend, court.spec, bench.tensors, bench.splits.test, advance, facts)
     finally:
         backend.close()
 

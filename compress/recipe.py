@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from compress.classical.options import ClassicalOptions
 from compress.limits import at_least, one_of, seed_like, within_or_at
+from compress.metadata import MetadataOptions
 from compress.patches.options import PatchOptions
 from compress.training.options import TrainOptions
 from compress.zoo import ENSEMBLE
@@ -213,6 +214,31 @@ class OperatingPointOptions:
 
 
 @dataclass(frozen=True)
+class ImproveOptions:
+    """How `ulna train --from BUNDLE --add CASES` goes on from a released model (compress.improve).
+
+    epochs: on whole images. rate: the learning rate, as a share of that of [train]. distill_weight: share of
+    the loss that follows the released model, so that what it knows is not forgotten (Li & Hoiem 2016,
+    "Learning without Forgetting"). new_share: least share of new images in an epoch, reached by repeating
+    them; 0 takes every image once. judge_new: whether the gate's margins hold for the new patients too.
+    """
+
+    epochs: int = 3
+    rate: float = 0.1
+    distill_weight: float = 0.3
+    new_share: float = 0.0
+    judge_new: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, epochs=self.epochs)
+        within_or_at(0, 1, distill_weight=self.distill_weight)
+        if not 0 < self.rate <= 10:
+            raise ValueError(f"rate must be above 0 and at most 10, got {self.rate:g}")
+        if not 0 <= self.new_share < 1:
+            raise ValueError(f"new_share must be at least 0 and below 1, got {self.new_share:g}")
+
+
+@dataclass(frozen=True)
 class AnomalyOptions:
     """How pictures unlike those of the training are told (compress.anomaly).
 
@@ -277,10 +303,12 @@ class Recipe:
     preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
     model: ModelOptions = ModelOptions()
     classical: ClassicalOptions = ClassicalOptions()
+    metadata: MetadataOptions = MetadataOptions()
     train: TrainOptions = TrainOptions()
     patches: PatchOptions = PatchOptions()
     prune: PruneOptions = PruneOptions()
     finetune: TrainOptions = TrainOptions()
+    improve: ImproveOptions = ImproveOptions()
     targets: tuple[TargetOptions, ...] = field(
         default=(TargetOptions("onnxruntime"), TargetOptions("openvino"), TargetOptions("tensorrt"))
     )
@@ -303,6 +331,8 @@ class Recipe:
         seed_like("seed", self.seed)
         if self.model.name == ENSEMBLE:
             self._require_trained_members()
+        if self.metadata.fields and self.is_classical:
+            raise ValueError("a classical baseline looks at the picture alone: leave metadata.fields empty")
         if self.patches.share and (self.is_classical or not self.train.crop_epochs):
             raise ValueError("made patches are for epochs on windows: set train.crop_epochs, or no share")
         engines = [target.engine for target in self.targets]

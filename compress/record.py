@@ -50,7 +50,11 @@ class RunRecord:
     release: bundle path, digest and key fingerprint, empty when nothing was released.
     test: MetricsReport.to_json() of the shipped model on the test patients, looked at once. expectation: what
     the operating points give on patients out of fold (compress.cross_validation), empty without folds.
-    examination: the rule for several views and its operating points, None where those of images hold.
+    metadata: what facts of patients do (compress.withheld), and test_withheld, the figures of the shipped
+    model on the test patients without them; empty for the picture alone. examination: the rule for several
+    views and its operating points, None where those of images hold.
+    lineage: the released model that was gone on from, what was added, and both compared on old and new gate
+    patients (compress.improve.lineage); empty for a run from the recipe alone.
     """
 
     recipe: dict[str, Any]
@@ -61,9 +65,11 @@ class RunRecord:
     operating_points: dict[str, float] = field(default_factory=dict)
     expectation: dict[str, Any] = field(default_factory=dict)
     examination: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     nodes: tuple[NodeRecord, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] = field(default_factory=dict)
+    lineage: dict[str, Any] = field(default_factory=dict)
     release: dict[str, Any] = field(default_factory=dict)
     schema: int = 1
 

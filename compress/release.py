@@ -154,6 +154,7 @@ def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
         golden=golden,
         provenance=plan.provenance,
         examination=plan.examination,
+        metadata=plan.golden.metadata,
         anomaly=None if plan.statistics is None else limits_of(plan.recipe.anomaly),
         files={},
     )

@@ -15,7 +15,7 @@ from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
 from compress.zoo.watched import WatchedNet
 from runtime.backends import feeds as feed_checks
-from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo
+from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, METADATA_NAME, TensorInfo
 from runtime.errors import InferenceError
 
 NAME = "torch"
@@ -35,7 +35,9 @@ class TorchBackend:
         watched: nn.Module = WatchedNet(network) if with_features else network
         self._network: nn.Module | None = watched.eval()
         size, (height, width) = network.size_px, network.map_size()
-        self._inputs = (TensorInfo(INPUT_NAME, (None, 1, size, size), "float32"),)
+        self._inputs: tuple[TensorInfo, ...] = (TensorInfo(INPUT_NAME, (None, 1, size, size), "float32"),)
+        if network.metadata is not None:
+            self._inputs += (TensorInfo(METADATA_NAME, (None, network.metadata.width), "float32"),)
         self._outputs = (
             TensorInfo(LOGIT_NAME, (None, 1), "float32"),
             TensorInfo(MAP_NAME, (None, 1, height, width), "float32"),
@@ -61,10 +63,10 @@ class TorchBackend:
         """Run once; see Backend.infer."""
         if self._network is None:
             raise InferenceError(f"{NAME}: the backend is closed")
-        image = feed_checks.check(NAME, self._inputs, feeds)[INPUT_NAME]
+        checked = feed_checks.check(NAME, self._inputs, feeds)
         try:
             with torch.inference_mode():
-                values = self._network(torch.tensor(image))
+                values = self._network(*(torch.tensor(checked[info.name]) for info in self._inputs))
         except RuntimeError as error:
             raise InferenceError(f"{NAME} failed: {feed_checks.reason(error)}") from error
         return {info.name: value.numpy().copy() for info, value in zip(self._outputs, values, strict=True)}

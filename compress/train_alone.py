@@ -152,14 +152,20 @@ def _train(bench: Workbench, request: TrainRequest, run: TrainRun) -> StepOutput
 
 def _data(bench: Workbench, request: TrainRequest) -> TrainData:
     outlines = None if request.outlines is None else read_outlines(request.outlines)
-    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration, outlines)
+    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration, outlines, bench.fusion)
 
 
 def _evaluate(bench: Workbench, trained: Artifact) -> MetricsReport:
     backend = TorchBackend(load_network(trained.path))
     recipe = bench.recipe
     provenance = Provenance("", "", recipe.release.name, recipe.release.version)
-    spec = DetectorSpec(recipe.preprocess, OperatingPoints(0.5, 0.5), recipe.release.body_parts, provenance)
+    spec = DetectorSpec(
+        recipe.preprocess,
+        OperatingPoints(0.5, 0.5),
+        recipe.release.body_parts,
+        provenance,
+        metadata=bench.metadata,
+    )
     try:
         with bench.reporter.task("calibration patients") as advance:
             seen = predict(backend, spec, bench.tensors, bench.splits.calibration, advance)

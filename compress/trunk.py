@@ -5,6 +5,7 @@ With [prune] ratio = 0 there is nothing to prune or to mend: export grows from t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from compress.artifact import Artifact, StepOutput, digest_files
 from compress.checkpoint import is_graph, open_checkpoint, open_onnx, train_checkpoint
 from compress.datasets.base import Case
 from compress.gate import floors
-from compress.judgement import Court, Trial
+from compress.judgement import Court, Trial, beside_released
 from compress.ledger import Ledger, Node
-from compress.opening import open_court
+from compress.opening import Opened, open_court
 from compress.predictions import Predictions
 from compress.recipe import Margins, Recipe
 from compress.step import StepPlan
@@ -45,17 +46,28 @@ class Trunk:
     """What the branches start from: the court with its reference, the exported graph and its predictions.
 
     checkpoint: the original one, that everything is compared with. expectation, examination: see
-    compress.opening. statistics: those of features, None where the recipe wants none. The graph and its
-    predictions are None when a gate stopped the trunk before them.
+    compress.opening. metadata: what facts of patients do (compress.withheld). statistics: those of features,
+    None where the recipe wants none. The graph and its predictions are None when a gate stopped the trunk
+    before them.
     """
 
     checkpoint: Artifact
     court: Court
     expectation: dict[str, Any]
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
+    metadata: dict[str, Any] = field(default_factory=dict)
     exported: Artifact | None = None
     predictions: Predictions | None = None
     statistics: Artifact | None = None
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How the first node is made: its key, its body, and how thresholds are locked and the court opened."""
+
+    plan: Callable[[Workbench], StepPlan]
+    train: Callable[[Workbench, Path], StepOutput]
+    open: Callable[[Workbench, Artifact], Opened]
 
 
 @dataclass(frozen=True)
@@ -75,14 +87,15 @@ def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
     return TRAIN, PRUNE, FINETUNE, EXPORT, *last
 
 
-def grow_trunk(bench: Workbench, ledger: Ledger) -> Trunk:
-    """Make and judge the nodes, until a gate stops the trunk."""
-    trained = ledger.make(TRAIN, train_plan(bench), lambda folder: train_body(bench, folder)).artifact
+def grow_trunk(bench: Workbench, ledger: Ledger, beginning: Beginning | None = None) -> Trunk:
+    """Make and judge the nodes, until a gate stops the trunk. beginning: None is the recipe alone."""
+    begin = beginning or Beginning(train_plan, train_body, open_court)
+    trained = ledger.make(TRAIN, begin.plan(bench), lambda folder: begin.train(bench, folder)).artifact
     if "history" in trained.facts:
         ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
-        opened = open_court(bench, trained)
-    bare = Trunk(trained, opened.court, opened.expectation, opened.examination)
+        opened = begin.open(bench, trained)
+    bare = Trunk(trained, opened.court, opened.expectation, opened.examination, opened.metadata)
     return _grow_from_checkpoint(bench, ledger, bare, trained)
 
 
@@ -142,12 +155,13 @@ def _fit_statistics(bench: Workbench, ledger: Ledger, exported: Artifact) -> Art
 
 
 def _judge_checkpoint(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> bool:
-    """The checkpoint is compared with itself, and with the recipe's floors."""
+    """The checkpoint is compared with itself, with the recipe's floors and with a released one."""
     trial = _torch_trial(trained, bench.recipe.gate.margins)
     if ledger.judge(TRAIN, court, trial) is None:
         return False
     report = metrics.measure(court.reference, court.points, court.confidence)
     verdict = floors(report, bench.recipe.gate.floors)
+    verdict = beside_released(verdict, court, court.reference, bench.recipe.gate.margins)
     ledger.settle(TRAIN, report, verdict, "floors")
     return verdict.passed
 
@@ -172,6 +186,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "calibrate": recipe.operating_points.calibrate,
             **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
             **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
+            **bench.fusion_params(),
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
@@ -193,7 +208,7 @@ def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
 
 
 def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
-    params = {"finetune": asdict(bench.recipe.finetune), **_sets(bench)}
+    params = {"finetune": asdict(bench.recipe.finetune), **bench.fusion_params(), **_sets(bench)}
     parents = (pruned.sha256, trained.sha256, bench.dataset.digest)
     return StepPlan("finetune", params, parents, bench.recipe.seed, ("torch",))
 
@@ -233,4 +248,4 @@ def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
 
 
 def _data(bench: Workbench) -> TrainData:
-    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration)
+    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration, fusion=bench.fusion)

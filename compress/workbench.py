@@ -13,10 +13,12 @@ from compress.datasets.registry import open_dataset
 from compress.datasets.splits import Splits, split_by_patient
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
+from compress.metadata import Fusion, learn_facts
 from compress.progress import ProgressReporter, spoken_warnings
 from compress.recipe import Recipe
 from compress.step import tool_versions
 from runtime import machine
+from runtime.metadata import MetadataSpec
 
 _RECORDED_TOOLS = (
     "ulna",
@@ -49,6 +51,20 @@ class Workbench:
         """Where the steps' folders are."""
         return self.folder / "steps"
 
+    @property
+    def fusion(self) -> Fusion | None:
+        """The facts of patients that the network is told, None for the picture alone. Raises StepError."""
+        return learn_facts(self.recipe.metadata, self.splits.fit)
+
+    @property
+    def metadata(self) -> MetadataSpec | None:
+        """What they are as numbers."""
+        return None if self.fusion is None else self.fusion.spec
+
+    def fusion_params(self) -> dict[str, Any]:
+        """What training depends on beside everything else; {} for the picture alone."""
+        return {} if self.fusion is None else {"metadata": asdict(self.fusion)}
+
     def describe_data(self) -> dict[str, Any]:
         """For the record: what each split holds, and what is known of its patients."""
         sets = {name: _describe(cases) for name, cases in vars(self.splits).items()}
@@ -66,10 +82,18 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
     Raises StepError or InputError that lists everything wrong with the data.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = _open_data(recipe, folder, data, reporter)
+    dataset = open_data(recipe, folder, data, reporter)
     how = recipe.data
     breakdown.check(dataset.cases, breakdown.Breakdown(without=breakdown.parse_without(how.also_without)))
     splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
+    learn_facts(recipe.metadata, splits.fit)  # what the data cannot tell is refused before hours are spent
+    return lay_out(recipe, folder, dataset, splits, reporter)
+
+
+def lay_out(
+    recipe: Recipe, folder: Path, dataset: Dataset, splits: Splits, reporter: ProgressReporter
+) -> Workbench:
+    """Preprocess every image once. Raises StepError that lists those that cannot be read."""
     tensors = TensorCache(dataset, recipe.preprocess, folder / "cache")
     with reporter.task("preprocess") as advance:
         tensors.build(advance)
@@ -87,7 +111,8 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
     return table
 
 
-def _open_data(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Dataset:
+def open_data(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Dataset:
+    """The data set at `data`, or computed radiographs. Raises StepError that lists all faults."""
     if data is not None:
         with spoken_warnings(reporter.say):
             return open_dataset(data)

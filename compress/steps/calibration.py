@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.base import INPUT_NAME
+from runtime.backends.base import INPUT_NAME, METADATA_NAME
 from runtime.errors import StepError
 
 MIN_IMAGES = 32
@@ -30,17 +30,24 @@ _NAMED = 5
 @dataclass(frozen=True)
 class CalibrationData:
     """tensors: (N, 1, S, S) float32 as the network takes them, N >= MIN_IMAGES. case_ids: N, all different.
+    metadata: (N, D) float32, facts of the patients, for a network that takes them.
 
     Raises StepError for too few, non-finite, constant, noise-like or repeated images.
     """
 
     tensors: NDArray[np.float32]
     case_ids: tuple[str, ...]
+    metadata: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self.tensors, self.case_ids)
         _check_values(self.tensors, self.case_ids)
         _check_variety(self.tensors)
+        facts = self.metadata
+        if facts is not None and (
+            facts.shape != (len(self), *facts.shape[1:2]) or not np.isfinite(facts).all()
+        ):
+            raise StepError(f"{len(self)} calibration images need facts ({len(self)}, D), got {facts.shape}")
 
     def __len__(self) -> int:
         return len(self.case_ids)
@@ -51,6 +58,8 @@ class CalibrationData:
         digest = hashlib.sha256("\n".join(self.case_ids).encode())
         for tensor in self.tensors:
             digest.update(np.ascontiguousarray(tensor, np.dtype("<f4")).tobytes())
+        if self.metadata is not None:
+            digest.update(np.ascontiguousarray(self.metadata, np.dtype("<f4")).tobytes())
         return digest.hexdigest()
 
     def spread(self, count: int) -> CalibrationData:
@@ -59,13 +68,21 @@ class CalibrationData:
             return self
         rows = np.linspace(0, len(self) - 1, count).round().astype(int)
         return CalibrationData(
-            np.ascontiguousarray(self.tensors[rows]), tuple(self.case_ids[i] for i in rows)
+            np.ascontiguousarray(self.tensors[rows]),
+            tuple(self.case_ids[i] for i in rows),
+            None if self.metadata is None else self.metadata[rows],
         )
 
+    def feed(self, row: int) -> dict[str, NDArray[np.float32]]:
+        """The network's inputs for one image, batch 1."""
+        found = {INPUT_NAME: np.ascontiguousarray(self.tensors[row][None])}
+        if self.metadata is not None:
+            found[METADATA_NAME] = np.ascontiguousarray(self.metadata[row][None])
+        return found
+
     def feeds(self) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """One feed for the network's input an image, batch 1."""
-        for tensor in self.tensors:
-            yield {INPUT_NAME: np.ascontiguousarray(tensor[None])}
+        """One feed for the network's inputs an image, batch 1."""
+        yield from map(self.feed, range(len(self)))
 
     def facts(self) -> dict[str, object]:
         """For the record of a step."""
@@ -94,9 +111,8 @@ class OrtCalibrationReader:
         """The next feed, None at the end."""
         if self._next >= self._end:
             return None
-        tensor = self._data.tensors[self._next]
         self._next += 1
-        return {INPUT_NAME: np.ascontiguousarray(tensor[None])}
+        return self._data.feed(self._next - 1)
 
 
 def _check_shapes(tensors: NDArray[np.float32], case_ids: tuple[str, ...]) -> None:

@@ -91,6 +91,9 @@ def _misfits(members: Sequence[_Member]) -> list[str]:
         size_px, wanted_px = member.network.size_px, members[0].network.size_px
         if size_px != wanted_px:
             found.append(f"{member.path} reads {size_px} px, {members[0].path} {wanted_px} px")
+        informed = next((other for other in members if other.network.metadata is not None), member)
+        if member.network.metadata not in (None, informed.network.metadata):
+            found.append(f"{member.path} takes other facts of the patient than {informed.path}")
     return found
 
 

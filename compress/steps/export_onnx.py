@@ -26,11 +26,21 @@ from torch.nn.utils import fusion
 
 from compress.artifact import StepOutput
 from compress.steps.export_passes import drop_unused, fold_padding, unshare_weights
+from compress.steps.fidelity import drawn_facts
+from compress.steps.origin import write_origin
 from compress.torch_backend import TorchBackend
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
 from compress.zoo.watched import WatchedNet
-from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from runtime.backends.base import (
+    FEATURES_NAME,
+    INPUT_NAME,
+    LOGIT_NAME,
+    MAP_NAME,
+    METADATA_NAME,
+    Backend,
+    ModelFiles,
+)
 from runtime.backends.ort import OrtBackend
 from runtime.errors import ExportMismatchError, StepError
 
@@ -61,6 +71,7 @@ def export(
     source: Path, folder: Path, samples: NDArray[np.float32], with_features: bool = False
 ) -> StepOutput:
     """Write `model.onnx` into `folder`: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, h, w), any N.
+    A network that takes facts of the patient has a second input `metadata` (N, D).
 
     with_features: a third output `features` (N, F), see compress.zoo.watched. samples: (>= 1, 1, S, S) real
     inputs for the parity check. facts: opset, nodes, map size, parity as
@@ -90,7 +101,7 @@ def to_onnx(network: FractureNet, with_features: bool = False) -> onnx.ModelProt
     """Export, with batch normalisation and padding folded into the convolutions; checked, shapes inferred."""
     folded = fold_normalisation(network)
     module: nn.Module = WatchedNet(folded) if with_features else folded
-    example = torch.zeros(1, 1, network.size_px, network.size_px)
+    example = network.example_inputs()
     buffer = io.BytesIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -98,7 +109,8 @@ def to_onnx(network: FractureNet, with_features: bool = False) -> onnx.ModelProt
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns that a newer one exists
-            torch.onnx.export(module, (example,), buffer, **_export_settings(with_features))  # type: ignore[arg-type]
+            settings = _export_settings(len(example), with_features)
+            torch.onnx.export(module, example, buffer, **settings)  # type: ignore[arg-type]
     finally:
         logger.setLevel(level)
     model = onnx.load_from_string(buffer.getvalue())
@@ -108,6 +120,7 @@ def to_onnx(network: FractureNet, with_features: bool = False) -> onnx.ModelProt
     del model.graph.value_info[:]  # shapes of tensors that are gone
     model.producer_name, model.producer_version = "ulna", ""
     _declare_map(model, network)
+    write_origin(model, network)
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -123,7 +136,7 @@ def _declare_map(model: onnx.ModelProto, network: FractureNet) -> None:
 def fold_normalisation(network: FractureNet) -> FractureNet:
     """A copy in which every convolution followed by batch normalisation computes both at once."""
     folded = copy.deepcopy(network).eval()
-    read = _normalisations_of_convolutions(folded)
+    read = normalisations_of_convolutions(folded)
     for parent in list(folded.modules()):
         children = list(parent.named_children())
         for (name, layer), (next_name, follower) in itertools.pairwise(children):
@@ -134,7 +147,7 @@ def fold_normalisation(network: FractureNet) -> FractureNet:
     return folded
 
 
-def _normalisations_of_convolutions(network: FractureNet) -> dict[nn.Module, nn.Module]:
+def normalisations_of_convolutions(network: FractureNet) -> dict[nn.Module, nn.Module]:
     """{normalisation: the convolution whose output it reads}, seen in one pass.
 
     That one stands behind the other in a module does not say that it reads it.
@@ -168,7 +181,8 @@ def compare(network: FractureNet, model: bytes, samples: NDArray[np.float32]) ->
     deviations = []
     for batch in BATCH_SIZES:
         for name, images in _feeds(samples, batch).items():
-            expected, got = ours.infer({INPUT_NAME: images}), theirs.infer({INPUT_NAME: images})
+            feed = _with_facts(ours, images)
+            expected, got = ours.infer(feed), theirs.infer(feed)
             errors = (_error(expected[output], got[output]) for output in expected)
             deviations.append(Deviation(name, batch, *errors))
     return tuple(deviations)
@@ -178,6 +192,11 @@ def _feeds(samples: NDArray[np.float32], batch: int) -> dict[str, NDArray[np.flo
     real = np.ascontiguousarray(np.resize(samples[:batch], (batch, *samples.shape[1:])))
     noise = np.random.default_rng(batch).normal(size=real.shape).astype(np.float32)
     return {"samples": real, "zeros": np.zeros_like(real), "ones": np.ones_like(real), "noise": noise}
+
+
+def _with_facts(backend: Backend, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    facts = drawn_facts(backend, len(images))
+    return {INPUT_NAME: images} if facts is None else {INPUT_NAME: images, METADATA_NAME: facts}
 
 
 def _error(expected: NDArray[np.float32], got: NDArray[np.float32]) -> float:
@@ -213,13 +232,14 @@ def _facts(model: onnx.ModelProto, network: FractureNet, deviations: tuple[Devia
     }
 
 
-def _export_settings(with_features: bool) -> dict[str, Any]:
+def _export_settings(inputs: int, with_features: bool) -> dict[str, Any]:
+    given = [INPUT_NAME, METADATA_NAME][:inputs]
     outputs = [LOGIT_NAME, MAP_NAME, *([FEATURES_NAME] if with_features else [])]
     return {
         "dynamo": False,
-        "input_names": [INPUT_NAME],
+        "input_names": given,
         "output_names": outputs,
         "opset_version": OPSET,
-        "dynamic_axes": {name: {0: "batch"} for name in (INPUT_NAME, *outputs)},
+        "dynamic_axes": {name: {0: "batch"} for name in (*given, *outputs)},
         "do_constant_folding": True,
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, METADATA_NAME, Backend
 from runtime.errors import ExportMismatchError
 
 _IMAGES = 32
@@ -30,13 +31,21 @@ class Fidelity:
         return asdict(self)
 
 
-def compare_backends(reference: Backend, candidate: Backend, tensors: NDArray[np.float32]) -> Fidelity:
+def compare_backends(
+    reference: Backend,
+    candidate: Backend,
+    tensors: NDArray[np.float32],
+    metadata: NDArray[np.float32] | None = None,
+) -> Fidelity:
     """Run both on at most 32 of the (N, 1, S, S) images, evenly chosen, one at a time.
 
-    Raises ExportMismatchError for outputs of different shapes or values that are not finite.
+    metadata: (N, D) facts for networks that take them; drawn where none are given. Raises ExportMismatchError
+    for outputs of different shapes or values that are not finite.
     """
     rows = np.unique(np.linspace(0, len(tensors) - 1, min(_IMAGES, len(tensors))).round().astype(int))
-    wanted, got = (_outputs(backend, tensors, rows) for backend in (reference, candidate))
+    facts = drawn_facts(reference, len(tensors)) if metadata is None else metadata
+    feeds = [_feed(tensors, facts, int(i)) for i in rows]
+    wanted, got = (_outputs(backend, feeds) for backend in (reference, candidate))
     for name in (LOGIT_NAME, MAP_NAME):
         _require_comparable(name, wanted[name], got[name])
     return Fidelity(
@@ -59,10 +68,31 @@ def snr_db(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> fl
     return round(float(np.clip(10 * np.log10(signal / noise), -_LIMIT_DB, _LIMIT_DB)), 2)
 
 
-def _outputs(
-    backend: Backend, tensors: NDArray[np.float32], rows: NDArray[np.int64]
+def drawn_facts(backend: Backend, count: int) -> NDArray[np.float32] | None:
+    """(count, D) seeded facts as a network might be told, the first of a patient of whom nothing is known.
+
+    None for a network that takes none.
+    """
+    width = next((info.shape[1] for info in backend.inputs if info.name == METADATA_NAME), None)
+    if width is None:
+        return None
+    random = np.random.default_rng(count)
+    facts = random.random((count, width)) * (random.random((count, width)) < 0.5)
+    facts[0] = 0.0
+    return facts.astype(np.float32)
+
+
+def _feed(
+    tensors: NDArray[np.float32], facts: NDArray[np.float32] | None, row: int
 ) -> dict[str, NDArray[np.float32]]:
-    results = [backend.infer({INPUT_NAME: np.ascontiguousarray(tensors[i][None])}) for i in rows]
+    found = {INPUT_NAME: np.ascontiguousarray(tensors[row][None])}
+    return found if facts is None else {**found, METADATA_NAME: np.ascontiguousarray(facts[row][None])}
+
+
+def _outputs(
+    backend: Backend, feeds: Sequence[dict[str, NDArray[np.float32]]]
+) -> dict[str, NDArray[np.float32]]:
+    results = [backend.infer(feed) for feed in feeds]
     return {name: np.concatenate([result[name] for result in results]) for name in (LOGIT_NAME, MAP_NAME)}
 
 

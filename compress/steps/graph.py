@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from runtime.backends.base import LOGIT_NAME, MAP_NAME
+from runtime.backends.base import LOGIT_NAME, MAP_NAME, METADATA_NAME
 from runtime.errors import StepError
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
@@ -100,6 +100,17 @@ def head_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
     classifier = _classifier(makers)
     after = _descendants(model.graph, classifier.output[0])
     return tuple(node.name for node in model.graph.node if node is classifier or node.output[0] in after)
+
+
+def metadata_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the nodes that a patient's facts have a part in, the head too; () without such an input.
+
+    They stay in float: a vector of zeros must change nothing, and eight bits would round it to something.
+    """
+    if METADATA_NAME not in {item.name for item in model.graph.input}:
+        return ()
+    touched = _descendants(model.graph, METADATA_NAME)
+    return tuple(node.name for node in model.graph.node if touched.intersection(node.output))
 
 
 def float_sums(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from compress.steps.graph import load_graph
-from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, ModelFiles
+from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, METADATA_NAME, ModelFiles
 from runtime.backends.quiet import import_openvino
 from runtime.errors import BackendMissingError, StepError
 
@@ -98,6 +98,20 @@ def head_operations(model: Any) -> tuple[str, ...]:
             if operation.get_type_name() != "Result":
                 names.append(operation.get_friendly_name())
     return tuple(names)
+
+
+def metadata_operations(model: Any) -> tuple[str, ...]:
+    """Friendly names of the operations that a patient's facts have a part in: see graph.metadata_nodes."""
+    inside = {
+        port.get_node().get_friendly_name() for port in model.inputs if METADATA_NAME in port.get_names()
+    }
+    found = []
+    for operation in model.get_ordered_ops():
+        if any(value.get_node().get_friendly_name() in inside for value in operation.input_values()):
+            inside.add(operation.get_friendly_name())
+            if operation.get_type_name() != "Result":
+                found.append(operation.get_friendly_name())
+    return tuple(found)
 
 
 def float_operations(model: Any) -> tuple[str, ...]:

@@ -10,7 +10,14 @@ from typing import Any
 import onnx
 
 from compress.steps.calibration import CalibrationData, OrtCalibrationReader
-from compress.steps.graph import drop_unused_domains, float_sums, head_nodes, load_graph, name_nodes
+from compress.steps.graph import (
+    drop_unused_domains,
+    float_sums,
+    head_nodes,
+    load_graph,
+    metadata_nodes,
+    name_nodes,
+)
 from compress.steps.rounding import QMAX, QMAX_REDUCED, round_weights
 from runtime.errors import StepError
 
@@ -32,16 +39,17 @@ class QdqPlan:
 def insert_qdq(
     source: Path, target: Path, calibration: CalibrationData, method: str, plan: QdqPlan
 ) -> onnx.ModelProto:
-    """Read `source`, write the Q/DQ graph to `target` and return it; head and float_sums stay in float.
+    """Read `source`, write the Q/DQ graph to `target` and return it.
 
-    Per-channel signed weights; activations as the plan says. Raises StepError.
+    Head, what facts of patients touch, and float_sums stay in float. Per-channel signed weights; activations
+    as the plan says. Raises StepError.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     calibrate_method = _method(method)
     activations = QuantType.QInt8 if plan.signed_activations else QuantType.QUInt8
     model = prepare(source)
-    kept = [*head_nodes(model), *float_sums(model)]
+    kept = list(dict.fromkeys((*head_nodes(model), *metadata_nodes(model), *float_sums(model))))
     model = round_weights(model, calibration, QMAX_REDUCED if plan.reduce_range else QMAX)
     try:
         quantize_static(

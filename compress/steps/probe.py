@@ -6,11 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from compress.steps.fidelity import Fidelity
 from compress.steps.graph import load_graph
-from runtime.backends.base import INPUT_NAME
+from runtime.backends.base import INPUT_NAME, METADATA_NAME
 from runtime.errors import ExportMismatchError, StepError
 
 MIN_SNR_DB = 30.0
@@ -35,6 +36,12 @@ def input_size(path: Path) -> int:
     if len(shape) != 4 or shape[1] != 1 or shape[2] != shape[3] or shape[2] <= 0:
         raise StepError(f"{path.name} must take {INPUT_NAME!r} (N, 1, S, S) with S fixed, it takes {shapes}")
     return int(shape[2])
+
+
+def metadata_width(model: onnx.ModelProto) -> int:
+    """D of the input `metadata` (N, D), 0 for a graph without."""
+    shapes = {item.name: item.type.tensor_type.shape.dim for item in model.graph.input}
+    return int(shapes[METADATA_NAME][1].dim_value) if METADATA_NAME in shapes else 0
 
 
 def require_same(parity: Fidelity, name: str) -> None:

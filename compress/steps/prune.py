@@ -34,6 +34,7 @@ from compress.zoo import NAMES, traits_of
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import Cost, cost_of
+from compress.zoo.fused import FusedHead
 from runtime.errors import RecipeError, StepError
 
 NETWORK_FILE = "network.pt"
@@ -91,8 +92,8 @@ def estimate_statistics(network: FractureNet, fit: LabelledTensors) -> None:
         layer.momentum = None  # torch's word for a cumulative average
         layer.train()
     with torch.no_grad():
-        for images, _ in _batches(fit, _STATISTICS_IMAGES):
-            network(images)
+        for inputs, _ in _batches(fit, _STATISTICS_IMAGES):
+            network(*inputs)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     network.eval()
@@ -132,8 +133,15 @@ def _blocks(network: FractureNet, graph: Any, options: PruneOptions) -> list[_Bl
     importance = _importance(options.importance)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers that it passes over, such as the head
-        groups = graph.get_all_groups(ignored_layers=[network.head.classifier], root_module_types=[nn.Conv2d])
+        groups = graph.get_all_groups(ignored_layers=_kept_layers(network), root_module_types=[nn.Conv2d])
         return [block for group in groups for block in _blocks_of(group, importance, options.round_to)]
+
+
+def _kept_layers(network: FractureNet) -> list[nn.Module]:
+    """The classifier, and what reads a patient's facts: a handful of values that no channel stands for."""
+    head = network.head
+    facts = [head.modulation.hidden] if isinstance(head, FusedHead) else []
+    return [cast(nn.Module, head.classifier), *facts]
 
 
 def _blocks_of(group: Any, importance: Any, round_to: int) -> Iterator[_Block]:
@@ -175,11 +183,12 @@ def _importance(name: str) -> Any:
 
 
 def _dependency_graph(network: FractureNet) -> Any:
-    example = torch.zeros(1, 1, network.size_px, network.size_px)
     # Tracing follows autograd, so gradients must be on.
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch_pruning.DependencyGraph().build_dependency(network, example_inputs=example)
+        return torch_pruning.DependencyGraph().build_dependency(
+            network, example_inputs=network.example_inputs()
+        )
 
 
 def _accumulate_gradients(network: FractureNet, fit: LabelledTensors) -> None:
@@ -187,18 +196,17 @@ def _accumulate_gradients(network: FractureNet, fit: LabelledTensors) -> None:
     network.eval()
     network.zero_grad(set_to_none=True)
     weight = positive_weight(fit.labels)
-    for images, labels in _batches(fit, _TAYLOR_IMAGES):
-        label_loss(network(images)[0], labels, weight).backward()  # type: ignore[no-untyped-call]
+    for inputs, labels in _batches(fit, _TAYLOR_IMAGES):
+        label_loss(network(*inputs)[0], labels, weight).backward()  # type: ignore[no-untyped-call]
 
 
-def _batches(fit: LabelledTensors, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images spread evenly over the fit set, whose order may follow the patients."""
+def _batches(fit: LabelledTensors, limit: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    """(Inputs, labels) of images spread evenly over the fit set, whose order may follow the patients."""
     rows = np.unique(np.linspace(0, len(fit) - 1, min(limit, len(fit))).round().astype(int))
     mixed = rows[np.random.default_rng(0).permutation(len(rows))]
     for start in range(0, len(mixed), _BATCH):
         chosen = np.sort(mixed[start : start + _BATCH])
-        images = np.ascontiguousarray(fit.tensors[chosen])
-        yield torch.from_numpy(images), torch.from_numpy(fit.labels[chosen])
+        yield fit.inputs(chosen), torch.from_numpy(fit.labels[chosen])
 
 
 def _floor(channels: int, round_to: int) -> int:

@@ -51,12 +51,13 @@ def quantize_openvino(
         model = _rounded(source, chosen, decision.reduce_range)
     openvino_tools.require_contract(model)
     kept = openvino_tools.head_operations(model)
-    kept += tuple(name for name in openvino_tools.float_operations(model) if name not in kept)
+    others = (*openvino_tools.metadata_operations(model), *openvino_tools.float_operations(model))
+    kept += tuple(dict.fromkeys(name for name in others if name not in kept))
     with collected() as messages:
         quantized = _quantize(model, chosen, kept, parameters)
     path = openvino_tools.save(quantized, folder)
     reference = OrtBackend(ModelFiles(source.read_bytes()))
-    fidelity = compare_backends(reference, openvino_tools.open_ir(path), chosen.tensors)
+    fidelity = compare_backends(reference, openvino_tools.open_ir(path), chosen.tensors, chosen.metadata)
     weights = path.with_suffix(".bin")
     facts: dict[str, Any] = {
         "method": options.method,

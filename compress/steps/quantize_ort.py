@@ -19,7 +19,7 @@ from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
-from compress.steps.graph import float_sums, head_nodes, load_graph, name_nodes, summarize
+from compress.steps.graph import float_sums, head_nodes, load_graph, metadata_nodes, name_nodes, summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
 from runtime import machine
 from runtime.backends.base import ModelFiles
@@ -68,7 +68,7 @@ def quantize_ort(
     path = folder / MODEL_FILE
     with collected() as messages:
         model = insert_qdq(source, path, chosen, options.method, plan)
-    fidelity = compare_backends(_open(source), _open(path), chosen.tensors)
+    fidelity = compare_backends(_open(source), _open(path), chosen.tensors, chosen.metadata)
     facts: dict[str, Any] = {
         "method": options.method,
         "scheme": "U8 activations, S8 weights per channel, Q/DQ",
@@ -90,14 +90,14 @@ def float_head(source: Path) -> tuple[str, ...]:
     """Names of the nodes of a float graph that no recipe quantizes."""
     model = load_graph(source)
     name_nodes(model)
-    return head_nodes(model)
+    return tuple(dict.fromkeys((*head_nodes(model), *metadata_nodes(model))))
 
 
 def _other_float_nodes(source: Path) -> tuple[str, ...]:
     model = load_graph(source)
     name_nodes(model)
-    head = set(head_nodes(model))
-    return tuple(name for name in float_sums(model) if name not in head)
+    kept = {*head_nodes(model), *metadata_nodes(model)}
+    return tuple(name for name in float_sums(model) if name not in kept)
 
 
 def _open(path: Path) -> OrtBackend:

@@ -54,7 +54,7 @@ def quantize_tensorrt(
         "size_bytes": path.stat().st_size,
         **chosen.facts(),
         **summarize(model).to_json(),
-        "fidelity": compare_backends(reference, candidate, chosen.tensors).to_json(),
+        "fidelity": compare_backends(reference, candidate, chosen.tensors, chosen.metadata).to_json(),
         "messages": messages,
     }
     return StepOutput(MODEL_FILE, "onnx", facts=facts)

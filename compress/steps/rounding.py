@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from compress.steps.calibration import CalibrationData
-from compress.steps.graph import head_nodes
+from compress.steps.graph import head_nodes, metadata_nodes
 
 QMAX = 127
 QMAX_REDUCED = 64
@@ -49,13 +49,14 @@ class ConvInputs:
 
 
 def round_weights(model: onnx.ModelProto, calibration: CalibrationData, qmax: int = QMAX) -> onnx.ModelProto:
-    """A copy of `model` whose convolutions, but for the head, have weights on the grid of `qmax` steps.
+    """A copy of `model` whose convolutions, but for head and facts, have weights on the grid of `qmax` steps.
 
     The graph keeps its nodes and names. Convolutions with computed weights or automatic padding are left.
     """
     rounded = copy.deepcopy(model)
     weights = {tensor.name: tensor for tensor in rounded.graph.initializer}
-    nodes = [node for node in rounded.graph.node if _is_eligible(node, weights, head_nodes(model))]
+    kept = (*head_nodes(model), *metadata_nodes(model))
+    nodes = [node for node in rounded.graph.node if _is_eligible(node, weights, kept)]
     for node, inputs in zip(nodes, _observe(model, nodes, weights, calibration), strict=True):
         _round_node(node, weights, inputs, qmax)
     return rounded
@@ -80,8 +81,8 @@ def choose_integers(weights: Array, inputs: Array, steps: Array, qmax: int) -> N
     return integers.astype(np.int64)
 
 
-def _is_eligible(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto], head: tuple[str, ...]) -> bool:
-    if node.op_type != "Conv" or node.name in head or any(name not in weights for name in node.input[1:]):
+def _is_eligible(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto], kept: tuple[str, ...]) -> bool:
+    if node.op_type != "Conv" or node.name in kept or any(name not in weights for name in node.input[1:]):
         return False
     attributes = _attributes(node)
     shape = weights[node.input[1]].dims

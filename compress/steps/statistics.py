@@ -16,7 +16,8 @@ from compress.datasets.progress import Progress, silent
 from compress.datasets.tensors import TensorCache
 from compress.recipe import AnomalyOptions
 from runtime.anomaly import AnomalyDetector, AnomalyLimits, FeatureStatistics
-from runtime.backends.base import FEATURES_NAME, INPUT_NAME, Backend, ModelFiles
+from runtime.backends.base import FEATURES_NAME, Backend, ModelFiles
+from runtime.backends.feeds import image_alone
 from runtime.backends.registry import open_backend
 
 STATISTICS_FILE = "anomaly.npz"
@@ -74,7 +75,10 @@ def refused_share(
     """Share of these radiographs that one engine would refuse; each rounds features in its own way."""
     backend = opener()
     try:
-        features = [backend.infer({INPUT_NAME: tensors.tensor(case)})[FEATURES_NAME][0] for case in cases]
+        features = [
+            backend.infer(image_alone(backend.inputs, tensors.tensor(case)))[FEATURES_NAME][0]
+            for case in cases
+        ]
     finally:
         backend.close()
     return float(np.mean([detector.is_strange(detector.look(seen)) for seen in features]))
@@ -91,7 +95,7 @@ def _look(
             batches = []
             for start in range(0, len(group), _BATCH):
                 batch = tensors.stack(group[start : start + _BATCH])
-                batches.append(backend.infer({INPUT_NAME: batch})[FEATURES_NAME])
+                batches.append(backend.infer(image_alone(backend.inputs, batch))[FEATURES_NAME])
                 progress(done := done + len(batch), total)
             found[name] = SeenFeatures(np.concatenate(batches), np.array([case.body_part for case in group]))
     finally:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from compress.steps.graph import load_graph, require_tensorrt_graph, summarize
-from compress.steps.probe import input_size
+from compress.steps.probe import input_size, metadata_width
 from compress.steps.stand_in import PLAN_FILE, SOURCE_FILE
-from runtime.backends.base import INPUT_NAME
+from runtime.backends.base import INPUT_NAME, METADATA_NAME
 
 ENGINE_FILE = "model.engine"
 DEFAULT_CAPABILITIES = ("sm75", "sm80", "sm86", "sm89", "sm120")
@@ -70,14 +70,21 @@ def make_plan(source: Path, folder: Path, options: TensorRtOptions) -> BuildPlan
     (folder / SOURCE_FILE).write_bytes(data)
     summary = summarize(model)
     size = input_size(source)
-    shapes = {name: [batch, 1, size, size] for name, batch in _batches(options.max_batch)}
+    inputs = {INPUT_NAME: [1, size, size]}
+    width = metadata_width(model)
+    if width:
+        inputs[METADATA_NAME] = [width]
+    shapes = {
+        name: {end: [batch, *shape] for end, batch in _batches(options.max_batch)}
+        for name, shape in inputs.items()
+    }
     precision = "int8" if "QuantizeLinear" in summary.nodes else "fp32"
     return BuildPlan(
         onnx=SOURCE_FILE,
         onnx_sha256=hashlib.sha256(data).hexdigest(),
         precision=precision,
         opset=max(summary.domains.values()),
-        shapes={INPUT_NAME: shapes},
+        shapes=shapes,
         capabilities=options.capabilities,
         engine=ENGINE_FILE,
         commands=_commands(precision, shapes),
@@ -94,9 +101,11 @@ def _batches(max_batch: int) -> tuple[tuple[str, int], ...]:
     return ("min", 1), ("opt", 1), ("max", max_batch)
 
 
-def _commands(precision: str, shapes: dict[str, list[int]]) -> dict[str, str]:
+def _commands(precision: str, shapes: dict[str, dict[str, list[int]]]) -> dict[str, str]:
     ranges = " ".join(
-        f"--{name}Shapes={INPUT_NAME}:{'x'.join(map(str, shape))}" for name, shape in shapes.items()
+        f"--{end}Shapes="
+        + ",".join(f"{name}:{'x'.join(map(str, ends[end]))}" for name, ends in shapes.items())
+        for end in shapes[INPUT_NAME]
     )
     files = f"--onnx={SOURCE_FILE} --saveEngine={ENGINE_FILE}"
     # Before TensorRT 10 a Q/DQ graph needed the INT8 flag; from 10 on its own types decide.

@@ -19,6 +19,7 @@ from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
+from compress.zoo.fused import with_facts
 from compress.zoo.options import ModelOptions
 from runtime.errors import StepError
 
@@ -42,10 +43,12 @@ def finetune_network(
 ) -> StepOutput:
     """Train `network` further; one that follows a teacher takes its teacher's scale of logits.
 
+    Where the data hold facts of the patients, the network takes them from now on (compress.zoo.fused).
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
     calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
     History.to_json), logit_match where the scale was changed, and patches, the digest of what made windows.
     """
+    network = with_facts(network, None if data.fusion is None else data.fusion.spec)
     history = train(network, data, options, run)
     match = _scale(network, data, run, calibrate)
     if run.processes.is_first:
@@ -80,7 +83,7 @@ def warm_start(path: Path, model: ModelOptions, size_px: int) -> FractureNet:
         )
     if found.size_px == size_px:
         return found
-    resized = build(replace(model, weights=""), size_px)
+    resized = with_facts(build(replace(model, weights=""), size_px), found.metadata)
     try:
         resized.load_state_dict(found.state_dict())
     except RuntimeError as error:

@@ -17,15 +17,25 @@ from compress.training.options import ImbalanceOptions, TrainOptions
 from compress.training.processes import Processes
 from compress.training.sampling import Rows, epoch_order
 from compress.training.windows import WindowSampler
+from compress.training.withholding import withhold
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """images: this process's share, (n, 1, S, S). labels (N,), masks (N, 1, m, m): of the whole batch."""
+    """images: this process's share, (n, 1, S, S). labels (N,), masks (N, 1, m, m): of the whole batch.
+
+    metadata: (n, D) facts of the share's patients, some withheld; None where nothing is known.
+    """
 
     images: Tensor
     labels: Tensor
     masks: Tensor
+    metadata: Tensor | None = None
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """What a network is asked."""
+        given = (self.images, self.metadata)
+        return tuple(value.to(device) for value in given if value is not None)
 
 
 class BatchSource:
@@ -50,6 +60,8 @@ class BatchSource:
     def _images(self, generator: Generator) -> Iterator[Batch]:
         """Full batches only, since a small one upsets batch normalisation."""
         fit, size_px = self._data.fit, self._data.preprocess.size_px
+        # A generator of its own: with facts or without, images are drawn and changed alike.
+        of_facts = np.random.default_rng([generator.initial_seed(), 2])
         for rows in self._rows(generator):
             draws = draw(len(rows), size_px, self._options.augment, generator)
             masks = move_masks(torch.from_numpy(fit.masks[rows]).float()[:, None], draws)
@@ -57,10 +69,14 @@ class BatchSource:
             nowhere = ~masks.flatten(1).any(dim=1) & (labels > 0.5)
             share = self._processes.share(len(rows))
             own = draws.sparing(nowhere).share(share)
-            yield Batch(self._change(self._tensors(rows[share]), masks[share], own), labels, masks)
+            changed = self._change(self._tensors(rows[share]), masks[share], own)
+            yield Batch(changed, labels, masks, self._facts(rows, share, of_facts))
 
     def _windows(self, generator: Generator) -> Iterator[Batch]:
-        """Twice as many windows in a batch as there would be images: they are small."""
+        """Twice as many windows in a batch as there would be images: they are small.
+
+        Facts are withheld: they are about the whole picture, and a window is mostly beside its fracture.
+        """
         sampler = WindowSampler(self._data.fit, self._data.preprocess)
         # Generators of their own: with made windows or without, those cut from radiographs are the same.
         seeded = np.random.default_rng(generator.initial_seed())
@@ -85,6 +101,13 @@ class BatchSource:
         order = epoch_order(self._data.fit, imbalance, generator)
         size = min(self._options.batch_size, len(order))
         return [order[start * size : (start + 1) * size] for start in range(self._course.images.batches)]
+
+    def _facts(self, rows: Rows, share: slice, generator: np.random.Generator) -> Tensor | None:
+        """Of this process's share; what is withheld is drawn for the whole batch."""
+        known, fusion = self._data.fit.metadata, self._data.fusion
+        if known is None or fusion is None:
+            return None
+        return torch.from_numpy(withhold(known[rows], fusion, generator)[share])
 
     def _tensors(self, rows: Rows) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self._data.fit.tensors[rows]))

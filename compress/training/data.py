@@ -8,9 +8,12 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from compress.datasets.base import Case, FractionBox
+from compress.metadata import Fusion, vectors
 from compress.training.made_windows import MadeWindows
 from compress.training.outlines import Outlines, Polygon
 from runtime.preprocess import Placement, PreprocessSpec
@@ -38,7 +41,8 @@ class LabelledTensors:
     """tensors: (N, 1, S, S) float32. labels: (N,) float32, 0 or 1.
 
     masks: (N, S // 4, S // 4) uint8, 1 where a fracture box lies; empty for healthy images and for fractures
-    that nobody has outlined. strata: (N,) words by which sampling can be balanced, the body parts.
+    that nobody has outlined. strata: (N,) words by which sampling can be balanced, the body parts. metadata:
+    (N, D) float32, facts of the patients (runtime.metadata); None for networks with the picture alone.
 
     Raises ValueError for shapes that do not belong together.
     """
@@ -47,6 +51,7 @@ class LabelledTensors:
     labels: NDArray[np.float32]
     masks: NDArray[np.uint8]
     strata: NDArray[np.str_] | None = None
+    metadata: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count, size = len(self.tensors), self.tensors.shape[-1]
@@ -57,9 +62,18 @@ class LabelledTensors:
             raise ValueError(f"tensors, labels and masks must be {expected}, got {got}")
         if self.strata is not None and len(self.strata) != count:
             raise ValueError(f"{count} images need as many strata, got {len(self.strata)}")
+        if self.metadata is not None and (self.metadata.ndim != 2 or len(self.metadata) != count):
+            raise ValueError(f"{count} images need metadata ({count}, D), got {self.metadata.shape}")
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def inputs(self, rows: slice | NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """What a network is asked for these rows: images, and facts where there are any."""
+        images = torch.from_numpy(np.ascontiguousarray(self.tensors[rows]))
+        if self.metadata is None:
+            return (images,)
+        return images, torch.from_numpy(np.ascontiguousarray(self.metadata[rows]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +81,44 @@ class TrainData:
     """fit: what the weights learn from. calibration: what chooses the epoch. Disjoint patients.
 
     preprocess: how the tensors were made; augmentation works in its [0, 1] scale. patches: makes some of the
-    windows of crop_epochs, None where all are cut from radiographs.
+    windows of crop_epochs, None where all are cut from radiographs. fusion: which facts of the patients the
+    sets hold and how much of them is withheld; None for networks with the picture alone.
     """
 
     fit: LabelledTensors
     calibration: LabelledTensors
     preprocess: PreprocessSpec
     patches: MadeWindows | None = None
+    fusion: Fusion | None = None
 
 
 def train_data(
-    source: TensorSource, fit: Sequence[Case], calibration: Sequence[Case], outlines: Outlines | None = None
+    source: TensorSource,
+    fit: Sequence[Case],
+    calibration: Sequence[Case],
+    outlines: Outlines | None = None,
+    fusion: Fusion | None = None,
 ) -> TrainData:
     """Gather two sets of cases from a tensor cache; see `label`."""
-    return TrainData(label(source, fit, outlines), label(source, calibration, outlines), source.spec)
+    learnt, judged = (label(source, cases, outlines, fusion) for cases in (fit, calibration))
+    return TrainData(learnt, judged, source.spec, fusion=fusion)
 
 
-def label(source: TensorSource, cases: Sequence[Case], outlines: Outlines | None = None) -> LabelledTensors:
-    """The cases' tensors with labels and body parts, and as masks their outlines, or their boxes without."""
+def label(
+    source: TensorSource,
+    cases: Sequence[Case],
+    outlines: Outlines | None = None,
+    fusion: Fusion | None = None,
+) -> LabelledTensors:
+    """The cases' tensors with labels, body parts and the facts that `fusion` asks for; as masks their
+    outlines, or their boxes without.
+    """
     known = outlines or {}
     masks = [_mask(case, known.get(case.case_id, ()), source.placement(case)) for case in cases]
     labels = np.array([case.label for case in cases], np.float32)
     strata = np.array([case.body_part for case in cases], np.str_)
-    return LabelledTensors(source.stack(cases), labels, np.stack(masks), strata)
+    facts = None if fusion is None else vectors(fusion.spec, cases)
+    return LabelledTensors(source.stack(cases), labels, np.stack(masks), strata, facts)
 
 
 def _mask(case: Case, polygons: Sequence[Polygon], placement: Placement) -> NDArray[np.uint8]:

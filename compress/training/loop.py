@@ -92,12 +92,12 @@ def positive_weight(labels: NDArray[np.float32]) -> float:
 def predict(network: nn.Module, data: LabelledTensors, rows: slice = slice(None)) -> NDArray[np.float32]:
     """Logits of these rows, (n,), in evaluation mode and full precision."""
     network.eval()
-    device, tensors = device_of(network), data.tensors[rows]
+    device, numbers = device_of(network), np.arange(len(data))[rows]
     logits = [np.empty(0, np.float32)]
     with torch.inference_mode():
-        for start in range(0, len(tensors), _EVALUATION_BATCH):
-            batch = torch.from_numpy(np.ascontiguousarray(tensors[start : start + _EVALUATION_BATCH]))
-            logits.append(network(batch.to(device))[0].flatten().cpu().numpy())
+        for start in range(0, len(numbers), _EVALUATION_BATCH):
+            inputs = data.inputs(numbers[start : start + _EVALUATION_BATCH])
+            logits.append(network(*(value.to(device) for value in inputs))[0].flatten().cpu().numpy())
     return np.concatenate(logits)
 
 
@@ -222,17 +222,17 @@ class _Trainer:
 
     def _outputs(self, batch: Batch) -> tuple[Outputs, Targets]:
         """Of the whole batch, with gradients for this process's share."""
-        images = batch.images.to(self._device)
-        outputs = self._ask(self.network, images)
+        inputs = batch.inputs(self._device)
+        outputs = self._ask(self.network, inputs)
         teacher = None
         if self._teacher is not None:
             with torch.no_grad():
-                teacher = self._ask(self._teacher.to(self._device).eval(), images)
+                teacher = self._ask(self._teacher.to(self._device).eval(), inputs)
         return outputs, Targets(batch.labels.to(self._device), batch.masks.to(self._device), teacher)
 
-    def _ask(self, network: nn.Module, images: Tensor) -> Outputs:
+    def _ask(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Outputs:
         with mixed_precision(self._precision, self._device):
-            logit, evidence = network(images)
+            logit, evidence = network(*inputs)
         whole = self.run.processes.whole
         return whole(logit.float()), whole(evidence.float())
 

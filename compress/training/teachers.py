@@ -19,9 +19,9 @@ class MeanOfNetworks(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w))."""
-        logits, maps = zip(*(network(image) for network in self.networks), strict=True)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """image (N, 1, S, S), and facts (N, D) where there are any -> (logit (N, 1), map (N, 1, h, w))."""
+        logits, maps = zip(*(network(*inputs) for network in self.networks), strict=True)
         size = maps[0].shape[-2:]
         return torch.stack(logits).mean(dim=0), torch.stack([_resized(one, size) for one in maps]).mean(dim=0)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.zoo.options import ModelOptions
+from runtime.metadata import MetadataSpec
 
 
 def pool(evidence: Tensor, sharpness: float) -> Tensor:
@@ -83,7 +84,8 @@ class FractureNet(nn.Module):
     """A network built for one input size; it carries what is needed to build it again.
 
     forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)). A network whose first layer takes three
-    channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too.
+    channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too. One that takes facts
+    of the patient (compress.zoo.fused) has a second input; the others pass over it.
     """
 
     def __init__(self, features: nn.Module, head: Head, options: ModelOptions, size_px: int) -> None:
@@ -93,12 +95,26 @@ class FractureNet(nn.Module):
         self.options = options
         self.size_px = size_px
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logit and evidence map."""
-        if image.shape[1] != self.options.channels:
-            image = torch.cat([image] * self.options.channels, dim=1)
-        logit, evidence = self.head(self.features(image))
+        logit, evidence = self.head(self.features(self.in_channels(image)))
         return logit, evidence
+
+    def in_channels(self, image: Tensor) -> Tensor:
+        """The image as the first layer takes it."""
+        if image.shape[1] != self.options.channels:
+            return torch.cat([image] * self.options.channels, dim=1)
+        return image
+
+    @property
+    def metadata(self) -> MetadataSpec | None:
+        """The facts of a patient that it takes as a second input; None for the picture alone."""
+        return None
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """One empty image, and where facts are taken, one patient of whom nothing is known."""
+        image = torch.zeros(1, 1, self.size_px, self.size_px)
+        return (image,) if self.metadata is None else (image, torch.zeros(1, self.metadata.width))
 
     @property
     def members(self) -> tuple[FractureNet, ...]:

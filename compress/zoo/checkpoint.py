@@ -18,53 +18,79 @@ from torch import Tensor, nn
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.ensemble import Ensemble
+from compress.zoo.fused import fuse
 from compress.zoo.options import ModelOptions
-from runtime.errors import CompressError, StepError
+from runtime import strict
+from runtime.errors import StepError, UlnaError
+from runtime.metadata import MetadataSpec
 
 _SCHEMA = 1
 
 
 def save_network(network: FractureNet, path: Path) -> None:
     """Write atomically: a reader sees the old file or the whole new one."""
-    table = {
-        "schema": _SCHEMA,
-        "options": asdict(network.options),
-        "size_px": network.size_px,
-        "state": network.state_dict(),
-    }
+    write_atomically(path, {"schema": _SCHEMA, **describe(network), "state": network.state_dict()})
+
+
+def describe(network: FractureNet) -> dict[str, Any]:
+    """What is needed besides the weights to build the network again; JSON-safe."""
+    table: dict[str, Any] = {"options": asdict(network.options), "size_px": network.size_px}
     if network.members:
         table["members"] = [asdict(member.options) for member in network.members]
-    write_atomically(path, table)
+    facts = [_describe_facts(one) for one in network.members or (network,)]
+    if any(facts):
+        table["metadata"] = facts
+    return table
+
+
+def _describe_facts(network: FractureNet) -> dict[str, Any]:
+    """{} for a network that looks at the picture alone."""
+    spec = network.metadata
+    return {} if spec is None else {name: _plain(value) for name, value in asdict(spec).items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def load_network(path: Path) -> FractureNet:
     """The network as saved, pruned or not, in evaluation mode. Raises StepError for anything else."""
     table = read_safely(path)
     try:
-        network = _unfilled(table)
-        _shrink_to(network, table["state"])
-        network.load_state_dict(table["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError, CompressError) as error:
+        return restore(table, table["state"])
+    except (KeyError, TypeError, ValueError, RuntimeError, UlnaError) as error:
         reason = _first_line(error)
         raise StepError(
             f"{path.name} holds no network of this version: {reason}", "train it again"
         ) from error
+
+
+def restore(table: dict[str, Any], state: dict[str, Tensor]) -> FractureNet:
+    """The network that `describe` described, with these weights, pruned or not, in evaluation mode.
+
+    Raises what torch and Python raise for a description or weights that are of no network.
+    """
+    network = unfilled(table)
+    _shrink_to(network, state)
+    network.load_state_dict(state)
     return network.eval()
 
 
-def _unfilled(table: dict[str, Any]) -> FractureNet:
+def unfilled(table: dict[str, Any]) -> FractureNet:
+    """The same with random weights, and with all the channels that its options say."""
     members = table.get("members", ())
-    if not members:
-        return _built(table["options"], table["size_px"])
-    return Ensemble([_built(one, table["size_px"]) for one in members], ModelOptions(**table["options"]))
+    whole = members or (table["options"],)
+    facts = table.get("metadata") or [{}] * len(whole)
+    built = [_built(one, table["size_px"], own) for one, own in zip(whole, facts, strict=True)]
+    return Ensemble(built, ModelOptions(**table["options"])) if members else built[0]
 
 
-def _built(table: dict[str, Any], size_px: int) -> FractureNet:
+def _built(table: dict[str, Any], size_px: int, facts: dict[str, Any]) -> FractureNet:
     """The saved weights are the weights: nothing pretrained is fetched to be overwritten."""
     options = ModelOptions(**table)
     network = build(replace(options, weights=""), size_px)
     network.options = options
-    return network
+    return fuse(network, strict.build(MetadataSpec, facts, "metadata")) if facts else network
 
 
 def write_atomically(path: Path, table: dict[str, Any]) -> None:

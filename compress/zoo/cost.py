@@ -30,7 +30,7 @@ def cost_of(network: FractureNet) -> Cost:
     network.eval()
     try:
         with torch.no_grad(), counter:
-            network(torch.zeros(1, 1, network.size_px, network.size_px))
+            network(*network.example_inputs())
     finally:
         network.train(was_training)
     macs = _own_macs(counter, type(network).__name__)

@@ -29,6 +29,7 @@ from compress.zoo.base import FractureNet, Head, StagedFeatures
 from compress.zoo.options import ModelOptions
 from compress.zoo.traits import Traits
 from runtime.errors import RecipeError
+from runtime.metadata import MetadataSpec
 
 TRAITS = Traits(takes_files=True, has_width=False)
 
@@ -63,7 +64,8 @@ def build(options: ModelOptions, size_px: int) -> FractureNet:
 class Ensemble(FractureNet):
     """Two or more networks of one input size.
 
-    forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)), h and w those of the finest map.
+    forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)), h and w those of the finest map. Facts of
+    the patient, a second input, go to the members that take them, who must all take the same.
     """
 
     def __init__(
@@ -72,13 +74,27 @@ class Ensemble(FractureNet):
         sizes = sorted({member.size_px for member in members})
         if len(members) < 2 or len(sizes) != 1:
             raise ValueError(f"an ensemble needs two networks or more of one input size, got {sizes}")
+        specs = [member.metadata for member in members if member.metadata is not None]
+        if any(spec != specs[0] for spec in specs):
+            raise ValueError("members of an ensemble that take facts of the patient must take the same")
         super().__init__(Members(members), MeanHead(), options, sizes[0])
+        self.spec = specs[0] if specs else None
 
     @property
     def members(self) -> tuple[FractureNet, ...]:
         """In the order in which they were given."""
         assert isinstance(self.features, Members)
         return self.features.members
+
+    @property
+    def metadata(self) -> MetadataSpec | None:
+        """What its members take."""
+        return self.spec
+
+    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logit and evidence map."""
+        logit, evidence = self.head(self.features(self.in_channels(image), metadata))
+        return logit, evidence
 
 
 class Members(StagedFeatures):
@@ -97,9 +113,9 @@ class Members(StagedFeatures):
         """Those of every member, one after the other; their heads are stages too."""
         return [stage for member in self.members for stage in member.stages()]
 
-    def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, image: Tensor, metadata: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
         """One answer a member."""
-        return [network(image) for network in self.networks]
+        return [network(image, metadata) for network in self.networks]
 
 
 class MeanHead(Head):

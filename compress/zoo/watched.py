@@ -29,10 +29,10 @@ class WatchedNet(nn.Module):
         for name in watched_layers(looked_into):
             looked_into.get_submodule(name).register_forward_hook(self._keep)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the network says, and what it saw on the way."""
+    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network says, and what it saw on the way, which no facts of the patient have touched."""
         self._seen.clear()
-        logit, evidence = self.network(image)
+        logit, evidence = self.network(image, metadata)
         features = torch.cat([_pooled(layer) for layer in self._seen], dim=1)
         self._seen.clear()
         return logit, evidence, features
