@@ -15,15 +15,15 @@ class PatchOptions:
     """share: of the windows, fractured and healthy ones alike, that are made; 0 makes none.
 
     steps, batch_size, learning_rate: of the adversarial training; one step sees batch_size fractured and as
-    many healthy windows. width: channels of the networks' first layers. likeness: weight of the brightness
-    that a filled hole must share, cell by cell, with what it hides. average: decay of the generator's moving
-    average, which makes the windows.
+    many healthy windows. width: channels of the networks' first layers. likeness: weight of the difference
+    between a filled hole and what it hides, beside the critic's opinion. average: decay of the generator's
+    moving average, which makes the windows.
     """
 
     share: float = 0.0
     steps: int = 1500
     batch_size: int = 8
-    learning_rate: float = 2e-4
+    learning_rate: float = 5e-4
     width: int = 16
     likeness: float = 5.0
     average: float = 0.998

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from compress.patches.networks import PatchGenerator, Wanted
 from compress.patches.options import PatchOptions
-from compress.patches.train import TrainedGenerator, noise_like, train_generator
+from compress.patches.train import TrainedGenerator, noise_for, train_generator
 from compress.training.course import plan_course
 from compress.training.data import LabelledTensors, TrainData
 from compress.training.device import device_of, training_device
@@ -52,7 +52,7 @@ class PatchMaker:
         Each row's noise is its own: a part of the rows is filled as it would be among all.
         """
         source = torch.Generator().manual_seed(int(generator.integers(2**62)))
-        noise = noise_like(windows, source)
+        noise = noise_for(masks, source)
         return self.fill_with(windows, Wanted(masks, labels, noise))
 
     def fill_with(self, windows: Tensor, wanted: Wanted) -> Tensor:
@@ -99,7 +99,7 @@ class MadePatches:
         holes = masks[np.concatenate([ill, borrowed])]
         below = torch.cat([self._maker.sampler.healthy(masks[ill], generator), windows[well]])
         labels = torch.from_numpy(marked[chosen].astype(np.float32))
-        noise = noise_like(below, torch.Generator().manual_seed(int(generator.integers(2**62))))
+        noise = noise_for(holes, torch.Generator().manual_seed(int(generator.integers(2**62))))
         return self._filled(windows, chosen, (below, Wanted(holes, labels, noise)), rows)
 
     def _choose(self, rows: np.ndarray, generator: Generator) -> np.ndarray:

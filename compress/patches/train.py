@@ -89,9 +89,9 @@ def fit_digest(fit: LabelledTensors) -> str:
     return digest.hexdigest()
 
 
-def noise_like(windows: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal, of the same shape."""
-    return torch.randn(windows.shape, generator=generator)
+def noise_for(masks: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal, one number a cell of the masks."""
+    return torch.randn(masks.shape, generator=generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +195,8 @@ class _Game:
         healthy = self._sampler.healthy(borrowed, rng)
         windows = torch.cat([fractured, healthy, healthy])
         labels = torch.tensor([1.0, 0.0, 1.0]).repeat_interleave(count)
-        wanted = Wanted(torch.cat([masks, borrowed, borrowed]), labels, noise_like(windows, source))
+        holes = torch.cat([masks, borrowed, borrowed])
+        wanted = Wanted(holes, labels, noise_for(holes, source))
         moved = (part.to(self._device) for part in (wanted.masks, wanted.labels, wanted.noise))
         return _Round(windows.to(self._device), Wanted(*moved))
 
@@ -271,7 +272,10 @@ def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor)
 
 
 def _unlikeness(filled: Tensor, windows: Tensor, masks: Tensor) -> Tensor:
-    """Mean difference of the holes' cells, in standard deviations of the input: detail is left free."""
-    weight = F.max_pool2d(blend(masks), MASK_STRIDE_PX)
-    apart = F.avg_pool2d(filled - windows, MASK_STRIDE_PX).abs()
-    return (apart * weight).sum() / weight.sum().clamp_min(1)
+    """Mean difference within the holes, in standard deviations of the input, of pixels and of cells."""
+    weight = blend(masks)
+    coarse = F.avg_pool2d(weight, MASK_STRIDE_PX)
+    apart = filled - windows
+    fine_part = (apart.abs() * weight).sum() / weight.sum().clamp_min(1)
+    coarse_part = (F.avg_pool2d(apart, MASK_STRIDE_PX).abs() * coarse).sum() / coarse.sum().clamp_min(1)
+    return (fine_part + coarse_part) / 2
