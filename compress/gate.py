@@ -49,8 +49,8 @@ class Check:
 
     metric: auroc | sensitivity | specificity | answers. point: which operating point, "" for none.
     body_part: "" for all images. difference: candidate minus reference, with its one-sided bounds. n: images
-    that the figure is over. reason: why it did not pass, "" if it did. Numbers are None where they do not
-    exist.
+    that the figure is over. reason: why it did not pass, "" if it did. against: what the candidate was
+    compared with, "" for the original checkpoint. Numbers are None where they do not exist.
     """
 
     metric: str
@@ -65,12 +65,15 @@ class Check:
     point: str = ""
     body_part: str = ""
     reason: str = ""
+    against: str = ""
 
     @property
     def title(self) -> str:
         """What a person calls it: "sensitivity, high-specificity point, hand"."""
         name = "AUROC" if self.metric == "auroc" else self.metric
-        return ", ".join(filter(None, (name, _POINT_TITLES.get(self.point, self.point), self.body_part)))
+        against = self.against and f"against {self.against}"
+        words = (name, _POINT_TITLES.get(self.point, self.point), self.body_part, against)
+        return ", ".join(filter(None, words))
 
     def to_json(self) -> dict[str, Any]:
         """As verdict files hold it."""
@@ -195,6 +198,21 @@ def refusal(reference: Predictions, reason: str, confidence: float = 0.95) -> Ve
     """The verdict on a candidate that cannot be compared case by case: fail."""
     check = Check("answers", FAIL, 0.0, len(reference), reason=reason)
     return Verdict((check,), (), (), confidence, len(reference), reference.patients)
+
+
+def joined(verdict: Verdict, other: Verdict, against: str) -> Verdict:
+    """One verdict of two comparisons. The checks of `other` say what they compare with; of changed decisions
+    those of `verdict` are kept, or where there are none those of `other`.
+    """
+    checks, parts = (
+        tuple(replace(check, against=against) for check in own) for own in (other.checks, other.body_parts)
+    )
+    return replace(
+        verdict,
+        checks=(*verdict.checks, *checks),
+        body_parts=(*verdict.body_parts, *parts),
+        flips=verdict.flips or other.flips,
+    )
 
 
 def floors(report: MetricsReport, limits: Floors) -> Verdict:

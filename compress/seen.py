@@ -32,6 +32,14 @@ class SeenImages:
         digits = sha256[:_DIGITS]
         return next((name for name, known in self.sets.items() if digits in known), None)
 
+    def joined(self, other: SeenImages) -> SeenImages:
+        """What either of them knows; an image that both know must be in one set."""
+        names = {*self.sets, *other.sets}
+        none: frozenset[str] = frozenset()
+        return SeenImages(
+            {name: self.sets.get(name, none) | other.sets.get(name, none) for name in sorted(names)}
+        )
+
     def to_json(self) -> bytes:
         """As a bundle's file holds it; the order tells nothing."""
         sets = {name: sorted(known) for name, known in self.sets.items()}

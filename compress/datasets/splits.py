@@ -64,6 +64,16 @@ def split_by_patient(
     return splits
 
 
+def divide_by_patient(
+    cases: Sequence[Case], shares: Sequence[float], seed: int, stratify: Sequence[str] = ()
+) -> list[tuple[Case, ...]]:
+    """One part a share (they sum to 1), every patient in one; spread as `split_by_patient` does.
+
+    No part is promised both labels. Raises StepError for no cases.
+    """
+    return _divide(cases, shares, seed, stratify)
+
+
 def split_officially(cases: Sequence[Case], fractions: SplitFractions, seed: int) -> Splits:
     """The publisher's test (or else validation) images are the test set; the others are divided by patient.
 

@@ -24,6 +24,11 @@ _PLACES = {
     "iou": "overlap with the true box (IoU)",
     "false_boxes": "false boxes per healthy image",
 }
+LINEAGE = {
+    "old": "On gate patients of the released model, on whom it may not be worse",
+    "new": "On new patients, who came with the added cases",
+}
+"""What a record's lineage compares, and on whom."""
 _NONE = Interval.missing("not measured")
 _MADE = ("ok", STATUS_DEFERRED)
 
@@ -63,6 +68,24 @@ def at_points(metrics: dict[str, Any]) -> list[tuple[str, list[Interval]]]:
         for name in ("sensitivity", "specificity", "precision", "f1", "accuracy")
     ]
     return [row for row in rows if row[0] != "accuracy" or any(item.value is not None for item in row[1])]
+
+
+def compared(table: dict[str, Any]) -> list[tuple[str, Interval, Interval, str]]:
+    """(title, released, improved, difference in words) of one kind of patients in a record's lineage."""
+    rows = []
+    for check in table.get("differences", ()):
+        path = ("points", check["point"], check["metric"]) if check["point"] else (check["metric"],)
+        pair = [interval(table[name], *path) for name in ("released", "improved")]
+        rows.append((str(check["title"]), pair[0], pair[1], difference_text(check)))
+    return rows
+
+
+def difference_text(check: dict[str, Any]) -> str:
+    """ "+0.012, at least -0.010 and at most +0.034" by the one-sided bounds; a dash where there is none."""
+    if check.get("difference") is None:
+        return DASH
+    texts = [signed_text(check[name]) for name in ("difference", "lower_bound", "upper_bound")]
+    return f"{texts[0]}, at least {texts[1]} and at most {texts[2]}"
 
 
 def value_text(figure: Interval, digits: int = 3) -> str:

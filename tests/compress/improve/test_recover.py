@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -135,10 +134,3 @@ def test_a_description_of_another_version_is_refused() -> None:
     entry.key, entry.value = "ulna.network", '{"schema": 99}'
     with pytest.raises(StepError, match="schema 99"):
         read_origin(model)
-
-
-def test_tensors_of_another_size_do_not_fit_the_networks_proof(tmp_path: Path) -> None:
-    graph = shipped(small_network("cnn"), tmp_path)
-    network = small_network("cnn", size_px=96)
-    with pytest.raises(StepError, match="differ by inf"):
-        prove(network, OrtBackend(ModelFiles(graph)), np.zeros((1, 1, 64, 64), np.float32))

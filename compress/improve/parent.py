@@ -1,0 +1,123 @@
+"""The released model that is gone on from: a signed bundle, its recipe, its graph and what it has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.datasets.problems import refuse
+from compress.recipe import Recipe, from_table
+from compress.seen import FILE, SeenImages, seen_from_json
+from compress.steps.train import NETWORK_FILE
+from compress.zoo import ENSEMBLE
+from runtime.bundle import MANIFEST_NAME, Bundle, open_bundle
+from runtime.errors import RecipeError, StepError
+from runtime.trust import TrustStore
+
+_BUNDLE = "bundle"
+_TORCH_STEPS = ("finetune", "train")
+"""Whose checkpoint was exported: the first of them that the recipe has."""
+_LINEAGE = "lineage"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """bundle: opened, so its signature and digests hold. recipe: that it was made by. seen: its images.
+
+    graph: the FP32 ONNX graph, that its answers are taken from. checkpoint: of the run that made it, where
+    one was named; it takes the place of the weights in the graph.
+    """
+
+    bundle: Bundle
+    recipe: Recipe
+    seen: SeenImages
+    graph: bytes
+    checkpoint: Path | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """For the records of what is made from it (JSON-safe); ancestors: digests, its parent first."""
+        manifest = self.bundle.manifest
+        before = manifest.provenance.get(_LINEAGE, {}).get("parent", {})
+        ancestors = [before["digest"], *before.get("ancestors", ())] if before else []
+        return {
+            "name": manifest.name,
+            "version": manifest.version,
+            "digest": self.bundle.digest,
+            "signed_by": self.bundle.signed_by,
+            "created_utc": manifest.created_utc,
+            "ancestors": ancestors,
+        }
+
+
+def is_released(path: Path) -> bool:
+    """Whether a bundle lies there, or a run that has made one."""
+    return (path / MANIFEST_NAME).is_file() or (path / _BUNDLE / MANIFEST_NAME).is_file()
+
+
+def open_parent(path: Path, trust: TrustStore | None = None) -> Parent:
+    """A bundle's folder, or that of the run that made it, whose checkpoint is then begun with.
+
+    trust: None is what this machine trusts, as for every bundle. Raises BundleError for a bundle that is not
+    as its signer left it, StepError with everything that keeps this one from being gone on from.
+    """
+    is_run = not (path / MANIFEST_NAME).is_file()
+    bundle = open_bundle(path / _BUNDLE if is_run else path, trust)
+    recipe = _recipe(bundle)
+    refuse(f"{bundle.manifest.name} cannot be gone on from", _problems(bundle, recipe), "train it anew")
+    checkpoint = _checkpoint(path, recipe) if is_run else None
+    return Parent(bundle, recipe, seen_from_json(bundle.read(FILE)), _graph(bundle), checkpoint)
+
+
+def _recipe(bundle: Bundle) -> Recipe:
+    table = bundle.manifest.provenance.get("recipe")
+    if not isinstance(table, dict):
+        raise StepError(f"{bundle.manifest.name} does not say by which recipe it was made", "train it anew")
+    try:
+        return from_table(Recipe, table, "recipe")
+    except RecipeError as error:
+        raise StepError(
+            f"the recipe of {bundle.manifest.name} is not of this version: {error}",
+            "use the version of Ulna that made it, or train it anew",
+        ) from error
+
+
+def _problems(bundle: Bundle, recipe: Recipe) -> list[str]:
+    found = []
+    if FILE not in bundle.manifest.files:
+        found.append("it does not say which images it has seen, so nobody can keep its gate patients apart")
+    if recipe.is_classical:
+        found.append("it is a classical baseline, which learns in one piece")
+    if recipe.model.name == ENSEMBLE:
+        found.append("it is an ensemble; go on from its members and join them again")
+    if recipe.metadata.fields:
+        found.append("it takes facts of patients, whose words are fixed with the patients it learned from")
+    if _float_graph(bundle) is None:
+        found.append("it holds no FP32 ONNX graph, by which it could be compared and recovered")
+    return found
+
+
+def _graph(bundle: Bundle) -> bytes:
+    name = _float_graph(bundle)
+    assert name is not None
+    return bundle.read(name)
+
+
+def _float_graph(bundle: Bundle) -> str | None:
+    return next(
+        (
+            entry.main
+            for entry in bundle.manifest.engines
+            if (entry.engine, entry.precision) == ("onnxruntime", "fp32")
+        ),
+        None,
+    )
+
+
+def _checkpoint(run: Path, recipe: Recipe) -> Path:
+    steps = _TORCH_STEPS if recipe.prune.ratio else _TORCH_STEPS[1:]
+    path = run / "steps" / steps[0] / NETWORK_FILE
+    if not path.is_file():
+        raise StepError(f"{path} is no file", "name the bundle itself: most are recovered from their graph")
+    return path

@@ -1,0 +1,209 @@
+"""Old and new cases as one data set, every patient on the side where the released model has him.
+
+Old patients keep the set that they had when the released model was made, as the digests of its images tell;
+those that it has not seen are its test patients still. A new patient who is known, by his id or by one of his
+images, stays where he was: a gate patient never teaches. An image that is there already is left out, and the
+new patients that are left are divided into fit, calibration and gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from compress.datasets.base import Case, Dataset
+from compress.datasets.problems import refuse
+from compress.datasets.splits import Splits, check_disjoint, divide_by_patient
+from compress.recipe import DataOptions
+from compress.seen import SETS, SeenImages
+from runtime.errors import StepError
+from runtime.radiograph import Radiograph
+
+ADDED = "added:"
+"""Stands before the ids of new cases, so that both data sets may use the same ones."""
+TEST = "test"
+
+
+class PooledDataset:
+    """Two data sets as one; see compress.datasets.base.Dataset. added: case by case, renamed as in `Pool`."""
+
+    def __init__(self, old: Dataset, new: Dataset, added: Mapping[Case, Case]) -> None:
+        self.name = f"{old.name}+{new.name}"
+        self._sources = {case.case_id: (old, case) for case in old.cases}
+        self._sources |= {renamed.case_id: (new, case) for renamed, case in added.items()}
+        self._cases = (*old.cases, *added)
+        self.image_digests: Mapping[str, str] = {
+            case_id: source.image_digests[case.case_id] for case_id, (source, case) in self._sources.items()
+        }
+        named = sorted((case.case_id, case.patient_id) for case in added)
+        basis = "\n".join([old.digest, new.digest, *(" ".join(pair) for pair in named)])
+        self.digest = hashlib.sha256(basis.encode()).hexdigest()
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The old ones first."""
+        return self._cases
+
+    def load(self, case: Case) -> Radiograph:
+        """Read one image. Raises InputError."""
+        source, own = self._sources[case.case_id]
+        return source.load(own)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """dataset, splits: of old and new cases together. new: ids of the cases of new patients.
+
+    facts: what was found, for the record (JSON-safe).
+    """
+
+    dataset: PooledDataset
+    splits: Splits
+    new: frozenset[str]
+    facts: dict[str, Any]
+
+    def old_of(self, name: str) -> tuple[Case, ...]:
+        """The cases of one set whose patients the released model had, or might have had."""
+        return tuple(case for case in getattr(self.splits, name) if case.case_id not in self.new)
+
+    def new_of(self, name: str) -> tuple[Case, ...]:
+        """The others."""
+        return tuple(case for case in getattr(self.splits, name) if case.case_id in self.new)
+
+
+def pool_cases(old: Dataset, new: Dataset, seen: SeenImages, how: DataOptions) -> Pool:
+    """Join and divide. Raises StepError that lists every case that cannot be placed and every empty set."""
+    found = _Places(old, new, seen)
+    refuse("old and new cases do not go together", found.problems, "mend the tables, or leave these out")
+    dataset = PooledDataset(old, new, found.added)
+    strangers = tuple(case for case in found.added if case.patient_id not in found.homes)
+    if not strangers:
+        raise StepError(
+            f"{new.name} holds no patient that the released model does not know", "add cases of new patients"
+        )
+    shares = [getattr(how.split, name) for name in SETS]
+    parts = divide_by_patient(
+        strangers, [share / sum(shares) for share in shares], how.split_seed, how.stratify
+    )
+    homes = {
+        **found.homes,
+        **{c.patient_id: name for name, own in zip(SETS, parts, strict=True) for c in own},
+    }
+    sets = {name: tuple(c for c in dataset.cases if homes[c.patient_id] == name) for name in (*SETS, TEST)}
+    splits = Splits(**sets)
+    check_disjoint(splits)
+    pool = Pool(dataset, splits, frozenset(case.case_id for case in strangers), _facts(found, old, seen))
+    refuse("too few cases", list(_lacking(pool)), "bring the data that the released model was made with")
+    return pool
+
+
+def mixed(old: tuple[Case, ...], new: tuple[Case, ...], share: float, seed: int) -> tuple[Case, ...]:
+    """Old cases and new ones, the new repeated until they are at least this share of all.
+
+    Whole rounds first; which of them come once more is drawn by the seed.
+    """
+    wanted = round(share / (1 - share) * len(old))
+    if not new or wanted <= len(new):
+        return (*old, *new)
+    rounds, rest = divmod(wanted, len(new))
+    drawn = sorted(np.random.default_rng(seed).permutation(len(new))[:rest].tolist())
+    return (*old, *(new * rounds), *(new[number] for number in drawn))
+
+
+class _Places:
+    """Where every known patient belongs, and which new cases come along under whose name.
+
+    homes: set by patient. added: {renamed case: as it was}. problems: what contradicts.
+    """
+
+    def __init__(self, old: Dataset, new: Dataset, seen: SeenImages) -> None:
+        self._seen = seen
+        self.problems: list[str] = []
+        self.homes = self._old_homes(old)
+        self.known: dict[str, str] = {}
+        twins = {old.image_digests[case.case_id]: case for case in old.cases}
+        names = self._names(new, twins)
+        self.duplicates = 0
+        self.added: dict[Case, Case] = {}
+        for case in new.cases:
+            twin = twins.get(new.image_digests[case.case_id])
+            if twin is None:
+                renamed = replace(
+                    case,
+                    case_id=f"{ADDED}{case.case_id}",
+                    patient_id=names.get(case.patient_id, case.patient_id),
+                )
+                self.added[renamed] = case
+            elif twin.label != case.label:
+                self.problems.append(f"{case.case_id!r} is the image of {twin.case_id!r} with another label")
+            else:
+                self.duplicates += 1
+        for patient in dict.fromkeys(case.patient_id for case in self.added):
+            if patient in self.homes:
+                self.known[patient] = self.homes[patient]
+
+    def _old_homes(self, old: Dataset) -> dict[str, str]:
+        homes = self._recognised(old)
+        return {case.patient_id: homes.get(case.patient_id, TEST) for case in old.cases}
+
+    def _recognised(self, dataset: Dataset) -> dict[str, str]:
+        """The set of each patient of whom an image was seen."""
+        homes: dict[str, str] = {}
+        for case in dataset.cases:
+            name = self._seen.set_of(dataset.image_digests[case.case_id])
+            if name is not None and homes.setdefault(case.patient_id, name) != name:
+                self.problems.append(
+                    f"patient {case.patient_id!r} of {dataset.name} was in the sets "
+                    f"{homes[case.patient_id]} and {name} of the released model"
+                )
+        return homes
+
+    def _names(self, new: Dataset, twins: Mapping[str, Case]) -> dict[str, str]:
+        """What new patients who share an image with an old one are called; homes of those seen elsewhere."""
+        names: dict[str, str] = {}
+        for case in new.cases:
+            twin = twins.get(new.image_digests[case.case_id])
+            if twin is None or twin.patient_id == case.patient_id:
+                continue
+            if (
+                case.patient_id in self.homes
+                or names.get(case.patient_id, twin.patient_id) != twin.patient_id
+            ):
+                self.problems.append(f"images of the new patient {case.patient_id!r} are of several old ones")
+            names[case.patient_id] = twin.patient_id
+        for patient, home in self._recognised(new).items():
+            name = names.get(patient, patient)
+            if self.homes.get(name, TEST) == TEST:  # not seen among the old images, but among these
+                self.homes[name] = home
+            elif self.homes[name] != home:
+                self.problems.append(
+                    f"patient {patient!r} of {new.name} was in the set {home} of the released model, "
+                    f"{name!r} is in {self.homes[name]}"
+                )
+        return names
+
+
+def _facts(found: _Places, old: Dataset, seen: SeenImages) -> dict[str, Any]:
+    known = [found.known[patient] for patient in found.known]
+    there = [seen.set_of(old.image_digests[case.case_id]) for case in old.cases]
+    return {
+        "images": len(found.added),
+        "duplicates": found.duplicates,
+        "known_patients": {name: known.count(name) for name in (*SETS, TEST) if name in known},
+        "gate_images_found": there.count("gate"),
+        "gate_images_of_parent": len(seen.sets.get("gate", ())),
+    }
+
+
+def _lacking(pool: Pool) -> Iterable[str]:
+    for name in SETS:
+        labels = {case.label for case in pool.old_of(name)}
+        for label, word in ((1, "fractured"), (0, "healthy")):
+            if label not in labels:
+                yield f"no {word} case of the released model's {name} patients"
+        if name != "calibration" and not pool.new_of(name):
+            yield f"no new case for the set {name}"

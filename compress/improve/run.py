@@ -1,0 +1,101 @@
+"""`ulna train --from BUNDLE --add CASES`: the tree of `ulna run`, grown from a released model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from compress.improve.lineage import lineage
+from compress.improve.parent import Parent, open_parent
+from compress.improve.plan import improved_recipe
+from compress.improve.pool import Pool, pool_cases
+from compress.improve.start import Start
+from compress.judgement import Court
+from compress.pipeline import RunOptions, run_pipeline
+from compress.progress import ProgressReporter
+from compress.recipe import Recipe
+from compress.record import RunRecord
+from compress.seen import SeenImages, seen_in
+from compress.trunk import Beginning
+from compress.workbench import Workbench, lay_out, open_data
+from runtime.errors import StepError
+from runtime.trust import TrustStore
+
+
+@dataclass(frozen=True)
+class ImproveRequest:
+    """start: a bundle's folder, or that of the run that made it. old: the data that it was made from, None
+    for the computed radiographs of its recipe. new: the cases to add. key: that signs. folder: of the run,
+    None for runs/NAME-VERSION. recipe: in place of the bundle's own. trust: None is what this machine trusts.
+    """
+
+    start: Path
+    old: Path | None
+    new: Path
+    key: Ed25519PrivateKey
+    folder: Path | None = None
+    recipe: Recipe | None = None
+    trust: TrustStore | None = None
+
+
+class FromBundle:
+    """What such a run begins with; see compress.pipeline.Source."""
+
+    def __init__(self, parent: Parent, pool: Pool) -> None:
+        self._parent = parent
+        self._pool = pool
+        start = Start(parent, pool)
+        self.beginning: Beginning | None = Beginning(start.plan, start.train, start.open)
+
+    def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
+        """The pool as it was divided."""
+        return lay_out(recipe, options.folder, self._pool.dataset, self._pool.splits, reporter)
+
+    def lineage(self, court: Court) -> dict[str, Any]:
+        """See compress.improve.lineage."""
+        return lineage(self._parent, self._pool, court)
+
+    def seen(self, bench: Workbench) -> SeenImages:
+        """What the released model has seen too, whether or not its files were here."""
+        return self._parent.seen.joined(seen_in(bench.splits, bench.dataset.image_digests))
+
+
+def improve(request: ImproveRequest, reporter: ProgressReporter) -> RunRecord:
+    """Go on training, gate against the released model, and release where every gate lets it.
+
+    Raises what `run_pipeline` raises, BundleError for a released model that is not as it was signed, and
+    StepError that lists what keeps cases or model from being gone on with.
+    """
+    parent = open_parent(request.start, request.trust)
+    recipe = improved_recipe(parent, request.recipe)
+    release = recipe.release
+    folder = request.folder or Path("runs") / f"{release.name}-{release.version}"
+    if folder.resolve() in (parent.bundle.root, parent.bundle.root.parent):
+        raise StepError(f"{folder} holds the released model itself", "choose another folder for --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    old = open_data(recipe, folder, request.old, reporter)
+    pool = pool_cases(old, open_data(recipe, folder, request.new, reporter), parent.seen, recipe.data)
+    for line in _found(pool):
+        reporter.say(line)
+    options = RunOptions(folder, request.old, request.key)
+    return run_pipeline(recipe, options, reporter, FromBundle(parent, pool))
+
+
+def _found(pool: Pool) -> list[str]:
+    facts = pool.facts
+    sets = [f"{name} {len(pool.new_of(name))}" for name in ("fit", "calibration", "gate")]
+    lines = [f"[bold]new cases[/bold]\n  images of new patients: {', '.join(sets)}"]
+    if facts["duplicates"]:
+        lines.append(f"  left out, the same image is there already: {facts['duplicates']}")
+    if facts["known_patients"]:
+        known = ", ".join(f"{name} {count}" for name, count in facts["known_patients"].items())
+        lines.append(f"  patients whom the released model knows, who stay where they were: {known}")
+    if facts["gate_images_found"] < facts["gate_images_of_parent"]:
+        lines.append(
+            f"  [yellow]of the released model's {facts['gate_images_of_parent']} gate images "
+            f"{facts['gate_images_found']} are here; it is compared on these[/yellow]"
+        )
+    return lines
