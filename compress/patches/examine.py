@@ -22,6 +22,7 @@ _CONFIDENCE = 0.95
 _LEAST = 10
 _ALIKE, _COPIED = 0.5, 0.6
 _WILD = 4.0
+_WITHIN = 0.99
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 LIMITS = (
     "Texture and edges in the hole are compared, by the features of the classical baselines: they do not "
@@ -136,7 +137,7 @@ def _report(seen: _Compared, data: TrainData, noise: float) -> PatchReport:
 def noise_effect(maker: PatchMaker, filled: Filled, generator: np.random.Generator) -> float:
     """Root mean square change of a hole by other noise, over the standard deviation within holes."""
     again = maker.fill(filled.windows, filled.masks, torch.ones(len(filled.masks)), generator)
-    inside = blend(filled.masks) == 1
+    inside = blend(filled.masks) > _WITHIN
     # Between two draws a difference has twice the variance of one.
     change = (again - filled.filled)[inside].pow(2).mean().sqrt() / 2**0.5
     planes = zip(filled.filled, inside, strict=True)

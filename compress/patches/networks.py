@@ -25,10 +25,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from compress.training.data import MASK_STRIDE_PX
 from runtime.preprocess import PreprocessSpec
 
-_FEATHER_PX = MASK_STRIDE_PX
+_FEATHER_PX = MASK_STRIDE_PX // 2
 _CRITIC_LAYERS = 2
 _PLANES = 4  # window, hole, label in the hole, noise in the hole
 _COARSE_PX = 8
+_DARKEST = 0.01  # of a pixel in [0, 1], where the logistic function still has a slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,9 @@ class Wanted:
 def blend(masks: Tensor) -> Tensor:
     """(n, 1, w / 4, w / 4) masks -> (n, 1, w, w) weights of the filling: 1 within, 0 a cell outside."""
     fine = F.interpolate(masks, scale_factor=MASK_STRIDE_PX, mode="nearest")
-    return F.avg_pool2d(fine, 2 * _FEATHER_PX + 1, 1, _FEATHER_PX, count_include_pad=False)
+    kernel = 2 * _FEATHER_PX + 1
+    wider = F.max_pool2d(fine, kernel, 1, _FEATHER_PX)
+    return F.avg_pool2d(wider, kernel, 1, _FEATHER_PX, count_include_pad=False)
 
 
 class PatchGenerator(nn.Module):
@@ -75,7 +78,9 @@ class PatchGenerator(nn.Module):
         noise = _smooth(wanted.noise, MASK_STRIDE_PX) * hole
         coarse = _smooth(F.avg_pool2d(windows, _COARSE_PX), _COARSE_PX)
         seen = torch.cat([windows + hole * (coarse - windows), hole, labels, noise], dim=1)
-        filling = (torch.sigmoid(self._net(seen)) - self._mean) / self._std
+        # What is learnt is the change of the coarse view: from the first step on brightness is about right.
+        unit = (coarse * self._std + self._mean).clamp(_DARKEST, 1 - _DARKEST)
+        filling = (torch.sigmoid(torch.logit(unit) + self._net(seen)) - self._mean) / self._std
         return windows + weight * (filling - windows)
 
 
