@@ -14,6 +14,7 @@ from typing import Any
 from device_app.store.models import JobState
 from device_app.store.records import ExaminationRecord, ImageRecord
 from runtime.findings import Box, OperatingPoints, Verdict
+from runtime.metadata import FactsUsed, PatientFacts, years_text
 
 
 class ScreenState(StrEnum):
@@ -37,6 +38,7 @@ class Answer:
 
     reason: code of a refusal or failure (RefusalCode, FailureCode or BAD_RECORD), "" otherwise.
     message, advice: the refusal in the detector's own words. boxes: in source pixels.
+    told: facts of the patient that the answer rests on; None for a model that looks at the picture alone.
     ahead: pictures read before this one, while waiting. can_retry: a person may ask for another try.
     """
 
@@ -55,6 +57,7 @@ class Answer:
     can_retry: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    told: FactsUsed | None = None
 
 
 def answer(image: ImageRecord) -> Answer:
@@ -122,4 +125,12 @@ def _with_facts(found: Answer, record: dict[str, Any]) -> Answer:
         warnings=tuple(map(str, record["warnings"])),
         provenance=dict(record["provenance"]),
         timings_ms={str(stage): float(ms) for stage, ms in record["timings_ms"].items()},
+        told=_told(record["metadata"]) if "metadata" in record else None,
     )
+
+
+def _told(record: dict[str, Any]) -> FactsUsed:
+    years = record["age_years"]
+    said = {name: str(record[name]) for name in ("sex", "body_part", "view")}
+    facts = PatientFacts(age="" if years is None else years_text(float(years)), **said)
+    return FactsUsed(facts, tuple(map(str, record["notes"])))

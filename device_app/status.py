@@ -24,6 +24,7 @@ class ReaderStatus:
     reason, hint: why it cannot answer and what to do, in plain words; empty otherwise.
     engine: key of the engine that passed the self-test, like "onnxruntime-int8".
     bundle_sha256: digest of the manifest in use.
+    asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none.
     """
 
     phase: Phase
@@ -34,6 +35,7 @@ class ReaderStatus:
     bundle_name: str = ""
     bundle_version: str = ""
     bundle_sha256: str = ""
+    asks: str = ""
     pid: int | None = None
     restarts: int = 0
 

@@ -12,6 +12,7 @@ from device_app.language import LazyText, gettext, lazy_gettext
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import FailureCode
 from runtime.findings import RefusalCode
+from runtime.metadata import JOINT, FactsUsed
 
 _ = lazy_gettext
 LEAST_SHOWN = 0.1
@@ -136,6 +137,15 @@ _REASONS = {
 }
 _UNKNOWN_REASON = ReasonWords(_("The box could not read this picture."), _TRY_AGAIN)
 
+FACT_LABELS = {"sex": _("Sex"), "body_part": _("Body part"), "view": _("View")}
+_FACT_WORDS = {
+    "female": _("female"),
+    "male": _("male"),
+    "frontal": _("frontal"),
+    "lateral": _("lateral"),
+    "oblique": _("oblique"),
+}
+
 PHASES = {
     Phase.STARTING: _("Starting"),
     Phase.READY: _("Ready"),
@@ -190,6 +200,29 @@ def already_here(patient_label: str, other_given: bool) -> str:
         label=patient_label,
     )
     return f"{said} {filed}"
+
+
+def fact_word(word: str) -> str:
+    """A word of the model's, translated where it is one that every model uses."""
+    return str(_FACT_WORDS.get(word, word))
+
+
+def told_words(told: FactsUsed) -> list[str]:
+    """What the answer rests on beside the picture, and what was not used."""
+    said = told.facts
+    words = [fact_word(word) for text in (said.sex, said.body_part, said.view) for word in _parts(text)]
+    age = [gettext("%(age)s years", age=said.age)] if said.age else []
+    listed = ", ".join(age + words)
+    first = (
+        gettext("The box was told: %(facts)s.", facts=listed)
+        if listed
+        else gettext("The box was told nothing of the patient. It went by the picture alone.")
+    )
+    return [first, *told.notes]
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.split(JOINT) if part]
 
 
 def place_words(answer: Answer) -> str:

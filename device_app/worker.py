@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 
+from device_app import facts
 from device_app.config import KioskConfig
 from device_app.pictures import THUMB_SIDE_PX, heat_png, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
@@ -26,6 +27,7 @@ from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector, from_bundle
 from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
+from runtime.metadata import PatientFacts
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
 from runtime.selftest import Choice, choose
@@ -95,7 +97,7 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     DiskFullError for no room.
     """
     data = store.files.read(claim.sha256)
-    radiograph, findings = _look(data, detector)
+    radiograph, findings = _look(data, detector, facts.of_text(claim.facts_json))
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
     _store_pictures(claim.sha256, store, radiograph, findings)
@@ -110,12 +112,12 @@ class EngineFailedError(Exception):
     """The engine failed over a picture; it must pass the self-test again before it answers."""
 
 
-def _look(data: bytes, detector: Detector) -> tuple[Radiograph | None, Findings]:
+def _look(data: bytes, detector: Detector, said: PatientFacts) -> tuple[Radiograph | None, Findings]:
     try:
         radiograph = read_bytes(data)
     except Exception:
         return None, detector.detect_bytes(data)  # whatever it was, the detector has the words for it
-    return radiograph, detector.detect(radiograph)
+    return radiograph, detector.detect(radiograph, said)
 
 
 def _store_pictures(sha256: str, store: Store, radiograph: Radiograph | None, findings: Findings) -> None:
@@ -179,6 +181,7 @@ def _say_ready(reports: Reports, bundle: Bundle, choice: Choice) -> None:
         bundle_name=bundle.manifest.name,
         bundle_version=bundle.manifest.version,
         bundle_sha256=bundle.digest,
+        asks=facts.spec_text(bundle.manifest.metadata),
     )
 
 

@@ -44,9 +44,7 @@ class CalibrationData:
         _check_values(self.tensors, self.case_ids)
         _check_variety(self.tensors)
         facts = self.metadata
-        if facts is not None and (
-            facts.shape != (len(self), *facts.shape[1:2]) or not np.isfinite(facts).all()
-        ):
+        if facts is not None and (facts.ndim != 2 or len(facts) != len(self) or not np.isfinite(facts).all()):
             raise StepError(f"{len(self)} calibration images need facts ({len(self)}, D), got {facts.shape}")
 
     def __len__(self) -> int:

@@ -51,7 +51,10 @@
     }
   };
 
-  const send = (file, label) =>
+  // Facts of the patient, where this box's model uses any.
+  const facts = [...form.querySelectorAll("#facts input, #facts select")];
+
+  const send = (file, label, said) =>
     new Promise((done) => {
       const item = addRow(label ? `${label} · ${file.name}` : file.name);
       if (file.isFolder) return done(settle(item, false, says.folder));
@@ -60,6 +63,7 @@
       const body = new FormData();
       body.append("csrf_token", form.elements.csrf_token.value);
       body.append("patient_label", label);
+      for (const [name, value] of said) body.append(name, value);
       body.append("picture", file);
       const request = new XMLHttpRequest();
       request.open("POST", form.action);
@@ -85,11 +89,18 @@
     const who = form.elements.patient_label;
     const label = who.value.trim();
     const addresses = [];
+    const said = facts.map((field) => [field.name, field.value]);
     who.value = ""; // the next picture may be another patient's
+    for (const field of facts) field.value = "";
     underWay += 1;
-    for (const file of files) addresses.push(await send(file, label));
+    for (const file of files) addresses.push(await send(file, label, said));
     underWay -= 1;
-    if (!addresses.some(Boolean) && !who.value) who.value = label;
+    if (!addresses.some(Boolean) && !who.value) {
+      who.value = label;
+      facts.forEach((field, number) => {
+        field.value = said[number][1];
+      });
+    }
     if (files.length === 1 && addresses[0] && underWay === 0) location.assign(addresses[0]);
   };
 

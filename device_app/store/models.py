@@ -39,7 +39,10 @@ class Examination(Base):
 
 
 class Image(Base):
-    """One received file; its bytes lie in the content store under `sha256`."""
+    """One received file; its bytes lie in the content store under `sha256`.
+
+    facts_json: what a person said of the patient, see device_app.facts; empty where nothing.
+    """
 
     __tablename__ = "images"
 
@@ -49,6 +52,7 @@ class Image(Base):
     size_bytes: Mapped[int]
     file_name: Mapped[str] = mapped_column(String(120))
     received_utc: Mapped[datetime]
+    facts_json: Mapped[str] = mapped_column(Text, default="")
     examination: Mapped[Examination] = relationship(back_populates="images")
     job: Mapped[Job] = relationship(back_populates="image")
     result: Mapped[Result | None] = relationship(back_populates="image")

@@ -43,13 +43,14 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class Claim:
-    """A job taken by `owner`."""
+    """A job taken by `owner`. facts_json: what a person said of the patient, see device_app.facts."""
 
     job_id: int
     image_id: int
     sha256: str
     file_name: str
     owner: str
+    facts_json: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Queue:
                 return None
             job.state, job.lease_owner, job.attempts = JobState.WORKING, owner, job.attempts + 1
             job.lease_until_utc = now_utc() + timedelta(seconds=self._limits.lease_s)
-            return Claim(job.id, job.image_id, job.image.sha256, job.image.file_name, owner)
+            image = job.image
+            return Claim(job.id, image.id, image.sha256, image.file_name, owner, image.facts_json)
 
     def complete(self, claim: Claim, answer: ReadResult) -> bool:
         """Store the answer and end the job in one transaction; False when the lease was lost."""

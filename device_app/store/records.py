@@ -28,11 +28,15 @@ class QueueFullError(StoreError):
 
 @dataclass(frozen=True)
 class Upload:
-    """What comes with a picture. `file_name` is only ever shown, never used as a path."""
+    """What comes with a picture. `file_name` is only ever shown, never used as a path.
+
+    facts_json: what a person says of the patient (device_app.facts), "" for nothing.
+    """
 
     file_name: str
     patient_label: str = ""
     source: str = "upload"
+    facts_json: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ class Records:
                     upload.file_name.replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS
                 ),
                 received_utc=moment,
+                facts_json=upload.facts_json,
                 job=Job(state=JobState.QUEUED),
             )
             examination = Examination(

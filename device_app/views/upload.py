@@ -9,6 +9,7 @@ from flask import Blueprint, current_app, jsonify, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
+from device_app.facts import facts_of_form, spec_of_text, to_text
 from device_app.language import gettext
 from device_app.store.records import (
     MAX_LABEL_CHARS,
@@ -48,8 +49,9 @@ def page() -> ResponseReturnValue:
 def receive() -> ResponseReturnValue:
     """Store each file and answer only after it is on disk and committed."""
     label = request.form.get("patient_label", "")
+    said = to_text(facts_of_form(request.form, spec_of_text(kiosk().reader.status().asks)))
     files = [file for file in request.files.getlist("picture") if file.filename]
-    outcomes = [_receive_one(file, label) for file in files] or [_nothing_chosen()]
+    outcomes = [_receive_one(file, label, said) for file in files] or [_nothing_chosen()]
     kiosk().reader.wake()
     status = max(outcome.status for outcome in outcomes)
     if wants_json():
@@ -60,24 +62,27 @@ def receive() -> ResponseReturnValue:
 
 
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
-    return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()))
+    asks = spec_of_text(kiosk().reader.status().asks)
+    return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks)
 
 
-def _receive_one(file: FileStorage, label: str) -> Outcome:
+def _receive_one(file: FileStorage, label: str, said: str) -> Outcome:
     name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS)
     try:
-        receipt = kiosk().store.records.receive(file.stream, Upload(name, label))
+        receipt = kiosk().store.records.receive(file.stream, Upload(name, label, facts_json=said))
     except (InputError, StoreError, OSError) as error:
         return _not_stored(name, error)
-    return _stored(name, receipt, display_text(label, MAX_LABEL_CHARS))
+    return _stored(name, receipt, display_text(label, MAX_LABEL_CHARS), bool(said))
 
 
-def _stored(name: str, receipt: Receipt, label: str) -> Outcome:
+def _stored(name: str, receipt: Receipt, label: str, facts_given: bool) -> Outcome:
     if not receipt.known:
         url = url_for("result.page", public_id=receipt.public_id)
         return Outcome(name, 201, url=url, says=gettext("Stored. It is being read."))
     other = bool(label) and label != receipt.patient_label
     says = already_here(receipt.patient_label, other)
+    if facts_given:
+        says = f"{says} {gettext('What was said of the patient now was not taken.')}"
     url = url_for("result.page", public_id=receipt.public_id, known="other" if other else "same")
     return Outcome(name, 200, url=url, known=True, says=says)
 

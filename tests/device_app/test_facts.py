@@ -1,0 +1,178 @@
+"""Facts of the patient on a kiosk whose model uses them: asked, stored, read with, told; never required."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import sqlite3
+
+import pytest
+from alembic import command
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import NullPool, create_engine
+
+from device_app import create_app, facts
+from device_app.status import Phase, ReaderStatus
+from device_app.store import open_store, prepare_store
+from device_app.store.migrate import _config, migrate
+from device_app.worker import read_picture
+from runtime.backends.base import ModelFiles
+from runtime.backends.ort import OrtBackend
+from runtime.detector import Detector
+from runtime.metadata import FIELDS, MetadataSpec, PatientFacts
+from tests.device_app import sample
+from tests.facts import SPEC, told
+
+ASKING = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", asks=facts.spec_text(SPEC))
+SAID = {"age": "7", "sex": "female", "body_part": "hand", "view": "lateral"}
+
+
+class FixedReader:
+    """A reader in one state."""
+
+    def __init__(self, status):
+        self._status = status
+
+    def status(self):
+        return self._status
+
+    def wake(self):
+        pass
+
+
+@pytest.fixture
+def asking(config, store):
+    return create_app(config, FixedReader(ASKING)).test_client()
+
+
+@pytest.fixture
+def informed(detector):
+    """The kiosk's model, moved by every fact that it is told."""
+    spec = dataclasses.replace(detector.spec, metadata=SPEC)
+    with Detector(OrtBackend(ModelFiles(told(sample.model_bytes()))), spec) as opened:
+        yield opened
+
+
+def send(client, said, script=False, data=None):
+    page = client.get("/").text
+    form = {
+        "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
+        "picture": [(io.BytesIO(data or sample.picture(sample.DOUBT)), "a.png")],
+        **said,
+    }
+    headers = {"Accept": "application/json"} if script else {}
+    return client.post("/pictures", data=form, headers=headers, content_type="multipart/form-data")
+
+
+def read_result(client, store, detector, said):
+    """The result page of a picture sent with these facts."""
+    address = send(client, said).headers["Location"]
+    claim = store.queue.claim("here")
+    assert store.queue.complete(claim, read_picture(claim, store, detector))
+    return client.get(address).text
+
+
+def test_the_form_asks_what_the_model_uses_and_requires_none_of_it(asking):
+    page = asking.get("/").text
+    for name in FIELDS:
+        assert f'name="{name}"' in page
+    for word in ("hand", "leg", "frontal", "lateral", "female", "male"):
+        assert f'value="{word}"' in page
+    assert "required" not in page
+
+
+def test_the_form_asks_nothing_for_a_model_of_the_picture_alone(client):
+    page = client.get("/").text
+    assert 'id="facts"' not in page and 'name="age"' not in page
+
+
+def test_the_form_asks_only_the_fields_that_the_model_takes(config, store):
+    status = dataclasses.replace(ASKING, asks=facts.spec_text(MetadataSpec(("sex",))))
+    page = create_app(config, FixedReader(status)).test_client().get("/").text
+    assert 'name="sex"' in page and 'name="age"' not in page and 'name="view"' not in page
+
+
+def test_what_is_said_is_stored_with_the_picture_and_outlives_a_crash(asking, config, store):
+    assert send(asking, SAID).status_code == 303
+    store.queue.claim("a worker that dies")
+    prepare_store(config)  # as at the next start
+    reopened = open_store(config)
+    claim = reopened.queue.claim("the next worker")
+    reopened.close()
+    assert facts.of_text(claim.facts_json) == PatientFacts(**SAID)
+
+
+def test_the_result_page_tells_what_the_answer_rests_on(asking, store, informed):
+    page = read_result(asking, store, informed, SAID)
+    assert "The box was told: 7 years, female, hand, lateral." in page
+
+
+def test_facts_move_the_kiosks_answer(asking, store, informed):
+    send(asking, SAID)
+    claim = store.queue.claim("here")
+    with_facts = read_picture(claim, store, informed).findings_json
+    without = read_picture(dataclasses.replace(claim, facts_json=""), store, informed).findings_json
+    chances = [float(re.search(r'"probability": ([0-9.]+)', text)[1]) for text in (with_facts, without)]
+    assert chances[0] > chances[1] + 0.05
+
+
+def test_nothing_filled_in_is_an_answer_by_the_picture_alone(asking, store, informed):
+    page = read_result(asking, store, informed, {})
+    assert "It went by the picture alone." in page and "Cannot read" not in page
+
+
+def test_a_wrong_value_is_told_and_does_not_stop_the_answer(asking, store, informed):
+    page = read_result(asking, store, informed, {**SAID, "age": "<b>old</b>", "view": "skyline"})
+    assert "Cannot read" not in page
+    assert "The box was told: female, hand." in page
+    assert "age must be 0 to 120 years, got &#39;&lt;b&gt;old&lt;/b&gt;&#39;" in page
+    assert "does not know &#39;skyline&#39;" in page
+
+
+def test_what_the_model_does_not_ask_is_not_kept(config, store):
+    status = dataclasses.replace(ASKING, asks=facts.spec_text(MetadataSpec(("sex",))))
+    send(create_app(config, FixedReader(status)).test_client(), SAID)
+    assert facts.of_text(store.queue.claim("here").facts_json) == PatientFacts(sex="female")
+
+
+def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(client, store, work_off):
+    address = send(client, SAID).headers["Location"]
+    work_off()
+    page = client.get(address).text
+    assert "The box was told" not in page and "About the patient" not in page
+
+
+def test_facts_said_of_a_picture_that_was_here_already_are_not_taken_and_that_is_said(asking):
+    data = sample.picture(sample.NONE, seed=3)
+    send(asking, SAID, data=data)
+    again = send(asking, {**SAID, "age": "70"}, script=True, data=data).get_json()["outcomes"][0]
+    assert again["known"] and "was not taken" in again["says"]
+
+
+@given(st.text(max_size=200))
+def test_a_damaged_entry_or_report_says_nothing(text):
+    found = facts.of_text(text)
+    assert all(isinstance(value, str) for value in vars(found).values())
+    assert facts.spec_of_text(text) is None
+
+
+@given(st.builds(PatientFacts, *[st.text(alphabet=st.characters(codec="utf-8"), max_size=48)] * 4))
+def test_facts_come_out_of_the_database_as_they_went_in(said):
+    assert facts.of_text(facts.to_text(said)) == said
+
+
+def test_a_store_from_before_facts_keeps_its_pictures_and_they_say_nothing(tmp_path):
+    path = tmp_path / "kiosk.sqlite3"
+    config = _config()
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with sqlite3.connect(path) as old:
+        old.execute("INSERT INTO examinations VALUES (1, 'abc', '2026-01-01', 'upload', 'P 1')")
+        old.execute("INSERT INTO images VALUES (1, 1, 'f00', 3, 'a.png', '2026-01-01')")
+    assert migrate(path)
+    with sqlite3.connect(path) as new:
+        assert new.execute("SELECT sha256, facts_json FROM images").fetchall() == [("f00", "")]
