@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from compress.training.data import LabelledTensors
 from compress.training.windows import WindowSampler, window_side_px
@@ -62,6 +63,40 @@ def test_a_fracture_that_nobody_outlined_is_never_drawn() -> None:
         200, np.random.default_rng(3)
     )
     assert windows.max() < 7
+
+
+def test_every_outlined_fracture_gives_one_window_of_it() -> None:
+    data = marked(10)
+    numbers = np.arange(10, dtype=np.float32)[:, None, None, None]
+    sampler = WindowSampler(replace(data, tensors=np.broadcast_to(numbers, data.tensors.shape)), SPEC)
+    windows, masks = sampler.every_fracture(np.random.default_rng(0))
+    assert windows.amax(dim=(1, 2, 3)).tolist() == [1, 3, 5, 7, 9]
+    assert masks.amax(dim=(1, 2, 3)).all()
+    assert sampler.fractured(6, np.random.default_rng(0))[1].amax(dim=(1, 2, 3)).all()
+
+
+def test_healthy_windows_are_of_healthy_images_with_something_under_the_mask() -> None:
+    data = marked(20)
+    tensors = np.full_like(data.tensors, -1.0)
+    tensors[:, :, 40:56, 40:56] = 0.5
+    tensors[data.labels > 0.5] = 7.0
+    masks = torch.zeros(40, 1, 8, 8)
+    for number in range(40):
+        row, column = number % 6, number // 7
+        masks[number, 0, row : row + 2, column : column + 2] = 1
+    sampler = WindowSampler(replace(data, tensors=tensors), SPEC)
+    windows = sampler.healthy(masks, np.random.default_rng(1))
+    assert windows.shape == (40, 1, 32, 32)
+    assert windows.max() < 1
+    beneath = torch.nn.functional.interpolate(masks, scale_factor=4) > 0
+    assert ((windows > 0) & beneath).flatten(1).any(dim=1).all()
+
+
+def test_healthy_windows_of_fractured_images_alone_are_refused() -> None:
+    data = marked()
+    sampler = WindowSampler(replace(data, labels=np.ones(len(data), np.float32)), SPEC)
+    with pytest.raises(StepError, match="healthy"):
+        sampler.healthy(torch.ones(1, 1, 8, 8), np.random.default_rng(0))
 
 
 def test_the_same_generator_draws_the_same_windows_and_another_others() -> None:

@@ -1,0 +1,104 @@
+"""The verbs on a small data set: files, reuse, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compress.cli import app
+from runtime.errors import RecipeError, StepError
+
+from ..easy_data import write_easy_data
+
+RECIPE = """
+seed = 3
+[data.split]
+fit = 0.4
+calibration = 0.25
+gate = 0.25
+test = 0.1
+[preprocess]
+size_px = 64
+[model]
+width = 0.5
+[train]
+crop_epochs = 1
+epochs = 1
+batch_size = 16
+[patches]
+share = 0.25
+steps = 6
+batch_size = 2
+width = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data and a recipe."""
+    folder = tmp_path_factory.mktemp("verbs")
+    write_easy_data(folder / "data", patients=60)
+    (folder / "mine.toml").write_text(RECIPE, encoding="utf-8")
+    return folder
+
+
+def ulna(place: Path, verb: str, *more: str) -> str:
+    """What the verb prints."""
+    given = ["--recipe", str(place / "mine.toml"), "--data", str(place / "data")]
+    done = CliRunner().invoke(app, ["patches", verb, *given, *more], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_every_verb_prints_help() -> None:
+    for verb in ("train", "sample", "compare"):
+        assert CliRunner().invoke(app, ["patches", verb, "--help"]).exit_code == 0
+
+
+@pytest.mark.slow
+def test_train_writes_its_files_and_sample_draws_from_the_same_generator(place: Path) -> None:
+    out = place / "made"
+    printed = ulna(place, "train", "--out", str(out))
+    assert "made fractures" in printed
+    assert {"generator.pt", "patches.png", "patches.json"} <= {path.name for path in out.iterdir()}
+    report = json.loads((out / "patches.json").read_text(encoding="utf-8"))
+    assert report["losses"][-1]["step"] == 6
+    before = (out / "steps" / "patches" / "generator.pt").stat().st_mtime_ns
+    ulna(place, "sample", "--out", str(out), "--sheet", str(out / "more.png"), "--seed", "5")
+    assert (out / "steps" / "patches" / "generator.pt").stat().st_mtime_ns == before
+    assert (out / "more.png").read_bytes() != (out / "patches.png").read_bytes()
+    with pytest.raises(StepError, match="cannot write"):
+        ulna(place, "sample", "--out", str(out), "--sheet", str(out / "none" / "more.png"))
+
+
+@pytest.mark.slow
+def test_compare_trains_both_kinds_and_says_a_verdict(place: Path) -> None:
+    out = place / "compared"
+    printed = ulna(place, "compare", "--out", str(out), "--seeds", "2")
+    assert "difference" in printed
+    table = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert table["seeds"] == [3, 4]
+    assert table["verdict"] in printed
+    facts = {
+        name: json.loads((out / "steps" / name / "step.json").read_text(encoding="utf-8"))["artifact"][
+            "facts"
+        ]
+        for name in ("seed-3", "seed-3-without")
+    }
+    assert "patches" in facts["seed-3"]
+    assert "patches" not in facts["seed-3-without"]
+    assert ulna(place, "compare", "--out", str(out), "--seeds", "2") == printed
+
+
+def test_a_comparison_without_a_share_or_with_one_seed_is_refused(place: Path) -> None:
+    for more, words in (
+        (["--share", "0"], "no windows"),
+        (["--seeds", "1"], "seed"),
+        (["--share", "2"], "share"),
+    ):
+        with pytest.raises(RecipeError, match=words):
+            ulna(place, "compare", "--out", str(place / "never"), *more)
+    assert not (place / "never").exists()
