@@ -32,9 +32,9 @@ def nearer_to_first(first: Rows, second: Rows, generator: np.random.Generator) -
 
     first (n, m), second (n, k): distances of n made windows to the windows they were learnt from and to
     windows that were never seen. Near 1 the made ones are copies. A smooth window lies near to any other, but
-    then to both sets (compare Meehan, Chaudhuri & Dasgupta 2020, "A Non-Parametric Test to Detect Data-Copying
-    in Generative Models"). Where made windows are all alike, few real ones decide, and the share may be
-    anything. The larger set is thinned out at random, many times.
+    then to both sets (compare Meehan, Chaudhuri & Dasgupta 2020, "A Non-Parametric Test to Detect
+    Data-Copying in Generative Models"). Where made windows are all alike, few real ones decide, and the share
+    may be anything. The larger set is thinned out at random, many times.
     """
     count = min(first.shape[1], second.shape[1])
     shares = []
