@@ -8,11 +8,13 @@ would repeat how its hospital chose whom to examine. What it can do withheld is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from compress.answers import Answer, collect
 from compress.datasets.base import Case
 from compress.evaluate import nothing_known, predict
 from compress.gate import Check, gate
@@ -23,6 +25,7 @@ from compress.predictions import Predictions
 from compress.recipe import Margins
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
+from runtime.findings import Verdict
 from runtime.metadata import MetadataSpec
 
 
@@ -38,7 +41,7 @@ def examine_facts(bench: Workbench, court: Court, backend: Backend) -> dict[str,
         return {}
     with bench.reporter.task("facts withheld") as advance:
         withheld = predict(backend, court.spec, court.tensors, court.cases, advance, nothing_known)
-    alone = measure(_facts_alone(bench, court, spec), court.points, court.confidence)
+    alone = measure(facts_alone(spec, bench.splits.fit, court.cases), court.points, court.confidence)
     compared = gate(court.reference, withheld, court.points, Margins(), court.confidence)
     return {
         "spec": asdict(spec),
@@ -67,16 +70,12 @@ def _known(spec: MetadataSpec, cases: tuple[Case, ...]) -> dict[str, int]:
     return {name: int(told[:, columns].any(axis=1).sum()) for name, columns in spec.columns.items()}
 
 
-def _facts_alone(bench: Workbench, court: Court, spec: MetadataSpec) -> Predictions:
+def facts_alone(spec: MetadataSpec, fit: Sequence[Case], cases: Sequence[Case]) -> Predictions:
+    """What a logistic regression on the facts of the fit patients makes of other cases, without a picture."""
     from sklearn.linear_model import LogisticRegression
 
-    fit, reference = bench.splits.fit, court.reference
     model = LogisticRegression(max_iter=1000).fit(vectors(spec, fit), [case.label for case in fit])
-    logits = model.decision_function(vectors(spec, court.cases))
-    return Predictions(
-        reference.case_ids,
-        reference.patient_ids,
-        reference.body_parts,
-        reference.labels,
-        np.asarray(logits, np.float64),
+    logits = np.asarray(model.decision_function(vectors(spec, cases)), np.float64)
+    return collect(
+        [Answer(case, Verdict.NONE, float(logit)) for case, logit in zip(cases, logits, strict=True)]
     )
