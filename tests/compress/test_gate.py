@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.gate import FAIL, INCONCLUSIVE, PASS, floors, gate, parity, require_pass, write_verdict
+from compress.gate import FAIL, INCONCLUSIVE, PASS, floors, gate, joined, parity, require_pass, write_verdict
 from compress.metrics import Predictions, measure
 from compress.recipe import Floors, Margins
 from runtime.errors import GateError
@@ -266,3 +266,15 @@ def test_equally_good_candidates_are_rarely_called_worse_and_mostly_pass() -> No
         outcomes.append(gate(*pair, _POINTS, _MARGINS).outcome)
     assert outcomes.count(FAIL) / runs <= _rate_limit(0.01, runs)
     assert outcomes.count(PASS) / runs > 0.9
+
+
+def test_a_joined_verdict_fails_with_either_and_says_what_each_check_compares_with() -> None:
+    rng = np.random.default_rng(3)
+    drawn = cohort(rng, _MANY)
+    good, bad = (gate(drawn, other, _POINTS, _MARGINS) for other in (drawn, _worse(rng, drawn, 0.5)))
+    both = joined(good, bad, "an older model")
+    assert (good.outcome, both.outcome) == (PASS, FAIL)
+    assert [check.against for check in both.checks] == [""] * 5 + ["an older model"] * len(bad.checks)
+    assert both.checks[5].title == "AUROC, against an older model"
+    assert both.flips == bad.flips
+    assert joined(bad, good, "an older model").flips == bad.flips

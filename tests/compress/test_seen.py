@@ -74,3 +74,10 @@ def test_the_list_names_no_patient_and_no_file() -> None:
     text = SEEN.to_json().decode()
     assert "p-f" not in text
     assert ".png" not in text
+
+
+def test_what_two_lists_know_is_known_together() -> None:
+    one = SeenImages({"fit": frozenset({"a"}), "gate": frozenset({"b"})})
+    two = SeenImages({"fit": frozenset({"c"})})
+    assert one.joined(two).sets == {"fit": frozenset({"a", "c"}), "gate": frozenset({"b"})}
+    assert NOTHING_SEEN.joined(one).sets == one.sets

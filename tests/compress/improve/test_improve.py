@@ -18,7 +18,7 @@ from compress.evaluate import evaluate_bundle
 from compress.improve.run import ImproveRequest, improve
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import ImproveOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import AnomalyOptions, ImproveOptions, Recipe, TargetOptions, load_recipe
 from compress.record import RunRecord
 from compress.seen import FILE, seen_from_json
 from runtime import selftest
@@ -36,6 +36,13 @@ RECIPE = replace(
     targets=(TargetOptions("onnxruntime"),),
     improve=ImproveOptions(epochs=2, rate=0.2),
 )
+BRIEF = replace(
+    RECIPE,
+    targets=(TargetOptions("onnxruntime", ("fp32",)),),
+    anomaly=AnomalyOptions(quantile=0.0),
+    improve=ImproveOptions(epochs=1, rate=0.1),
+)
+"""Where it matters what happens before the end."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ def test_an_improved_model_can_be_improved_again_and_remembers_its_ancestors(
     released: Released, improved: Improved, tmp_path: Path
 ) -> None:
     later = _renamed(write_easy_data(tmp_path / "later", patients=48, seed=91), "later-{}")
-    record = released.improve(tmp_path / "third", start=improved.folder, new=later)
+    record = released.improve(tmp_path / "third", BRIEF, start=improved.folder, new=later)
     assert record.lineage["parent"]["version"] == "0.2.0"
     assert record.lineage["parent"]["ancestors"] == [released.bundle.digest]
     assert record.recipe["release"]["version"] == "0.3.0"
@@ -169,12 +176,13 @@ def test_an_improved_model_can_be_improved_again_and_remembers_its_ancestors(
 def test_turned_labels_and_a_high_rate_fail_the_gate_and_release_nothing(
     released: Released, tmp_path: Path
 ) -> None:
-    wrong = _renamed(write_easy_data(tmp_path / "wrong", patients=80, seed=78), "wrong-{}")
+    wrong = _renamed(write_easy_data(tmp_path / "wrong", patients=48, seed=78), "wrong-{}")
     turn = {"1": "0", "0": "1"}
     _rewrite(wrong, lambda row: row | {"fractured": turn[row["fractured"]], "boxes": "[]"})
-    hasty = ImproveOptions(epochs=6, rate=1.0, distill_weight=0.0, new_share=0.9)
+    hasty = ImproveOptions(epochs=3, rate=2.0, distill_weight=0.0, new_share=0.9)
+    sabotage = replace(BRIEF, improve=hasty, train=replace(BRIEF.train, keep="last"))
     with pytest.raises(GateError, match="gate not passed: train") as caught:
-        released.improve(tmp_path / "run", replace(RECIPE, improve=hasty), new=wrong)
+        released.improve(tmp_path / "run", sabotage, new=wrong)
     assert caught.value.exit_code == 3
     assert not list((tmp_path / "run").rglob("manifest.json"))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -192,7 +200,7 @@ def test_a_gate_patient_among_the_new_ones_does_not_teach(released: Released, tm
         more,
         lambda row: row | ({"group": gate.patient_id} if row["group"] in ("more-g1", "more-g3") else {}),
     )
-    record = released.improve(tmp_path / "run", new=more)
+    record = released.improve(tmp_path / "run", BRIEF, new=more)
     assert record.lineage["added"]["known_patients"] == {"gate": 1}
     step = json.loads((tmp_path / "run" / "steps" / "train" / "step.json").read_text())["artifact"]
     learned = {*step["params"]["fit"], *step["params"]["calibration"]}
@@ -203,7 +211,7 @@ def test_a_gate_patient_among_the_new_ones_does_not_teach(released: Released, tm
 def test_the_runs_own_checkpoint_may_be_begun_with_and_another_one_is_found_out(
     released: Released, tmp_path: Path
 ) -> None:
-    record = released.improve(tmp_path / "own", start=released.run)
+    record = released.improve(tmp_path / "own", BRIEF, start=released.run)
     assert record.nodes[0].facts["begun_with"]["logit"] < 1e-3
     forged = tmp_path / "forged"
     (forged / "steps" / "train").mkdir(parents=True)
@@ -211,7 +219,7 @@ def test_the_runs_own_checkpoint_may_be_begun_with_and_another_one_is_found_out(
     checkpoint = (tmp_path / "own" / "steps" / "train" / "network.pt").read_bytes()
     (forged / "steps" / "train" / "network.pt").write_bytes(checkpoint)
     with pytest.raises(StepError, match="does not answer as the bundle's graph does"):
-        released.improve(tmp_path / "out", start=forged)
+        released.improve(tmp_path / "out", BRIEF, start=forged)
     assert not (tmp_path / "out" / "bundle").exists()
 
 
