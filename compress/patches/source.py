@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.patches.networks import PatchGenerator, Wanted
@@ -102,11 +103,11 @@ class MadePatches:
         noise = noise_for(holes, torch.Generator().manual_seed(int(generator.integers(2**62))))
         return self._filled(windows, chosen, (below, Wanted(holes, labels, noise)), rows)
 
-    def _choose(self, rows: np.ndarray, generator: Generator) -> np.ndarray:
+    def _choose(self, rows: NDArray[np.int64], generator: Generator) -> NDArray[np.int64]:
         return generator.choice(rows, round(self._share * len(rows)), replace=False)
 
     def _filled(
-        self, windows: Tensor, chosen: np.ndarray, holes: tuple[Tensor, Wanted], rows: slice
+        self, windows: Tensor, chosen: NDArray[np.int64], holes: tuple[Tensor, Wanted], rows: slice
     ) -> Tensor:
         """Only what falls into this process's rows is computed."""
         whole = windows.clone()

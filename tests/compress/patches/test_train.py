@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def test_what_was_saved_is_loaded_and_damage_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(StepError, match="generator"):
         load_generator(path)
+
+
+def test_a_generator_can_be_sent_to_other_processes(tmp_path: Path) -> None:
+    made = trained(tmp_path, replace(QUICK, steps=1))
+    assert pickle.loads(pickle.dumps(made)).digest == made.digest
 
 
 def test_data_without_healthy_images_or_without_outlines_are_refused(tmp_path: Path) -> None:
