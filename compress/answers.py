@@ -20,7 +20,7 @@ from runtime.detector import Detector
 from runtime.errors import StepError
 from runtime.examination import logit_of
 from runtime.findings import Findings, OperatingPoints, Refusal, RefusalCode, Verdict
-from runtime.metadata import NOTHING_SAID
+from runtime.metadata import NOTHING_SAID, PatientFacts
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,18 @@ def read(detector: Detector, case: Case) -> Answer:
     except OSError as error:
         refusal = Refusal(RefusalCode.DAMAGED, f"the file cannot be read: {error.strerror}", "check the file")
         return Answer(case, Verdict.UNREADABLE, refusal=refusal)
-    facts = NOTHING_SAID if detector.spec.metadata is None else facts_of_case(case)
-    findings = detector.detect_bytes(data, case.path.name, facts)
+    findings = detector.detect_bytes(data, case.path.name, facts_for(detector, case))
     if findings.probability is None:
         return Answer(case, findings.verdict, refusal=findings.refusal)
     size_px = findings.width_px, findings.height_px
     located = boxes_hit(findings.boxes, case.boxes, *size_px)
     logit = logit_of(findings.probability)
     return Answer(case, findings.verdict, logit, located, shown=_shown(findings, case))
+
+
+def facts_for(detector: Detector, case: Case) -> PatientFacts:
+    """What the data set says of the case, for a model that takes any of it."""
+    return NOTHING_SAID if detector.spec.metadata is None else facts_of_case(case)
 
 
 def _shown(findings: Findings, case: Case) -> Shown:

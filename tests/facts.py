@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from runtime.backends.base import MAP_NAME, METADATA_NAME
-from runtime.metadata import FIELDS, MetadataSpec
+from runtime.bundle import Bundle, write_bundle
+from runtime.metadata import FIELDS, MetadataSpec, PatientFacts
+from tests.runtime import kit
+from tests.runtime.models import onnx_bytes
 
 SPEC = MetadataSpec(FIELDS, ("hand", "leg"), ("frontal", "lateral"))
 STEP = 0.25
@@ -35,3 +41,18 @@ def told(model: bytes, step: float = STEP, spec: MetadataSpec = SPEC) -> bytes:
         graph.node.insert(at + offset, node)
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
+
+
+def informed_bundle(root: Path, step: float = STEP) -> Bundle:
+    """A bundle whose golden cases are of patients of whom something is known."""
+    facts = PatientFacts("20", "male", "hand", "lateral")
+    cases = tuple(
+        dataclasses.replace(
+            case, facts=facts, logits={name: value + 4.5 * STEP for name, value in case.logits.items()}
+        )
+        for case in kit.golden_cases("onnxruntime-fp32")
+        if case.verdict == "fracture"
+    )
+    manifest = dataclasses.replace(kit.manifest(), golden=cases, metadata=SPEC)
+    files = {case.file: kit.plate(kit.BRIGHT_SHARES[case.verdict]) for case in cases}
+    return write_bundle(root, manifest, {**files, "models/model.onnx": told(onnx_bytes(), step)}, kit.KEY)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from compress.answers import facts_for
 from compress.datasets.base import Case, Dataset, FractionBox
 from compress.evaluate import EvaluationResult
 from runtime.backends.base import BackendOptions
@@ -116,7 +117,7 @@ def _pictures(detector: Detector, case: Case) -> Pictures | None:
         radiograph = read_file(case.path)
     except InputError:
         return None
-    findings = detector.detect(radiograph)
+    findings = detector.detect(radiograph, facts_for(detector, case))
     if findings.verdict is Verdict.UNREADABLE:
         return None
     plain = draw_picture(radiograph, _silent(findings), OverlayOptions(long_side_px=_LONG_SIDE_PX))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from runtime import golden
 from runtime.backends.base import BackendOptions, ModelFiles
 from runtime.backends.ort import OrtBackend
-from runtime.bundle import write_bundle
 from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import BundleFormatError, InferenceError
 from runtime.findings import Provenance, Verdict
@@ -32,7 +31,7 @@ from runtime.preprocess import preprocess
 from runtime.radiograph import AcquisitionFacts, Radiograph
 from runtime.readers import read_bytes
 from tests.bundles import radiograph_pixels
-from tests.facts import SPEC, STEP, told
+from tests.facts import SPEC, STEP, informed_bundle, told
 from tests.runtime import kit
 from tests.runtime.models import onnx_bytes
 from tests.runtime.schema import problems
@@ -225,36 +224,21 @@ def test_a_graph_with_a_second_input_that_the_bundle_does_not_describe_gives_no_
         assert opened.detect(radiograph()).verdict is Verdict.UNREADABLE
 
 
-def informed_bundle(tmp_path, step: float = STEP):
-    """A bundle whose golden cases are of patients of whom something is known."""
-    facts = PatientFacts("20", "male", "hand", "lateral")
-    cases = tuple(
-        dataclasses.replace(
-            case, facts=facts, logits={name: value + 4.5 * STEP for name, value in case.logits.items()}
-        )
-        for case in kit.golden_cases("onnxruntime-fp32")
-        if case.verdict == "fracture"
-    )
-    manifest = dataclasses.replace(kit.manifest(), golden=cases, metadata=SPEC)
-    files = {case.file: kit.plate(kit.BRIGHT_SHARES[case.verdict]) for case in cases}
-    return write_bundle(
-        tmp_path / "bundle", manifest, {**files, "models/model.onnx": told(onnx_bytes(), step)}, kit.KEY
-    )
-
-
 def test_golden_cases_are_asked_with_their_facts(tmp_path) -> None:
-    bundle = informed_bundle(tmp_path)
+    bundle = informed_bundle(tmp_path / "bundle")
     result = golden.examine(bundle, kit.ORT, BackendOptions(), QUIET)
     assert result.passed and result.latency is not None, result.reason
 
 
 def test_an_engine_that_hears_facts_wrongly_fails_its_golden_cases(tmp_path) -> None:
-    result = golden.examine(informed_bundle(tmp_path, step=-STEP), kit.ORT, BackendOptions(), QUIET)
+    result = golden.examine(
+        informed_bundle(tmp_path / "bundle", step=-STEP), kit.ORT, BackendOptions(), QUIET
+    )
     assert not result.passed and "logit off" in result.reason
 
 
 def test_a_bundle_that_takes_facts_is_opened_and_answers_with_them(tmp_path) -> None:
-    with from_bundle(informed_bundle(tmp_path), "onnxruntime-fp32") as opened:
+    with from_bundle(informed_bundle(tmp_path / "bundle"), "onnxruntime-fp32") as opened:
         assert opened.spec.metadata == SPEC
         assert opened.detect(radiograph(), PatientFacts(view="ap")).to_json()["metadata"]["view"] == "frontal"
 

@@ -1,0 +1,68 @@
+"""`ulna detect` with facts of the patient: over what the file says, told in the answer, never in its way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from runtime.cli_detect import detect
+from runtime.errors import UlnaError
+from runtime.trust import save_public_key
+from tests.bundles import radiograph_png
+from tests.facts import informed_bundle
+from tests.runtime import kit
+from tests.runtime.schema import problems
+
+APP = typer.Typer()
+APP.command()(detect)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("facts")
+    informed_bundle(root / "bundle")
+    save_public_key(kit.KEY.public_key(), root / "key.pem")
+    for name in ("a.png", "b.png"):
+        (root / name).write_bytes(radiograph_png(False))
+    return root
+
+
+def run(folder: Path, *arguments: str, files: tuple[str, ...] = ("a.png",)):
+    options = ["--bundle", str(folder / "bundle"), "--trust", str(folder / "key.pem")]
+    return CliRunner().invoke(
+        APP, [*(str(folder / file) for file in files), *options, "--engine", "onnxruntime-fp32", *arguments]
+    )
+
+
+def test_what_was_told_stands_in_the_words_and_in_the_json(folder: Path) -> None:
+    facts = ("--age", "006M", "--sex", "f", "--body-part", "LT WRIST", "--view", "PA")
+    assert "told beside the picture: 0.5 years, female, hand, frontal" in run(folder, *facts).stdout
+    table = json.loads(run(folder, *facts, "--json").stdout)
+    assert table["metadata"]["age_years"] == 0.5 and problems(table) == []
+
+
+def test_nothing_told_is_said_too(folder: Path) -> None:
+    assert "told beside the picture: nothing" in run(folder).stdout
+
+
+def test_a_value_that_makes_no_sense_is_noted_and_the_answer_is_given(folder: Path) -> None:
+    done = run(folder, "--age", "-3", "--body-part", "skull")
+    assert done.exit_code == 0
+    assert "note: age: age must be 0 to 120 years, got '-3'; it was not used" in done.stdout
+    assert "does not know 'skull'" in done.stdout
+
+
+def test_facts_hold_for_every_view_of_an_examination(folder: Path) -> None:
+    done = run(folder, "--examination", "--json", "--age", "41", files=("a.png", "b.png"))
+    table = json.loads(done.stdout)
+    assert [view["metadata"]["age_years"] for view in table["views"]] == [41, 41]
+    assert problems(table, "examination-1.json") == []
+
+
+def test_one_view_cannot_be_said_of_two_pictures(folder: Path) -> None:
+    done = run(folder, "--view", "lateral", files=("a.png", "b.png"))
+    assert isinstance(done.exception, UlnaError) and "got 2 files" in str(done.exception)
