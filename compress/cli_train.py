@@ -124,14 +124,19 @@ def _refuse_strays(add: Path | None, start: Path | None, strays: Mapping[str, ob
 
 
 def _improve(start: Path, old: Path | None, new: Path, how: _Improvement) -> None:
+    import os
+
     from rich.console import Console
 
     from compress.improve.run import ImproveRequest, improve
     from compress.progress import ProgressReporter
     from compress.recipe import load_recipe
     from compress.signing import signing_key
+    from runtime.errors import RecipeError
     from runtime.trust import TrustStore
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says it
+        raise RecipeError("a model is improved in one process", "start it without torchrun")
     console = Console()
     if not console.is_terminal:
         console = Console(width=_LOG_WIDTH)

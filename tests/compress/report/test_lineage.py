@@ -1,0 +1,70 @@
+"""The descent of an improved model, in the report and on its card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from compress.improve.lineage import lineage
+from compress.judgement import Court, Released
+from compress.record import RunRecord
+from compress.report import render
+from compress.report.card import render_card
+from runtime.detector import DetectorSpec
+from runtime.findings import OperatingPoints, Provenance
+from runtime.preprocess import PreprocessSpec
+from tests.compress.cohort import CohortOptions, cohort, perturbed
+
+from .runs import finished_run
+
+
+@pytest.fixture(scope="module")
+def record() -> RunRecord:
+    rng = np.random.default_rng(8)
+    released = cohort(rng, CohortOptions(patients=160))
+    improved = perturbed(rng, released, 0.4)
+    is_new = np.arange(len(released)) >= 200
+    kinds = Released(released.subset(~is_new), released.subset(is_new))
+    spec = DetectorSpec(PreprocessSpec(), OperatingPoints(0.3, 0.7), (), Provenance("", "", "m", "1"))
+    court = Court(None, (), spec, improved, "", 0.95, kinds)  # type: ignore[arg-type]
+    parent = {
+        "name": "ulna-hand",
+        "version": "1.2.0",
+        "digest": "ab" * 32,
+        "signed_by": "0123456789abcdef",
+        "ancestors": ["cd" * 32],
+    }
+    facts = {"images": 64, "gate_images_found": 190, "gate_images_of_parent": 200}
+    told = lineage(SimpleNamespace(identity=parent), SimpleNamespace(facts=facts), court)  # type: ignore[arg-type]
+    run = finished_run()
+    return replace(run, lineage=told, data={**run.data, "name": "hospital+added"})
+
+
+def test_the_card_names_the_parent_its_ancestors_and_the_command(record: RunRecord) -> None:
+    card = render_card(record)
+    assert "ulna-hand 1.2.0" in card
+    assert "`abababababababab`" in card and "`cdcdcdcdcdcdcdcd`" in card
+    assert "Of its 200 gate images 190 were at hand" in card
+    assert "--data path/to/hospital --add path/to/added" in card
+    assert "ulna run" not in card
+
+
+def test_both_tables_show_either_model_and_the_difference_with_its_bounds(record: RunRecord) -> None:
+    card = render_card(record)
+    for kind in ("old", "new"):
+        check = record.lineage[kind]["differences"][0]
+        row = next(line for line in card.splitlines() if f"{check['reference']:.3f} [" in line)
+        assert row.startswith("| AUROC |") and f"{check['candidate']:.3f} [" in row
+        assert f"{check['upper_bound']:+.3f}".replace("-", "\N{MINUS SIGN}") in row
+    assert card.count("| figure | released | improved | difference |") == 2
+
+
+def test_the_report_has_a_section_of_it_and_a_run_from_a_recipe_has_none(record: RunRecord) -> None:
+    page = render(record)
+    assert 'id="lineage"' in page and "ulna-hand 1.2.0" in page
+    assert "On new patients" in page
+    plain = replace(record, lineage={})
+    assert 'id="lineage"' not in render(plain) and "## Lineage" not in render_card(plain)
