@@ -117,34 +117,32 @@ def mixed(old: tuple[Case, ...], new: tuple[Case, ...], share: float, seed: int)
 class _Places:
     """Where every known patient belongs, and which new cases come along under whose name.
 
-    homes: set by patient. added: {renamed case: as it was}. problems: what contradicts.
+    homes: set by patient. known: the same of new patients who have one. added: {renamed case: as it was}.
+    duplicates: images left out. problems: what contradicts.
     """
 
     def __init__(self, old: Dataset, new: Dataset, seen: SeenImages) -> None:
         self._seen = seen
         self.problems: list[str] = []
         self.homes = self._old_homes(old)
-        self.known: dict[str, str] = {}
         twins = {old.image_digests[case.case_id]: case for case in old.cases}
         names = self._names(new, twins)
         self.duplicates = 0
         self.added: dict[Case, Case] = {}
         for case in new.cases:
-            twin = twins.get(new.image_digests[case.case_id])
-            if twin is None:
-                renamed = replace(
-                    case,
-                    case_id=f"{ADDED}{case.case_id}",
-                    patient_id=names.get(case.patient_id, case.patient_id),
-                )
-                self.added[renamed] = case
-            elif twin.label != case.label:
-                self.problems.append(f"{case.case_id!r} is the image of {twin.case_id!r} with another label")
-            else:
-                self.duplicates += 1
-        for patient in dict.fromkeys(case.patient_id for case in self.added):
-            if patient in self.homes:
-                self.known[patient] = self.homes[patient]
+            self._take(case, twins.get(new.image_digests[case.case_id]), names)
+        patients = dict.fromkeys(case.patient_id for case in self.added)
+        self.known = {patient: self.homes[patient] for patient in patients if patient in self.homes}
+
+    def _take(self, case: Case, twin: Case | None, names: Mapping[str, str]) -> None:
+        """One new case; `twin` is the old case with the same image."""
+        if twin is None:
+            patient = names.get(case.patient_id, case.patient_id)
+            self.added[replace(case, case_id=f"{ADDED}{case.case_id}", patient_id=patient)] = case
+        elif twin.label != case.label:
+            self.problems.append(f"{case.case_id!r} is the image of {twin.case_id!r} with another label")
+        else:
+            self.duplicates += 1
 
     def _old_homes(self, old: Dataset) -> dict[str, str]:
         homes = self._recognised(old)
