@@ -137,7 +137,7 @@ _REASONS = {
 }
 _UNKNOWN_REASON = ReasonWords(_("The box could not read this picture."), _TRY_AGAIN)
 
-FACT_LABELS = {"sex": _("Sex"), "body_part": _("Body part"), "view": _("View")}
+FACT_LABELS = {"sex": _("Sex"), "body_part": _("Body part"), "view": _("View (of a single picture)")}
 _FACT_WORDS = {
     "female": _("female"),
     "male": _("male"),

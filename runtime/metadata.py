@@ -176,6 +176,7 @@ class MetadataSpec:
             said = [parse_sex(text)] if name == "sex" else _split(text)
         except ValueError as error:
             return "", f"{_TITLES[name]}: {error}; it was not used"
+        # An explicit "unknown" is no mistake.
         return ("", "") if said == [""] else self._known_words(name, text, said)
 
     def _known_words(self, name: str, text: str, said: list[str]) -> tuple[str, str]:
@@ -183,10 +184,11 @@ class MetadataSpec:
         matches = {one: _match(name, one, known) for one in said}
         found = {word for words in matches.values() for word in words}
         foreign = [one for one, words in matches.items() if not words] or ([] if said else [shown(text)])
-        note = f"{_TITLES[name]}: the model does not know {', '.join(map(repr, foreign))}, it knows "
-        return JOINT.join(word for word in known if word in found), (
-            f"{note}{', '.join(known)}; it was not used" if foreign else ""
-        )
+        used = JOINT.join(word for word in known if word in found)
+        if not foreign:
+            return used, ""
+        unknown, choices = shown(", ".join(foreign)), ", ".join(known)
+        return used, f"{_TITLES[name]}: the model does not know {unknown!r}, it knows {choices}; not used"
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@
     const who = form.elements.patient_label;
     const label = who.value.trim();
     const addresses = [];
-    const said = facts.map((field) => [field.name, field.value]);
+    const isOne = files.length === 1; // of several pictures nobody can say one view
+    const said = facts.map((field) => [field.name, isOne || field.name !== "view" ? field.value : ""]);
     who.value = ""; // the next picture may be another patient's
     for (const field of facts) field.value = "";
     underWay += 1;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -22,6 +22,7 @@ from device_app.store.records import (
 from device_app.web import full_words, kiosk, wants_json
 from device_app.words import already_here
 from runtime.errors import DiskFullError, InputError, StoreError
+from runtime.metadata import PatientFacts
 
 blueprint = Blueprint("upload", __name__)
 
@@ -49,8 +50,8 @@ def page() -> ResponseReturnValue:
 def receive() -> ResponseReturnValue:
     """Store each file and answer only after it is on disk and committed."""
     label = request.form.get("patient_label", "")
-    said = to_text(facts_of_form(request.form, spec_of_text(kiosk().reader.status().asks)))
     files = [file for file in request.files.getlist("picture") if file.filename]
+    said = to_text(_said(len(files)))
     outcomes = [_receive_one(file, label, said) for file in files] or [_nothing_chosen()]
     kiosk().reader.wake()
     status = max(outcome.status for outcome in outcomes)
@@ -64,6 +65,12 @@ def receive() -> ResponseReturnValue:
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
     asks = spec_of_text(kiosk().reader.status().asks)
     return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks)
+
+
+def _said(pictures: int) -> PatientFacts:
+    """Of several pictures sent at once nobody can say one view."""
+    facts = facts_of_form(request.form, spec_of_text(kiosk().reader.status().asks))
+    return facts if pictures == 1 else replace(facts, view="")
 
 
 def _receive_one(file: FileStorage, label: str, said: str) -> Outcome:

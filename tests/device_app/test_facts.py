@@ -137,6 +137,19 @@ def test_what_the_model_does_not_ask_is_not_kept(config, store):
     assert facts.of_text(store.queue.claim("here").facts_json) == PatientFacts(sex="female")
 
 
+def test_a_view_is_not_believed_of_several_pictures_sent_at_once(asking, store):
+    page = asking.get("/").text
+    pictures = [(io.BytesIO(sample.picture(sample.NONE, seed)), f"{seed}.png") for seed in (21, 22)]
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+    asking.post(
+        "/pictures",
+        data={"csrf_token": token, "picture": pictures, **SAID},
+        content_type="multipart/form-data",
+    )
+    claims = [store.queue.claim(owner) for owner in ("one", "two")]
+    assert [facts.of_text(claim.facts_json) for claim in claims] == [PatientFacts(**{**SAID, "view": ""})] * 2
+
+
 def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(client, store, work_off):
     address = send(client, SAID).headers["Location"]
     work_off()

@@ -198,7 +198,7 @@ def test_facts_move_the_answer_and_are_told_in_the_findings() -> None:
 def test_a_wrong_fact_never_stops_an_answer() -> None:
     with detector() as opened:
         alone = opened.detect(radiograph())
-        wrong = opened.detect(radiograph(), PatientFacts("\ud800" * 300, "?", "", "x" * 10_000))
+        wrong = opened.detect(radiograph(), PatientFacts("\ud800" * 300, "?", "", "x+y" * 10_000))
     assert wrong.verdict is alone.verdict is not Verdict.UNREADABLE
     assert wrong.probability == alone.probability
     assert wrong.metadata is not None and len(wrong.metadata.notes) == 3
