@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.auroc import NO_AUROC, Groups, clustered_variance, placements
-from compress.intervals import by_patient, student_quantile
+from compress.intervals import by_patient, student_quantile, two_sided_z
 from compress.predictions import HIT, NOT_ASKED, Predictions
 from runtime.errors import StepError
 
@@ -35,6 +35,17 @@ class Pair:
     seed: int
     without: Predictions
     made: Predictions
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """variance of the mean difference that patients cause, and its degrees of freedom. unseen: what may be
+    lost or gained without one of so few patients showing it; no interval is narrower (see compress.auroc).
+    """
+
+    variance: float
+    degrees: int
+    unseen: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,9 @@ def compare_auroc(pairs: Sequence[Pair], confidence: float) -> Difference:
     well = np.mean([made.healthy - without.healthy for without, made in parts], axis=0)
     variance = clustered_variance(ill - ill.mean(), well - well.mean(), groups)
     figures = [(without.auroc, made.auroc) for without, made in parts]
-    return _difference(AUROC, figures, (variance, groups.smaller - 1), confidence, len(pairs[0].made))
+    room = abs(float(np.mean([without for without, _ in figures])) - 0.5)
+    sampling = _Sampling(variance, groups.smaller - 1, room * _unseen(groups.smaller, confidence))
+    return _difference(AUROC, figures, sampling, confidence, len(pairs[0].made))
 
 
 def compare_peaks(pairs: Sequence[Pair], confidence: float) -> Difference | None:
@@ -98,20 +111,21 @@ def compare_peaks(pairs: Sequence[Pair], confidence: float) -> Difference | None
     count = len(sums)
     variance = count / (count - 1) * float(np.sum(sums**2)) / len(change) ** 2 if count > 1 else math.inf
     figures = [(float(without.mean()), float(made.mean())) for without, made in hits]
-    return _difference(PEAKS, figures, (variance, count - 1), confidence, len(change))
+    sampling = _Sampling(variance, count - 1, _unseen(count, confidence))
+    return _difference(PEAKS, figures, sampling, confidence, len(change))
 
 
 def _difference(
     metric: str,
     figures: Sequence[tuple[float, float]],
-    patients: tuple[float, int],
+    patients: _Sampling,
     confidence: float,
     images: int,
 ) -> Difference:
-    """patients: variance of the mean difference that they cause, and its degrees of freedom."""
     changes = np.array([made - without for without, made in figures])
     seeds = float(np.var(changes, ddof=1)) / len(changes), len(changes) - 1
-    width = _half_width((patients, seeds), confidence)
+    width = _half_width(((patients.variance, patients.degrees), seeds), confidence)
+    width = max(width, patients.unseen)
     middle = float(changes.mean())
     without, made = (tuple(column) for column in zip(*figures, strict=True))
     return Difference(metric, without, made, middle, middle - width, middle + width, confidence, images)
@@ -124,6 +138,12 @@ def _half_width(parts: Sequence[tuple[float, int]], confidence: float) -> float:
         return total
     degrees = total**2 / sum(variance**2 / max(free, 1) for variance, free in parts)
     return student_quantile((1 + confidence) / 2, max(1, int(degrees))) * math.sqrt(total)
+
+
+def _unseen(patients: int, confidence: float) -> float:
+    """The score bound of a share that none of so many patients showed."""
+    square = two_sided_z(confidence) ** 2
+    return square / (patients + square)
 
 
 def _located(predictions: Predictions) -> NDArray[np.int64]:

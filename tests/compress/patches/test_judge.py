@@ -76,10 +76,11 @@ def test_peaks_are_compared_where_there_are_boxes() -> None:
     assert compare_peaks(blind, 0.95) is None
 
 
-def test_equal_answers_show_no_difference() -> None:
+def test_equal_answers_show_no_difference_and_rule_out_only_so_much() -> None:
     same = [Pair(seed, answers(1.0, 1), answers(1.0, 1)) for seed in range(2)]
     found = compare_auroc(same, 0.95)
     assert (found.difference, found.verdict) == (0, NO_DIFFERENCE)
+    assert found.low < 0 < found.high
 
 
 def test_one_seed_and_different_cases_are_refused() -> None:
