@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from compress.datasets.base import Case
+from compress.datasets.splits import Splits
 from compress.metadata import LEAST_PATIENTS, Fusion, MetadataOptions, facts_of_case, learn_facts, vectors
 from compress.recipe import Recipe, parse_recipe
 from compress.training.withholding import withhold
+from compress.trunk import train_plan
+from compress.workbench import Workbench
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError, StepError
 from runtime.metadata import FIELDS, PatientFacts
@@ -114,3 +119,30 @@ def test_a_recipe_that_asks_for_what_cannot_be_is_refused(table: str) -> None:
 def test_a_classical_baseline_cannot_take_facts() -> None:
     with pytest.raises(ValueError, match="picture alone"):
         Recipe("test", model=ModelOptions("classical"), metadata=MetadataOptions(("age",)))
+
+
+def bench(recipe: Recipe) -> Workbench:
+    """Of cases that nobody reads."""
+    dataset = SimpleNamespace(cases=tuple(cases()), digest="0" * 64, image_digests={}, name="test")
+    splits = Splits(tuple(cases()), tuple(cases(2)), tuple(cases(2)), tuple(cases(2)))
+    nothing: Any = None
+    return Workbench(recipe, Path("nowhere"), cast(Any, dataset), splits, nothing, nothing)
+
+
+def test_a_training_without_facts_has_the_key_that_it_had_before_there_were_any() -> None:
+    assert "metadata" not in train_plan(bench(Recipe("test"))).params
+    assert bench(Recipe("test")).metadata is None
+
+
+def test_other_facts_words_or_chances_are_another_training() -> None:
+    keys = {
+        train_plan(bench(Recipe("test", metadata=options))).key
+        for options in (
+            MetadataOptions(),
+            MetadataOptions(("age",)),
+            MetadataOptions(("age", "sex")),
+            MetadataOptions(("age",), dropout=0.1),
+            MetadataOptions(("age",), withhold=0.1),
+        )
+    }
+    assert len(keys) == 5
