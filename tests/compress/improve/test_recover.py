@@ -121,7 +121,7 @@ def test_bytes_that_are_no_graph_are_refused() -> None:
 
 def test_a_graph_names_no_file_of_the_machine_that_made_it() -> None:
     network = small_network("cnn")
-    network.options = ModelOptions("cnn", weights="/home/somebody/weights.pth")
+    network.options = ModelOptions("cnn", weights="/secret/somebody/weights.pth")
     model = to_onnx(network)
     origin = read_origin(model)
     assert origin is not None and origin.network["size_px"] == 64
