@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -17,6 +18,7 @@ from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints
 from runtime.golden import EngineResult
 from runtime.machine import Machine
+from runtime.metadata import MetadataSpec
 
 _GATE_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -38,6 +40,7 @@ def verify_json(bundle: Bundle) -> dict[str, Any]:
         "engines": [{"key": e.key, "status": e.status, "note": e.note} for e in manifest.engines],
         "operating_points": vars(manifest.operating_points),
         "examination": _examination_json(manifest.examination),
+        **({} if manifest.metadata is None else {"metadata": asdict(manifest.metadata)}),
         "golden_cases": len(manifest.golden),
         "gates": [{"node": _gate_name(gate), "outcome": gate.get("outcome")} for gate in manifest.gates],
     }
@@ -56,6 +59,7 @@ def verify_table(bundle: Bundle) -> RenderableType:
         ("body parts", ", ".join(manifest.intended_use.body_parts) or "not stated"),
         ("thresholds", _points_text(manifest.operating_points)),
         ("examinations", _examination_text(manifest.examination)),
+        ("beside the picture", _metadata_text(manifest.metadata)),
         ("golden cases", str(len(manifest.golden))),
         ("engines", "\n".join(f"{e.key}: {e.status} {e.note}".rstrip() for e in manifest.engines)),
     )
@@ -69,6 +73,14 @@ def verify_table(bundle: Bundle) -> RenderableType:
             escape(str(gate.get("numerics_from") or "itself")),
         )
     return Group(table, gates) if manifest.gates else Group(table, "the bundle carries no gate verdicts")
+
+
+def _metadata_text(spec: MetadataSpec | None) -> str:
+    if spec is None:
+        return "nothing"
+    known = {name: ", ".join(spec.words(name)) for name in spec.fields}
+    said = (f"{name.replace('_', ' ')} ({words})" if words else name for name, words in known.items())
+    return f"{'; '.join(said)}; all of it may be missing"
 
 
 def _examination_json(spec: ExaminationSpec) -> dict[str, Any]:

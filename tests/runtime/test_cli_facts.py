@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
+from runtime.bundle import open_bundle
 from runtime.cli_detect import detect
 from runtime.errors import UlnaError
+from runtime.tables import verify_json, verify_table
 from runtime.trust import save_public_key
 from tests.bundles import radiograph_png
 from tests.facts import informed_bundle
@@ -43,6 +47,15 @@ def test_what_was_told_stands_in_the_words_and_in_the_json(folder: Path) -> None
     assert "told beside the picture: 0.5 years, female, hand, frontal" in run(folder, *facts).stdout
     table = json.loads(run(folder, *facts, "--json").stdout)
     assert table["metadata"]["age_years"] == 0.5 and problems(table) == []
+
+
+def test_verify_says_which_facts_the_model_takes(folder: Path) -> None:
+    bundle = open_bundle(folder / "bundle", kit.trusting())
+    assert verify_json(bundle)["metadata"]["body_parts"] == ("hand", "leg")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(verify_table(bundle))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "age; sex (female, male); body part (hand, leg); view (frontal, lateral)" in said
 
 
 def test_nothing_told_is_said_too(folder: Path) -> None:
