@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from compress.checkpoint import open_checkpoint
+from compress.datasets.base import Case
 from compress.evaluate import predict
 from compress.opening import spec_of
-from compress.patches.judge import LEAST_SEEDS, Difference, Pair, compare_auroc, compare_peaks
+from compress.patches.judge import (
+    LEAST_PATIENTS,
+    LEAST_SEEDS,
+    Difference,
+    Pair,
+    compare_auroc,
+    compare_peaks,
+)
 from compress.patches.options import PatchOptions
 from compress.patches.workshop import PatchRequest
 from compress.predictions import Predictions
@@ -25,7 +33,7 @@ from compress.recipe import Recipe
 from compress.step import run_step
 from compress.trunk import train_body, train_plan
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
-from runtime.errors import RecipeError
+from runtime.errors import RecipeError, StepError
 
 COMPARISON_FILE = "comparison.json"
 _CONFIDENCE = 0.95
@@ -55,8 +63,8 @@ def compare_patches(
 ) -> Comparison:
     """With the recipe's seed and those after it; writes comparison.json.
 
-    Raises RecipeError where the recipe makes no windows or too few seeds are asked for, StepError as training
-    and the data do.
+    Raises RecipeError where the recipe makes no windows or too few seeds are asked for, StepError where the
+    gate holds too few patients, and as training and the data do.
     """
     if not recipe.patches.share:
         raise RecipeError(
@@ -65,11 +73,23 @@ def compare_patches(
     if seeds < LEAST_SEEDS:
         raise RecipeError(f"{seeds} seed tells nothing of what a seed changes", f"take {LEAST_SEEDS} or more")
     bench = open_workbench(recipe, request.folder, request.data, reporter)
+    _require_patients(bench.splits.gate)
     numbers = tuple(range(recipe.seed, recipe.seed + seeds))
     pairs = [_pair(bench, seed) for seed in numbers]
     found = Comparison(numbers, compare_auroc(pairs, _CONFIDENCE), compare_peaks(pairs, _CONFIDENCE))
     _write(request.folder / COMPARISON_FILE, found, bench)
     return found
+
+
+def _require_patients(gate: Sequence[Case]) -> None:
+    """From fewer no interval follows; trainings of hours would be for nothing."""
+    ill, well = (len({case.patient_id for case in gate if case.label == label}) for label in (1, 0))
+    if min(ill, well) < LEAST_PATIENTS:
+        raise StepError(
+            f"a comparison needs {LEAST_PATIENTS} gate patients or more with a fracture and as many without, "
+            f"got {ill} and {well}",
+            "bring more, or give gate a larger share",
+        )
 
 
 def _pair(bench: Workbench, seed: int) -> Pair:

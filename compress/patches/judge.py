@@ -25,7 +25,7 @@ from runtime.errors import StepError
 
 HELPS, HARMS, NO_DIFFERENCE = "helps", "harms", "no difference shown"
 AUROC, PEAKS = "AUROC", "peak hit rate"
-LEAST_SEEDS = 2
+LEAST_SEEDS, LEAST_PATIENTS = 2, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class _Sampling:
 
 @dataclass(frozen=True)
 class Difference:
-    """Made minus without: the mean over the seeds, and a two-sided interval.
+    """Made minus without: the mean over the seeds, and a two-sided interval within -1 to 1.
 
     without, made: (seeds,) the figure itself. images: that it is taken over.
     """
@@ -127,8 +127,9 @@ def _difference(
     width = _half_width(((patients.variance, patients.degrees), seeds), confidence)
     width = max(width, patients.unseen)
     middle = float(changes.mean())
+    low, high = max(-1.0, middle - width), min(1.0, middle + width)  # one patient alone tells nothing
     without, made = (tuple(column) for column in zip(*figures, strict=True))
-    return Difference(metric, without, made, middle, middle - width, middle + width, confidence, images)
+    return Difference(metric, without, made, middle, low, high, confidence, images)
 
 
 def _half_width(parts: Sequence[tuple[float, int]], confidence: float) -> float:

@@ -37,9 +37,6 @@ width = 4
 """
 
 
-REFUSED = (("--share", "0", "no windows"), ("--seeds", "1", "1 seed"), ("--share", "2", "share"))
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data and a recipe."""
@@ -100,3 +97,12 @@ def test_a_comparison_without_a_share_or_with_one_seed_is_refused(place: Path) -
         with pytest.raises(RecipeError, match=words):
             ulna(place, "compare", "--out", str(place / "never"), *more)
     assert not (place / "never").exists()
+
+
+def test_a_comparison_on_too_few_gate_patients_is_refused_before_anything_is_trained(place: Path) -> None:
+    few = RECIPE.replace("calibration = 0.25\ngate = 0.25", "calibration = 0.46\ngate = 0.04")
+    (place / "few.toml").write_text(few, encoding="utf-8")
+    out = place / "few"
+    with pytest.raises(StepError, match="gate patients"):
+        ulna(place, "compare", "--out", str(out), "--seeds", "2", "--recipe", str(place / "few.toml"))
+    assert not (out / "steps").exists()

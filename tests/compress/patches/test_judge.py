@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,22 @@ def test_equal_answers_show_no_difference_and_rule_out_only_so_much() -> None:
     found = compare_auroc(same, 0.95)
     assert (found.difference, found.verdict) == (0, NO_DIFFERENCE)
     assert found.low < 0 < found.high
+
+
+def alone(part: Predictions) -> Predictions:
+    """Every fracture is of one patient, and one image of it has a box."""
+    located = np.full(len(part), NOT_ASKED)
+    located[np.flatnonzero(part.labels)[0]] = HIT if part.logits[0] > 0 else MISSED
+    patients = np.where(part.labels == 1, "q", part.patient_ids)
+    return replace(part, patient_ids=patients, located=located)
+
+
+def test_one_patient_alone_rules_out_nothing_and_the_figures_can_be_written() -> None:
+    lonely = [Pair(pair.seed, alone(pair.without), alone(pair.made)) for pair in pairs(1.0, 1.6)]
+    for found in (compare_auroc(lonely, 0.95), compare_peaks(lonely, 0.95)):
+        assert found is not None
+        assert (found.low, found.high, found.verdict) == (-1, 1, NO_DIFFERENCE)
+        json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_one_seed_and_different_cases_are_refused() -> None:
