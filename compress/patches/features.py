@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from compress.classical.features import CellFeatures
-from compress.patches.networks import blend
+from compress.patches.networks import blend, chunks
 from runtime.preprocess import PreprocessSpec
 
 Rows = NDArray[np.float64]
@@ -32,11 +32,8 @@ def texture(windows: Tensor, masks: Tensor, spec: PreprocessSpec) -> Rows:
     spec: of the images that the windows are cut from.
     """
     extract = CellFeatures(_KINDS, replace(spec, size_px=windows.shape[-1]))
-    with torch.no_grad():
-        cells = extract(windows)[1]
-    weight = F.adaptive_max_pool2d((blend(masks) > 0).float(), cells.shape[-2:])
-    sums = (cells * weight).sum(dim=(2, 3))
-    return np.asarray((sums / weight.sum(dim=(2, 3)).clamp_min(1)).numpy(), np.float64)
+    rows = [_means(extract, windows[part], masks[part]) for part in chunks(len(windows))]
+    return np.asarray(torch.cat(rows).numpy(), np.float64)
 
 
 def crops(windows: Tensor, masks: Tensor) -> Rows:
@@ -57,6 +54,14 @@ def poses(rows: Rows) -> Rows:
     turned = [np.rot90(planes, quarter, (1, 2)) for quarter in range(4)]
     every = [*turned, *(plane[:, :, ::-1] for plane in turned)]
     return np.concatenate([plane.reshape(len(rows), -1) for plane in every])
+
+
+def _means(extract: CellFeatures, windows: Tensor, masks: Tensor) -> Tensor:
+    with torch.no_grad():
+        cells = extract(windows)[1]
+    weight = F.adaptive_max_pool2d((blend(masks) > 0).float(), cells.shape[-2:])
+    means: Tensor = (cells * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp_min(1)
+    return means
 
 
 def _pairs(windows: Tensor, masks: Tensor) -> zip[tuple[Tensor, Tensor]]:

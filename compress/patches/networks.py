@@ -29,6 +29,7 @@ _FEATHER_PX = MASK_STRIDE_PX // 2
 _CRITIC_LAYERS = 2
 _PLANES = 4  # window, hole, label in the hole, noise in the hole
 _COARSE_PX = 8
+_AT_ONCE = 32  # windows of 128 px in one forward pass: half a gigabyte
 _DARKEST = 0.01  # of a pixel in [0, 1], where the logistic function still has a slope
 
 
@@ -45,6 +46,11 @@ class Wanted:
     def at(self, rows: slice) -> Wanted:
         """Some of them."""
         return Wanted(self.masks[rows], self.labels[rows], self.noise[rows])
+
+
+def chunks(count: int) -> list[slice]:
+    """So many rows in parts that fit into memory together with what is computed of them."""
+    return [slice(start, start + _AT_ONCE) for start in range(0, max(count, 1), _AT_ONCE)]
 
 
 def blend(masks: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.patches.networks import PatchGenerator, Wanted
+from compress.patches.networks import PatchGenerator, Wanted, chunks
 from compress.patches.options import PatchOptions
 from compress.patches.train import TrainedGenerator, noise_for, train_generator
 from compress.training.course import plan_course
@@ -57,7 +57,11 @@ class PatchMaker:
         return self.fill_with(windows, Wanted(masks, labels, noise))
 
     def fill_with(self, windows: Tensor, wanted: Wanted) -> Tensor:
-        """The same, with noise that is given."""
+        """The same, with noise that is given. A few at a time: many large ones do not fit into memory."""
+        rows = chunks(len(windows))
+        return torch.cat([self._forward(windows[part], wanted.at(part)) for part in rows])
+
+    def _forward(self, windows: Tensor, wanted: Wanted) -> Tensor:
         device = device_of(self._network)
         moved = Wanted(*(part.to(device) for part in (wanted.masks, wanted.labels, wanted.noise)))
         with torch.no_grad():
@@ -87,8 +91,10 @@ class MadePatches:
         return hashlib.sha256(f"{self._generator_digest} {self._share!r}".encode()).hexdigest()
 
     def replace_some(self, windows: Tensor, masks: Tensor, generator: Generator, rows: slice) -> Tensor:
-        """Fractures put into other, healthy windows under the masks that they have; healthy ones refilled.
+        """Fractured and healthy windows give way to other, healthy ones, filled with a fracture or with none.
 
+        A fracture comes under the mask that its window has, the other holes are borrowed from such masks.
+        Both lie where `healthy` puts them: were only one kind on bone, the hole's place would tell the label.
         Labels and masks of the whole batch stay what they are.
         """
         marked = masks.amax(dim=(1, 2, 3)).numpy() > 0
@@ -98,7 +104,7 @@ class MadePatches:
         borrowed = generator.choice(np.flatnonzero(marked), len(well))
         chosen = np.concatenate([ill, well])
         holes = masks[np.concatenate([ill, borrowed])]
-        below = torch.cat([self._maker.sampler.healthy(masks[ill], generator), windows[well]])
+        below = self._maker.sampler.healthy(holes, generator)
         labels = torch.from_numpy(marked[chosen].astype(np.float32))
         noise = noise_for(holes, torch.Generator().manual_seed(int(generator.integers(2**62))))
         return self._filled(windows, chosen, (below, Wanted(holes, labels, noise)), rows)

@@ -7,14 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from compress.classical.features import CellFeatures
 from compress.patches import checks
 from compress.patches.examine import PatchReport, examine
-from compress.patches.features import crops, poses
+from compress.patches.features import crops, poses, texture
 from compress.patches.networks import PatchGenerator
 from compress.patches.sheet import draw_patches
 from compress.patches.source import PatchMaker
 from compress.training.data import TrainData
+from compress.training.windows import WindowSampler
 from runtime.errors import StepError
 
 from .marks import SPEC, dark_marks
@@ -64,6 +68,25 @@ def test_a_crop_is_the_same_in_another_place_and_at_another_brightness() -> None
     assert np.allclose(one, two, atol=1e-6)
     assert len(poses(one[None])) == 8
     assert any(np.allclose(np.rot90(one.reshape(16, 16)).ravel(), pose) for pose in poses(one[None]))
+
+
+def test_texture_is_taken_a_few_windows_at_a_time_and_is_that_of_each_alone() -> None:
+    sizes: list[int] = []
+
+    def watch(module: nn.Module, given: tuple[torch.Tensor]) -> None:
+        if isinstance(module, CellFeatures):
+            sizes.append(len(given[0]))
+
+    sampler = WindowSampler(dark_marks(16, 1), SPEC)
+    windows, masks = sampler.fractured(40, np.random.default_rng(1))
+    watching = register_module_forward_pre_hook(watch)
+    try:
+        whole = texture(windows, masks, SPEC)
+    finally:
+        watching.remove()
+    assert sizes == [32, 8]
+    alone = [texture(windows[row : row + 1], masks[row : row + 1], SPEC) for row in range(40)]
+    assert np.allclose(whole, np.concatenate(alone), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

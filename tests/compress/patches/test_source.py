@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from compress.patches.networks import PatchGenerator, Wanted
 from compress.patches.options import PatchOptions
 from compress.patches.source import MadePatches, PatchMaker, with_patches
-from compress.patches.train import GENERATOR_FILE, train_generator
+from compress.patches.train import GENERATOR_FILE, noise_for, train_generator
 from compress.training.batches import BatchSource
 from compress.training.course import plan_course
 from compress.training.data import TrainData
@@ -46,13 +47,50 @@ def test_the_share_of_fractured_and_of_healthy_windows_is_made(maker: PatchMaker
         assert int((changed & kind).sum()) == round(0.5 * int(kind.sum()))
 
 
-def test_a_healthy_window_is_refilled_in_place_and_a_fracture_gets_another_window(maker: PatchMaker) -> None:
+def test_both_kinds_give_way_to_other_windows(maker: PatchMaker) -> None:
     windows, masks, made = replaced(maker, 0.9)
     same = (windows == made).flatten(1).float().mean(dim=1)
     marked = masks.amax(dim=(1, 2, 3)) > 0
-    changed = same < 1
-    assert (same[changed & ~marked] > 0.3).all()
-    assert (same[changed & marked] < 0.3).all()
+    for kind in (marked, ~marked):
+        assert (same[kind & (same < 1)] < 0.3).all()
+
+
+def watched() -> tuple[PatchGenerator, list[tuple[torch.Tensor, Wanted]]]:
+    """An untaught generator, and what it is asked from now on."""
+    asked: list[tuple[torch.Tensor, Wanted]] = []
+    network = PatchGenerator(4, SPEC).eval()
+    network.register_forward_pre_hook(lambda _, given: asked.append(given))
+    return network, asked
+
+
+def test_holes_of_both_kinds_lie_on_what_is_not_dark() -> None:
+    fit = dark_marks(16, 1)
+    tensors = fit.tensors.copy()
+    tensors[fit.labels < 0.5] = -1.0
+    tensors[fit.labels < 0.5, :, 40:56, 40:56] = 0.5
+    network, asked = watched()
+    maker = PatchMaker(network, replace(fit, tensors=tensors), SPEC)
+    windows, masks = maker.sampler.draw(60, np.random.default_rng(1))
+    MadePatches(maker, 0.9, "").replace_some(windows, masks, np.random.default_rng(2), slice(None))
+    below, wanted = torch.cat([part for part, _ in asked]), [part for _, part in asked]
+    holes, labels = (torch.cat([getattr(part, name) for part in wanted]) for name in ("masks", "labels"))
+    beneath = torch.nn.functional.interpolate(holes, scale_factor=4) > 0
+    on_bone = ((below > 0) & beneath).flatten(1).any(dim=1)
+    assert 0 < labels.sum() < len(labels)
+    assert on_bone[labels == 1].all()
+    assert on_bone[labels == 0].all()
+
+
+def test_many_windows_are_filled_a_few_at_a_time_as_they_would_be_at_once() -> None:
+    network, asked = watched()
+    maker = PatchMaker(network, DATA.fit, SPEC)
+    windows, masks = maker.sampler.fractured(70, np.random.default_rng(1))
+    labels = (torch.arange(70) % 2).float()
+    wanted = Wanted(masks, labels, noise_for(masks, torch.Generator().manual_seed(3)))
+    filled = maker.fill_with(windows, wanted)
+    assert [len(part) for part, _ in asked] == [32, 32, 6]
+    with torch.no_grad():
+        assert torch.allclose(filled, network(windows, wanted), atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 4])
