@@ -89,15 +89,32 @@ class _Real:
 def examine(maker: PatchMaker, data: TrainData, seed: int, count: int = 256) -> PatchReport:
     """Make `count` windows of each kind and compare. The same seed gives the same report.
 
-    Raises StepError where the calibration set holds too few outlined fractures to compare with.
+    Raises StepError as `require_enough` does.
     """
+    require_enough(data)
     rng = np.random.default_rng(seed)
     fit = _real(maker.sampler, rng)
     held_out = _real(WindowSampler(data.calibration, data.preprocess), rng)
-    _require_enough(fit, held_out)
     _, masks = maker.sampler.fractured(count, rng)
     ill, well = (maker.make(masks, label, rng) for label in (1, 0))
     return _report(_Compared(fit, held_out, ill, well), data, noise_effect(maker, ill, rng))
+
+
+def require_enough(data: TrainData) -> None:
+    """Whether there will be something to compare with: to be asked before a generator is trained.
+
+    Raises StepError where the fit or the calibration set holds too few outlined fractures, or the latter no
+    healthy image.
+    """
+    fit, held_out = (int(part.masks.any(axis=(1, 2)).sum()) for part in (data.fit, data.calibration))
+    healthy = int((data.calibration.labels < 0.5).sum())
+    if min(fit, held_out) < _LEAST or not healthy:
+        raise StepError(
+            f"made windows are compared with {_LEAST} images or more with an outlined fracture of the fit "
+            "and of the calibration patients, and with healthy ones of the latter, "
+            f"got {fit}, {held_out} and {healthy}",
+            "bring more, or give calibration a larger share",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +201,3 @@ def _apart(rows: Rows, known: Rows) -> Rows:
 def _quantiles(apart: Rows) -> list[float]:
     """Of the distance to the nearest."""
     return [float(value) for value in np.quantile(apart.min(axis=1), _QUANTILES)]
-
-
-def _require_enough(fit: _Real, held_out: _Real) -> None:
-    counts = len(fit.masks), len(held_out.masks)
-    if min(counts) < _LEAST:
-        raise StepError(
-            f"made windows are compared with {_LEAST} outlined fractures or more of the fit and of the "
-            f"calibration patients, got {counts[0]} and {counts[1]}",
-            "bring more, or give calibration a larger share",
-        )

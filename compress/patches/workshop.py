@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.artifact import Artifact, StepOutput
-from compress.patches.examine import examine
+from compress.patches.examine import examine, require_enough
 from compress.patches.sheet import draw_patches
 from compress.patches.source import PatchMaker
 from compress.patches.train import GENERATOR_FILE, load_generator, train_generator
@@ -39,7 +39,8 @@ def train_patches(recipe: Recipe, request: PatchRequest, reporter: ProgressRepor
     """Train on the fit patients and write generator.pt, patches.png and patches.json.
 
     Held-out windows, of the calibration patients, are looked at for the report alone. A killed training goes
-    on where it was. Raises StepError, InputError or RecipeError.
+    on where it was. Raises StepError, where there is too little to compare with before anything is trained,
+    InputError or RecipeError.
     """
     bench = open_workbench(recipe, request.folder, request.data, reporter)
     made = _made(bench)
@@ -84,6 +85,7 @@ def _plan(bench: Workbench) -> StepPlan:
 
 def _make(bench: Workbench, folder: Path) -> StepOutput:
     data = train_data(bench.tensors, bench.splits.fit, bench.splits.calibration)
+    require_enough(data)
     with bench.reporter.task("generator") as advance:
         run = TrainRun(folder, bench.recipe.seed, None, advance)
         trained = train_generator(data.fit, data.preprocess, bench.recipe.patches, run)

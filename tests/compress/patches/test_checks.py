@@ -124,6 +124,9 @@ def test_too_few_held_out_fractures_are_refused(data: TrainData) -> None:
     maker = PatchMaker(PatchGenerator(4, SPEC).eval(), data.fit, SPEC)
     with pytest.raises(StepError, match="compared"):
         examine(maker, replace(data, calibration=dark_marks(6, 2)), 1, count=8)
+    ill = replace(data.calibration, labels=np.ones(24, np.float32))
+    with pytest.raises(StepError, match="12, 12 and 0"):
+        examine(maker, replace(data, calibration=ill), 1, count=8)
 
 
 def test_the_sheet_is_a_picture_and_the_same_for_the_same_seed(data: TrainData) -> None:

@@ -106,3 +106,12 @@ def test_a_comparison_on_too_few_gate_patients_is_refused_before_anything_is_tra
     with pytest.raises(StepError, match="gate patients"):
         ulna(place, "compare", "--out", str(out), "--seeds", "2", "--recipe", str(place / "few.toml"))
     assert not (out / "steps").exists()
+
+
+def test_too_few_outlined_fractures_are_refused_before_a_generator_is_trained(place: Path) -> None:
+    few = RECIPE.replace("calibration = 0.25\ngate = 0.25", "calibration = 0.1\ngate = 0.4")
+    (place / "few.toml").write_text(few, encoding="utf-8")
+    out = place / "untrained"
+    with pytest.raises(StepError, match="outlined fracture"):
+        ulna(place, "train", "--out", str(out), "--recipe", str(place / "few.toml"))
+    assert not list(out.rglob("generator*.pt"))
