@@ -4,14 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
+from device_app.status import ReaderStatus
 from device_app.store.records import display_text
 from runtime import strict
 from runtime.errors import BundleFormatError
-from runtime.metadata import FIELDS, MetadataSpec, PatientFacts
+from runtime.metadata import FIELDS, SEXES, MetadataSpec, PatientFacts
+from runtime.words import VIEW_WORDS
 
 MAX_FACT_CHARS = 48
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the form asks of a patient.
+
+    fields: some of runtime.metadata.FIELDS. choices: the words of a field; one without any is typed.
+    """
+
+    fields: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """What can be chosen for a field, () where it is typed."""
+        return self.choices.get(name, ())
+
+
+NOTHING_ASKED = Asked()
+NOT_KNOWN_YET = Asked(FIELDS, {"sex": SEXES, "view": VIEW_WORDS})
+"""While no model has been opened: whatever one may use. Of the rest the answer says that it was not used."""
+
+
+def asked_by(status: ReaderStatus) -> Asked:
+    """What the model in use takes; every field as long as it is not known which model that is."""
+    if not status.bundle_sha256:
+        return NOT_KNOWN_YET
+    spec = spec_of_text(status.asks)
+    if spec is None:
+        return NOTHING_ASKED
+    return Asked(spec.fields, {name: spec.words(name) for name in spec.fields})
 
 
 def spec_text(spec: MetadataSpec | None) -> str:
@@ -27,10 +59,9 @@ def spec_of_text(text: str) -> MetadataSpec | None:
         return None
 
 
-def facts_of_form(form: Mapping[str, str], spec: MetadataSpec | None) -> PatientFacts:
-    """What was filled in of what the model asks; nothing else is kept of a patient."""
-    asked = () if spec is None else spec.fields
-    return PatientFacts(**{name: display_text(form.get(name, ""), MAX_FACT_CHARS) for name in asked})
+def facts_of_form(form: Mapping[str, str], asked: Asked) -> PatientFacts:
+    """What was filled in of what is asked; nothing else is kept of a patient."""
+    return PatientFacts(**{name: display_text(form.get(name, ""), MAX_FACT_CHARS) for name in asked.fields})
 
 
 def to_text(facts: PatientFacts) -> str:

@@ -24,7 +24,8 @@ class ReaderStatus:
     reason, hint: why it cannot answer and what to do, in plain words; empty otherwise.
     engine: key of the engine that passed the self-test, like "onnxruntime-int8".
     bundle_sha256: digest of the manifest in use.
-    asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none.
+    asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none,
+    and as long as bundle_sha256 is empty for not known yet.
     """
 
     phase: Phase

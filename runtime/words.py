@@ -24,11 +24,13 @@ _VIEWS = {
     "rpo": "oblique",
     "lpo": "oblique",
 }
+VIEW_WORDS = tuple(dict.fromkeys(_VIEWS.values()))
+"""Ulna's own words for views."""
 
 
 def as_words(value: str) -> str | None:
-    """Lower-case letters and digits with single spaces, None where nothing is left."""
-    return _NOT_A_WORD.sub(" ", value.lower()).strip()[:MAX_WORDS_CHARS] or None
+    """Lower-case letters and digits with single spaces, None where nothing is left; its own words stay."""
+    return _NOT_A_WORD.sub(" ", value.lower()).strip()[:MAX_WORDS_CHARS].rstrip() or None
 
 
 def view_word(words: str) -> str:

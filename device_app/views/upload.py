@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, jsonify, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from device_app.facts import facts_of_form, spec_of_text, to_text
+from device_app.facts import asked_by, facts_of_form, to_text
 from device_app.language import gettext
 from device_app.store.records import (
     MAX_LABEL_CHARS,
@@ -63,13 +63,13 @@ def receive() -> ResponseReturnValue:
 
 
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
-    asks = spec_of_text(kiosk().reader.status().asks)
+    asks = asked_by(kiosk().reader.status())
     return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks)
 
 
 def _said(pictures: int) -> PatientFacts:
     """Of several pictures sent at once nobody can say one view."""
-    facts = facts_of_form(request.form, spec_of_text(kiosk().reader.status().asks))
+    facts = facts_of_form(request.form, asked_by(kiosk().reader.status()))
     return facts if pictures == 1 else replace(facts, view="")
 
 

@@ -25,7 +25,9 @@ from runtime.metadata import FIELDS, MetadataSpec, PatientFacts
 from tests.device_app import sample
 from tests.facts import SPEC, told
 
-ASKING = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", asks=facts.spec_text(SPEC))
+ALONE = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", bundle_sha256="ab" * 32)
+ASKING = dataclasses.replace(ALONE, asks=facts.spec_text(SPEC))
+STARTING = ReaderStatus(Phase.STARTING)
 SAID = {"age": "7", "sex": "female", "body_part": "hand", "view": "lateral"}
 
 
@@ -83,8 +85,8 @@ def test_the_form_asks_what_the_model_uses_and_requires_none_of_it(asking):
     assert "required" not in page
 
 
-def test_the_form_asks_nothing_for_a_model_of_the_picture_alone(client):
-    page = client.get("/").text
+def test_the_form_asks_nothing_for_a_model_of_the_picture_alone(config, store):
+    page = create_app(config, FixedReader(ALONE)).test_client().get("/").text
     assert 'id="facts"' not in page and 'name="age"' not in page
 
 
@@ -137,6 +139,23 @@ def test_what_the_model_does_not_ask_is_not_kept(config, store):
     assert facts.of_text(store.queue.claim("here").facts_json) == PatientFacts(sex="female")
 
 
+def test_while_the_model_is_not_known_yet_everything_is_asked_and_kept(config, store):
+    client = create_app(config, FixedReader(STARTING)).test_client()
+    page = client.get("/").text
+    assert all(f'name="{name}"' in page for name in FIELDS)
+    assert 'value="oblique"' in page and '<input id="body_part"' in page
+    send(client, {**SAID, "body_part": "LT wrist"})
+    kept = facts.of_text(store.queue.claim("here").facts_json)
+    assert kept == PatientFacts(**{**SAID, "body_part": "LT wrist"})
+
+
+def test_a_choice_is_not_remembered_by_the_browser_for_the_next_patient(asking):
+    form = re.search(r"<fieldset.*?</fieldset>", asking.get("/").text, re.DOTALL)[0]
+    questions = re.findall(r"<(?:input|select)[^>]*>", form)
+    assert len(questions) == len(FIELDS)
+    assert all('autocomplete="off"' in question for question in questions)
+
+
 def test_a_view_is_not_believed_of_several_pictures_sent_at_once(asking, store):
     page = asking.get("/").text
     pictures = [(io.BytesIO(sample.picture(sample.NONE, seed)), f"{seed}.png") for seed in (21, 22)]
@@ -150,7 +169,8 @@ def test_a_view_is_not_believed_of_several_pictures_sent_at_once(asking, store):
     assert [facts.of_text(claim.facts_json) for claim in claims] == [PatientFacts(**{**SAID, "view": ""})] * 2
 
 
-def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(client, store, work_off):
+def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(config, store, work_off):
+    client = create_app(config, FixedReader(ALONE)).test_client()
     address = send(client, SAID).headers["Location"]
     work_off()
     page = client.get(address).text
