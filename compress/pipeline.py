@@ -114,8 +114,10 @@ def run_pipeline(
 
 
 def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source: Source) -> RunRecord:
-    nodes = (*trunk.trunk_nodes(recipe), *branch_nodes(recipe))  # an impossible target or network is refused
-    check_model(recipe)  # before hours are spent
+    # An impossible target or network is refused before hours are spent; a released one needs no weights.
+    nodes = (*trunk.trunk_nodes(recipe, source.beginning), *branch_nodes(recipe))
+    if source.beginning is None:
+        check_model(recipe)
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = source.open_bench(recipe, options, reporter)
     ledger = Ledger(bench.steps, reporter)

@@ -63,11 +63,15 @@ class Trunk:
 
 @dataclass(frozen=True)
 class Beginning:
-    """How the first node is made: its key, its body, and how thresholds are locked and the court opened."""
+    """How the first node is made: its key, its body, and how thresholds are locked and the court opened.
+
+    prunes: whether it is thinned out afterwards, where the recipe asks for that.
+    """
 
     plan: Callable[[Workbench], StepPlan]
     train: Callable[[Workbench, Path], StepOutput]
     open: Callable[[Workbench, Artifact], Opened]
+    prunes: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,17 @@ class _Ripe:
     predictions: Predictions
 
 
-def trunk_nodes(recipe: Recipe) -> tuple[Node, ...]:
+def trunk_nodes(recipe: Recipe, beginning: Beginning | None = None) -> tuple[Node, ...]:
     """In the order they are made. Raises RecipeError where a network is to be pruned that cannot be."""
     last = (ANOMALY,) if recipe.has_statistics else ()
-    if not recipe.prune.ratio:
+    if not _prunes(recipe, beginning):
         return TRAIN, replace(EXPORT, parent=TRAIN.name), *last
     require_prunable(recipe.model.name)
     return TRAIN, PRUNE, FINETUNE, EXPORT, *last
+
+
+def _prunes(recipe: Recipe, beginning: Beginning | None) -> bool:
+    return recipe.prune.ratio > 0 and (beginning is None or beginning.prunes)
 
 
 def grow_trunk(bench: Workbench, ledger: Ledger, beginning: Beginning | None = None) -> Trunk:
@@ -96,14 +104,15 @@ def grow_trunk(bench: Workbench, ledger: Ledger, beginning: Beginning | None = N
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here
         opened = begin.open(bench, trained)
     bare = Trunk(trained, opened.court, opened.expectation, opened.examination, opened.metadata)
-    return _grow_from_checkpoint(bench, ledger, bare, trained)
+    return _grow_from_checkpoint(bench, ledger, bare, _prunes(bench.recipe, beginning))
 
 
-def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, bare: Trunk, trained: Artifact) -> Trunk:
+def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, bare: Trunk, prunes: bool) -> Trunk:
+    trained = bare.checkpoint
     if not _judge_checkpoint(bench, ledger, bare.court, trained):
         return bare
     whole = _Ripe(trained, bare.court.reference)
-    ripe = _thin_out(bench, ledger, bare.court, trained) if bench.recipe.prune.ratio else whole
+    ripe = _thin_out(bench, ledger, bare.court, trained) if prunes else whole
     return bare if ripe is None else _grow_export(bench, ledger, bare, ripe)
 
 
@@ -122,7 +131,7 @@ def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact)
 
 def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> Trunk:
     gates = bench.recipe.gate
-    node = next(node for node in trunk_nodes(bench.recipe) if node.name == EXPORT.name)
+    node = replace(EXPORT, parent=ripe.artifact.step)
     plan = _export_plan(bench, ripe.artifact)
     exported = ledger.make(node, plan, lambda to: _export(bench, ripe.artifact, to)).artifact
     trial = Trial(

@@ -51,11 +51,6 @@ class Parent:
         }
 
 
-def is_released(path: Path) -> bool:
-    """Whether a bundle lies there, or a run that has made one."""
-    return (path / MANIFEST_NAME).is_file() or (path / _BUNDLE / MANIFEST_NAME).is_file()
-
-
 def open_parent(path: Path, trust: TrustStore | None = None) -> Parent:
     """A bundle's folder, or that of the run that made it, whose checkpoint is then begun with.
 
@@ -66,7 +61,7 @@ def open_parent(path: Path, trust: TrustStore | None = None) -> Parent:
     bundle = open_bundle(path / _BUNDLE if is_run else path, trust)
     recipe = _recipe(bundle)
     refuse(f"{bundle.manifest.name} cannot be gone on from", _problems(bundle, recipe), "train it anew")
-    checkpoint = _checkpoint(path, recipe) if is_run else None
+    checkpoint = _checkpoint(path, bundle, recipe) if is_run else None
     return Parent(bundle, recipe, seen_from_json(bundle.read(FILE)), _graph(bundle), checkpoint)
 
 
@@ -115,8 +110,9 @@ def _float_graph(bundle: Bundle) -> str | None:
     )
 
 
-def _checkpoint(run: Path, recipe: Recipe) -> Path:
-    steps = _TORCH_STEPS if recipe.prune.ratio else _TORCH_STEPS[1:]
+def _checkpoint(run: Path, bundle: Bundle, recipe: Recipe) -> Path:
+    is_pruned_here = recipe.prune.ratio and _LINEAGE not in bundle.manifest.provenance
+    steps = _TORCH_STEPS if is_pruned_here else _TORCH_STEPS[1:]
     path = run / "steps" / steps[0] / NETWORK_FILE
     if not path.is_file():
         raise StepError(f"{path} is no file", "name the bundle itself: most are recovered from their graph")

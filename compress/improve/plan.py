@@ -1,4 +1,8 @@
-"""The recipe of an improvement: the released model's own, changed where fine-tuning asks for it."""
+"""The recipe of an improvement, and the training that is made of it.
+
+The recipe stays the one of the first training, so that bundle and card tell where the weights come from and a
+next improvement begins with the same one; what `[improve]` changes of [train] is worked out where it trains.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,11 @@ _NUMBERS = re.compile(r"\d+")
 
 
 def improved_recipe(parent: Parent, given: Recipe | None = None) -> Recipe:
-    """`given`, or the parent's own recipe, as it is run here.
+    """`given`, or the parent's own recipe, with a version that is higher than the parent's.
 
-    [improve] sets epochs, rate and distillation of [train]. Left out are windows and made patches (they
-    teach a network from nothing), pruning (a pruned parent stays as small), folds (their networks would have
-    to forget what the parent knows of every fit patient) and pretrained weights. A version that does not
-    rise is raised.
+    Of the first training alone, and not done here, are windows and made patches (they teach a network from
+    nothing), pruning (a pruned parent stays as small), folds (their networks would have to forget what the
+    parent knows of every fit patient) and pretrained weights.
 
     Raises StepError where `given` is for another network or another preprocessing.
     """
@@ -28,14 +31,7 @@ def improved_recipe(parent: Parent, given: Recipe | None = None) -> Recipe:
     version = parent.bundle.manifest.version
     if given is None or not _is_higher(given.release.version, version):
         base = replace(base, release=replace(base.release, version=next_version(version)))
-    return replace(
-        base,
-        model=replace(base.model, weights=""),
-        train=fine_tuning(base.train, base.improve),
-        patches=replace(base.patches, share=0.0),
-        prune=replace(base.prune, ratio=0.0),
-        operating_points=replace(base.operating_points, folds=0),
-    )
+    return base
 
 
 def fine_tuning(train: TrainOptions, improve: ImproveOptions) -> TrainOptions:

@@ -48,7 +48,7 @@ class FromBundle:
         self._parent = parent
         self._pool = pool
         start = Start(parent, pool)
-        self.beginning: Beginning | None = Beginning(start.plan, start.train, start.open)
+        self.beginning: Beginning | None = Beginning(start.plan, start.train, start.open, prunes=False)
 
     def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
         """The pool as it was divided."""

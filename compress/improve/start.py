@@ -19,6 +19,7 @@ from compress.checkpoint import open_checkpoint
 from compress.datasets.base import Case
 from compress.evaluate import predict
 from compress.improve.parent import Parent
+from compress.improve.plan import fine_tuning
 from compress.improve.pool import Pool, mixed
 from compress.improve.recover import Proof, prove, recover
 from compress.judgement import Court, Released
@@ -38,6 +39,8 @@ from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.registry import open_backend
 
 _STATISTICS_IMAGES = 512
+_TOOLS = ("torch", "monai", "onnx", "onnxruntime")
+"""The graph is read, and what it answers decides on the scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ class Start:
         recipe, checkpoint = bench.recipe, self.parent.checkpoint
         params = {
             "improve": asdict(recipe.improve),
-            "train": asdict(recipe.train),
+            "train": asdict(fine_tuning(recipe.train, recipe.improve)),
             "preprocess": asdict(recipe.preprocess),
             "fit": [case.case_id for case in self._fit(bench)],
             "calibration": [case.case_id for case in bench.splits.calibration],
@@ -60,7 +63,7 @@ class Start:
         }
         begun = () if checkpoint is None else (digest_files((checkpoint,)),)
         parents = (bench.dataset.digest, self.parent.bundle.digest, *begun)
-        return StepPlan("train", params, parents, recipe.seed, ("torch", "monai"))
+        return StepPlan("train", params, parents, recipe.seed, _TOOLS)
 
     def train(self, bench: Workbench, folder: Path) -> StepOutput:
         """Write network.pt. facts: as of any training, and begun_with, the proof.
@@ -78,9 +81,9 @@ class Start:
             label(bench.tensors, bench.splits.calibration),
             bench.tensors.spec,
         )
+        how = fine_tuning(bench.recipe.train, bench.recipe.improve)
         with bench.reporter.task("training") as advance:
-            run = TrainRun(folder, bench.recipe.seed, teacher, advance)
-            history = train(network, data, bench.recipe.train, run)
+            history = train(network, data, how, TrainRun(folder, bench.recipe.seed, teacher, advance))
         match = match_logits(network, teacher, label(bench.tensors, self.pool.old_of("calibration")))
         save_network(network, folder / NETWORK_FILE)
         (folder / STATE_FILE).unlink(missing_ok=True)
