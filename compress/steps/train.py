@@ -14,7 +14,7 @@ from compress.training.loop import TrainRun, train
 from compress.training.match import LogitMatch, calibrate_logits, match_logits
 from compress.training.options import TrainOptions
 from compress.training.state import STATE_FILE
-from compress.training.teachers import one_teacher
+from compress.training.teachers import one_teacher, require_same_facts
 from compress.zoo import build
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
@@ -47,8 +47,11 @@ def finetune_network(
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
     calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
     History.to_json), logit_match where the scale was changed, and patches, the digest of what made windows.
+    Raises StepError for a network or a teacher that takes other facts than the data hold.
     """
-    network = with_facts(network, None if data.fusion is None else data.fusion.spec)
+    spec = None if data.fusion is None else data.fusion.spec
+    require_same_facts(run.teacher, spec)
+    network = with_facts(network, spec)
     history = train(network, data, options, run)
     match = _scale(network, data, run, calibrate)
     if run.processes.is_first:

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from compress.zoo.fused import in_words
+from runtime.errors import StepError
+from runtime.metadata import MetadataSpec
+
 Teacher = nn.Module | Sequence[nn.Module]
 """One network of the zoo's outputs, or several."""
 
@@ -33,6 +37,27 @@ def one_teacher(teacher: Teacher | None) -> nn.Module | None:
     if not teacher:
         return None
     return teacher[0] if len(teacher) == 1 else MeanOfNetworks(teacher)
+
+
+def require_same_facts(teacher: Teacher | None, spec: MetadataSpec | None) -> None:
+    """Raises StepError for teachers that take other facts of the patients than the data hold.
+
+    spec: of the data. A teacher that looks at the picture alone can be followed with any.
+    """
+    whole = one_teacher(teacher)
+    networks = list(whole.networks) if isinstance(whole, MeanOfNetworks) else [whole]
+    others = {_taken(network) for network in networks} - {None, spec}
+    if others:
+        taken = " and ".join(sorted(in_words(other) for other in others))
+        raise StepError(
+            f"a teacher takes {taken}, recipe and data give {in_words(spec)}",
+            "follow a network that was trained with the same [metadata], or one without",
+        )
+
+
+def _taken(network: nn.Module | None) -> MetadataSpec | None:
+    found = getattr(network, "metadata", None)
+    return found if isinstance(found, MetadataSpec) else None
 
 
 def _resized(evidence: Tensor, size: torch.Size) -> Tensor:

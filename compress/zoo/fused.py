@@ -96,13 +96,14 @@ def with_facts(network: FractureNet, spec: MetadataSpec | None) -> FractureNet:
         return network
     if network.metadata is not None or spec is None:
         raise StepError(
-            f"the network takes {_in_words(network.metadata)}, recipe and data give {_in_words(spec)}",
+            f"the network takes {in_words(network.metadata)}, recipe and data give {in_words(spec)}",
             "make [metadata] of the recipe, and the data, those that the network was trained with",
         )
     return fuse(network, spec)
 
 
-def _in_words(spec: MetadataSpec | None) -> str:
+def in_words(spec: MetadataSpec | None) -> str:
+    """The facts that a network takes, with the words it knows."""
     if spec is None:
         return "no facts of the patient"
     words = {name: spec.words(name) for name in spec.fields}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Generator
 
@@ -19,6 +20,8 @@ from compress.training.options import AugmentOptions, AverageOptions, TrainOptio
 from compress.training.processes import ALONE, Processes
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
+from compress.zoo.fused import fuse
+from runtime.errors import StepError
 from runtime.metadata import MetadataSpec
 from tests.compress.networks import random_network, spot_data
 
@@ -102,3 +105,22 @@ def test_a_student_follows_a_teacher_that_takes_facts_and_one_that_does_not(tmp_
     made = finetune_network(student, data, options, TrainRun(tmp_path / "student", 1, teacher=teachers))
     assert "logit_match" in made.facts
     assert load_network(tmp_path / "student" / NETWORK_FILE).metadata == SEX
+
+
+@pytest.mark.parametrize("taken", [MetadataSpec(("age",)), MetadataSpec(("age", "sex"))])
+@pytest.mark.parametrize("weight", [0.0, 0.5])  # at 0 only the scale of its logits is followed
+def test_a_teacher_that_takes_other_facts_is_refused(
+    tmp_path: Path, taken: MetadataSpec, weight: float
+) -> None:
+    teachers = [random_network("cnn", 48, 2, width=0.5), fuse(random_network("cnn", 48, 3, width=0.5), taken)]
+    run = TrainRun(tmp_path, 1, teacher=teachers)
+    options = replace(OPTIONS, distill_weight=weight)
+    with pytest.raises(StepError, match=r"a teacher takes age.*, recipe and data give sex"):
+        finetune_network(random_network("cnn", 48, 4, width=0.5), informed(spot_data(48, 16)), options, run)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_that_takes_facts_is_refused_where_the_data_hold_none(tmp_path: Path) -> None:
+    run = TrainRun(tmp_path, 1, teacher=fuse(random_network("cnn", 48, 2, width=0.5), SEX))
+    with pytest.raises(StepError, match="recipe and data give no facts of the patient"):
+        finetune_network(random_network("cnn", 48, 4, width=0.5), spot_data(48, 16), OPTIONS, run)
