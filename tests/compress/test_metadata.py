@@ -129,7 +129,7 @@ def bench(recipe: Recipe) -> Workbench:
     return Workbench(recipe, Path("nowhere"), cast(Any, dataset), splits, nothing, nothing)
 
 
-def test_a_training_without_facts_has_the_key_that_it_had_before_there_were_any() -> None:
+def test_facts_are_no_parameter_of_a_training_without_them() -> None:
     assert "metadata" not in train_plan(bench(Recipe("test"))).params
     assert bench(Recipe("test")).metadata is None
 

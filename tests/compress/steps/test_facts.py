@@ -160,11 +160,15 @@ def test_drawn_facts_begin_with_a_patient_of_whom_nothing_is_known(source: Path)
 
 
 def test_calibration_keeps_images_and_facts_together() -> None:
-    data = calibration()
-    assert data.digest != graphs.calibration().digest
-    assert len(data.spread(16)) == 16 if len(data) > 32 else data.spread(32) is data
-    for row, feed in enumerate(data.feeds()):
-        assert np.array_equal(feed[METADATA_NAME][0], data.metadata[row])  # type: ignore[index]
+    plain, told = graphs.calibration(64), facts(64)
+    data = CalibrationData(plain.tensors, plain.case_ids, told)
+    assert data.digest != plain.digest
+    spread = data.spread(32)
+    rows = [int(name.removeprefix("case-")) for name in spread.case_ids]
+    assert len(rows) == 32 and rows != list(range(32))
+    for row, feed in zip(rows, spread.feeds(), strict=True):
+        assert np.array_equal(feed[INPUT_NAME][0], plain.tensors[row])
+        assert np.array_equal(feed[METADATA_NAME][0], told[row])
 
 
 @pytest.mark.parametrize("wrong", [facts(3), facts(32)[:, 0], np.full((32, 2), np.nan, np.float32)])
