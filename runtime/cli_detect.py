@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.cli_examination import answer, details, say_examination, shown
+from runtime.cli_examination import answer, details, say, say_examination, shown
 
 if TYPE_CHECKING:
     from runtime.detector import Detector
@@ -89,7 +89,7 @@ def _say_each(
         if as_json:
             objects.append({"file": str(file), **findings.to_json()})
         else:
-            typer.echo("\n".join(_in_words(file, findings)))
+            say(_in_words(file, findings))
     if as_json:
         typer.echo(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2, allow_nan=False))
     else:

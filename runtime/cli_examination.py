@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ def say_examination(
     if as_json:
         typer.echo(json.dumps(_as_object(files, whole), indent=2, allow_nan=False))
     else:
-        typer.echo("\n".join([*_in_words(files, whole), NOTICE]))
+        say([*_in_words(files, whole), NOTICE])
     return bool(whole.unread)
 
 
@@ -64,11 +64,15 @@ def details(findings: Findings, indent: str, places: bool = True) -> Iterator[st
             yield f"{indent}note: {note}"
 
 
-def shown(file: Path) -> str:
-    """The name without control characters, and without letters that the terminal's encoding lacks."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in str(file))
+def say(lines: Iterable[str]) -> None:
+    """Print them; a letter that the terminal's encoding lacks becomes "?" and costs nobody the answer."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return printable.encode(encoding, "replace").decode(encoding)
+    typer.echo("\n".join(lines).encode(encoding, "replace").decode(encoding))
+
+
+def shown(file: Path) -> str:
+    """The name without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(file))
 
 
 def _as_object(files: Sequence[Path], whole: Examination) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,20 @@ def test_facts_hold_for_every_view_of_an_examination(folder: Path) -> None:
 def test_one_view_cannot_be_said_of_two_pictures(folder: Path) -> None:
     done = run(folder, "--view", "lateral", files=("a.png", "b.png"))
     assert isinstance(done.exception, UlnaError) and "got 2 files" in str(done.exception)
+
+
+@pytest.mark.parametrize("examination", [[], ["--examination"]])
+def test_a_note_that_the_terminal_has_no_letters_for_does_not_cost_the_answer(
+    folder: Path, examination: list[str]
+) -> None:
+    command = [sys.executable, "-m", "runtime.main", "detect", str(folder / "a.png"), *examination]
+    options = ["--bundle", str(folder / "bundle"), "--trust", str(folder / "key.pem")]
+    done = subprocess.run(
+        [*command, *options, "--engine", "onnxruntime-fp32", "--age", "\N{BONE}" * 60],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "1"},
+        capture_output=True,
+        check=False,
+    )
+    said = done.stdout.decode("latin-1")
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert "age must be 0 to 120 years, got '???" in said and "next: " in said
