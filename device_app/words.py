@@ -188,18 +188,26 @@ def steps(answer: Answer, box: ReaderStatus) -> list[str]:
     return first + [str(step) for step in state_words(answer, box).steps]
 
 
-def already_here(patient_label: str, other_given: bool) -> str:
-    """A picture sent a second time; `other_given`: under another patient than the first time."""
-    said = gettext("This picture was already here. It is shown with the result it got.")
-    if not other_given:
-        return said
+def already_here(patient_label: str, other_given: bool, facts_given: bool = False) -> str:
+    """A picture sent a second time; `other_given`: under another patient than the first time.
+
+    facts_given: with facts of the patient.
+    """
+    said = [gettext("This picture was already here. It is shown with the result it got.")]
+    if other_given:
+        said.append(_filed_under(patient_label))
+    if facts_given:
+        said.append(gettext("What was said of the patient now was not taken."))
+    return " ".join(said)
+
+
+def _filed_under(patient_label: str) -> str:
     if not patient_label:
-        return f"{said} {gettext('It was stored without a patient; the one given now was not taken.')}"
-    filed = gettext(
+        return gettext("It was stored without a patient; the one given now was not taken.")
+    return gettext(
         "Take care: it is stored under the patient “%(label)s”; the one given now was not taken.",
         label=patient_label,
     )
-    return f"{said} {filed}"
 
 
 def fact_word(word: str) -> str:

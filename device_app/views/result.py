@@ -24,6 +24,7 @@ def page(public_id: str) -> ResponseReturnValue:
         shown=shown,
         waiting=any(found.state is ScreenState.WORKING for _, found in shown),
         known=request.args.get("known", ""),
+        facts_given=request.args.get("facts", "") == "unused",
     )
 
 

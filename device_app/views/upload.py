@@ -87,10 +87,9 @@ def _stored(name: str, receipt: Receipt, label: str, facts_given: bool) -> Outco
         url = url_for("result.page", public_id=receipt.public_id)
         return Outcome(name, 201, url=url, says=gettext("Stored. It is being read."))
     other = bool(label) and label != receipt.patient_label
-    says = already_here(receipt.patient_label, other)
-    if facts_given:
-        says = f"{says} {gettext('What was said of the patient now was not taken.')}"
-    url = url_for("result.page", public_id=receipt.public_id, known="other" if other else "same")
+    says = already_here(receipt.patient_label, other, facts_given)
+    known, facts = "other" if other else "same", "unused" if facts_given else None
+    url = url_for("result.page", public_id=receipt.public_id, known=known, facts=facts)
     return Outcome(name, 200, url=url, known=True, says=says)
 
 

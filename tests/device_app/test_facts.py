@@ -180,8 +180,14 @@ def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(config, store, wor
 def test_facts_said_of_a_picture_that_was_here_already_are_not_taken_and_that_is_said(asking):
     data = sample.picture(sample.NONE, seed=3)
     send(asking, SAID, data=data)
-    again = send(asking, {**SAID, "age": "70"}, script=True, data=data).get_json()["outcomes"][0]
-    assert again["known"] and "was not taken" in again["says"]
+    not_taken = "What was said of the patient now was not taken."
+    silent = send(asking, {}, data=data).headers["Location"]
+    assert not_taken not in asking.get(silent).text
+    told = send(asking, {**SAID, "age": "70"}, data=data).headers["Location"]
+    assert not_taken in asking.get(told).text
+    scripted = send(asking, {**SAID, "age": "70"}, script=True, data=data).get_json()["outcomes"][0]
+    assert scripted["known"] and not_taken in scripted["says"]
+    assert scripted["says"] in asking.get(scripted["url"]).text
 
 
 @given(st.text(max_size=200))
