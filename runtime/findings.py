@@ -119,8 +119,8 @@ class Findings:
     refusal: set exactly when the verdict is UNREADABLE.
     warnings: plain sentences on image quality or provenance that do not prevent an answer.
     timings_ms: milliseconds per stage.
-    metadata: facts of the patient that the answer rests on beside the picture; None for a model that looks at
-    the picture alone.
+    metadata: facts of the patient that the answer rests on beside the picture, and what was not used of those
+    that a person stated; None for a model that looks at the picture alone, unless a person stated some.
 
     Raises ValueError where these contradict each other.
     """

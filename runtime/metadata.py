@@ -61,7 +61,7 @@ class PatientFacts:
 
     def over(self, other: PatientFacts) -> PatientFacts:
         """These facts; where they say nothing, the other's."""
-        return PatientFacts(**{name: vars(self)[name] or vars(other)[name] for name in FIELDS})
+        return PatientFacts(**{name: vars(self)[name].strip() or vars(other)[name] for name in FIELDS})
 
 
 NOTHING_SAID = PatientFacts()

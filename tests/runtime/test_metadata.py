@@ -152,6 +152,11 @@ def test_what_a_person_says_goes_before_what_the_file_says() -> None:
     assert found is not None and found.facts == PatientFacts("7", "male", "leg", "")
 
 
+def test_white_space_says_nothing_and_leaves_what_the_file_says() -> None:
+    found = Telling(PatientFacts(" ", "\t", " leg ", ""), PatientFacts("40", "male", "hand", "ap")).to(SPEC)
+    assert found is not None and found.facts == PatientFacts("40", "male", "leg", "frontal")
+
+
 def test_what_a_model_does_not_take_is_told_only_where_a_person_said_it() -> None:
     only_age = MetadataSpec(("age",))
     said = PatientFacts("7", "male", "leg", "")
