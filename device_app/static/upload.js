@@ -96,7 +96,8 @@
     underWay += 1;
     for (const file of files) addresses.push(await send(file, label, said));
     underWay -= 1;
-    if (!addresses.some(Boolean) && !who.value) {
+    // What was typed meanwhile is of the next patient.
+    if (!addresses.some(Boolean) && [who, ...facts].every((field) => !field.value.trim())) {
       who.value = label;
       facts.forEach((field, number) => {
         field.value = said[number][1];

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from device_app import KioskConfig
+from runtime.trust import generate_key, save_public_key
 from tests.device_app import sample
 from tests.device_app.test_serve import Kiosk
 
@@ -184,6 +185,50 @@ def test_the_next_pictures_do_not_get_the_last_patients_name(page, kiosk):
     page.locator(".outcome-ok").nth(1).wait_for()
     assert label.input_value() == ""
     assert page.locator(".outcome-ok").nth(1).inner_text().startswith("P 31 · 32.png")
+
+
+@pytest.fixture
+def asking_page(browser, tmp_path, kiosk_bundle):
+    """The first screen of a kiosk that trusts no model, does not know one, and so asks everything."""
+    stranger = tmp_path / "stranger.pem"
+    save_public_key(generate_key().public_key(), stranger)
+    running = Kiosk(KioskConfig(kiosk_bundle, tmp_path / "data", trust=(stranger,)))
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.goto(running.address)
+    yield opened
+    context.close()
+    running.end()
+
+
+def lose_an_upload(page, meanwhile):
+    """Send a picture of a girl of 7 whose upload fails once `meanwhile` has been done on the page."""
+    page.get_by_label("Age in years").fill("7")
+    page.get_by_label("Sex").select_option("female")
+    held = []
+    page.route("**/pictures", lambda route: held.append(route))  # noqa: PLW0108  (playwright marks the handler)
+    page.locator("#picture").set_input_files(file("a.png", sample.picture(sample.NONE, 41)))
+    page.locator(".outcome-sending").wait_for()
+    while not held:
+        page.wait_for_timeout(20)
+    meanwhile()
+    held[0].abort()
+    page.locator(".outcome-refused").wait_for()
+
+
+def facts_on(page):
+    return [page.get_by_label(label).input_value() for label in ("Age in years", "Sex", "Body part")]
+
+
+def test_facts_of_a_picture_that_was_not_sent_come_back_into_an_empty_form(asking_page):
+    lose_an_upload(asking_page, lambda: None)
+    assert facts_on(asking_page) == ["7", "female", ""]
+
+
+def test_facts_typed_for_the_next_patient_outlive_a_failed_upload(asking_page):
+    lose_an_upload(asking_page, lambda: asking_page.get_by_label("Body part").fill("wrist"))
+    assert facts_on(asking_page) == ["", "", "wrist"]
 
 
 OUTDATE = """row => {
