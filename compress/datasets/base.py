@@ -46,6 +46,8 @@ class Dataset(Protocol):
     """SHA-256 over ids, labels, groups, boxes and image digests: other data, other digest."""
     image_digests: Mapping[str, str]
     """SHA-256 of each image's file, by case id."""
+    patient_groups: Mapping[str, str]
+    """The patient id that cases bear, by the one that their source gave, where a group took its place."""
 
     @property
     def cases(self) -> tuple[Case, ...]:

@@ -36,7 +36,8 @@ class Reading:
     problems: what must be mended or left out first. notes: what was decided on the way (the label's meaning,
     where boxes come from, what was left out). has_patients: whether anything says whose image it is.
     unreadable: why a file cannot be read, by the id of its image; these are among the problems too.
-    caution: what label 1 means where it is not simply a fracture, "" where it is.
+    caution: what label 1 means where it is not simply a fracture, "" where it is. patient_groups: the group
+    that took a patient's place, by the patient's own id.
     """
 
     layout: str
@@ -48,6 +49,7 @@ class Reading:
     has_patients: bool = True
     unreadable: Mapping[str, str] = field(default_factory=dict)
     caution: str = ""
+    patient_groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ class FileDataset:
         self.image_digests = reading.image_digests
         self.digest = digest_cases(reading.cases, reading.image_digests)
         self.has_patients = reading.has_patients
+        self.patient_groups = reading.patient_groups
         self.notes = reading.notes
         self._cases = reading.cases
 
@@ -108,7 +111,10 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
     draft's file.
     """
     kept = [case for case in reading.cases if key_of(case.case_id) not in sidecars.reason_of]
-    kept, mixed = _grouped(kept, sidecars.group_of or {})
+    groups, mixed = _groups(kept, sidecars.group_of or {})
+    kept = [
+        dataclasses.replace(case, patient_id=groups.get(case.patient_id, case.patient_id)) for case in kept
+    ]
     sound = [case for case in kept if not files[case.path].fault]
     unreadable = {case.case_id: files[case.path].fault for case in kept if files[case.path].fault}
     problems = [p for p in reading.problems if key_of(p.case_id) not in sidecars.reason_of]
@@ -132,6 +138,7 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
         ),
         has_patients=reading.has_patients or sidecars.group_of is not None,
         unreadable=unreadable,
+        patient_groups=groups,
     )
 
 
@@ -150,8 +157,8 @@ def repeated(cases: Iterable[Case]) -> list[Problem]:
     return problems
 
 
-def _grouped(cases: list[Case], group_of: Mapping[str, str]) -> tuple[list[Case], list[Problem]]:
-    """The cases with groups for patients, and patients who stand in two groups.
+def _groups(cases: list[Case], group_of: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
+    """The group of each patient who has one, and patients who stand in two groups.
 
     A group holds all images of its patients, also those that the table does not name: else it would split
     the patient whom it is there to keep whole.
@@ -165,10 +172,7 @@ def _grouped(cases: list[Case], group_of: Mapping[str, str]) -> tuple[list[Case]
                 f"{GROUPS}: patient {case.patient_id!r} stands in {groups[case.patient_id]!r} and {group!r}"
             )
             problems.append(Problem(text))
-    grouped = [
-        dataclasses.replace(case, patient_id=groups.get(case.patient_id, case.patient_id)) for case in cases
-    ]
-    return grouped, problems
+    return groups, problems
 
 
 def _said_of_sidecars(sidecars: Sidecars, known: set[str]) -> list[str]:

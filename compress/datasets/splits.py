@@ -23,6 +23,7 @@ OFFICIAL_TEST = ("test", "valid", "val")
 """Words of the tag "split" for what a publisher keeps apart for measuring, the first that occurs is used."""
 _EMPTY_SET_COST = 1e9  # outweighs any imbalance: a set without fractured or healthy patients measures nothing
 _MAX_PASSES = 20
+_VIEW = "view"
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ def _count(cases: Sequence[Case], stratify: Sequence[str]) -> tuple[list[str], N
     Columns 0 and 1 are fractured and healthy images, 2 and 3 patients with and without a fracture, the rest
     images by label and body part, and by label and each value of what `stratify` names.
     """
+    _refuse_unknown(cases, stratify)
     patients = sorted({case.patient_id for case in cases})
     row = {patient: number for number, patient in enumerate(patients)}
     strata = [_strata(case, stratify) for case in cases]
@@ -181,19 +183,26 @@ def _count(cases: Sequence[Case], stratify: Sequence[str]) -> tuple[list[str], N
 
 def _strata(case: Case, stratify: Sequence[str]) -> list[tuple[str, str, int]]:
     """(name, value, label) of everything by which this image is counted."""
-    further = [(name, _value(case, name), case.label) for name in stratify]
+    further = [(name, case.view if name == _VIEW else case.tags[name], case.label) for name in stratify]
     return [("", case.body_part, case.label), *further]
 
 
-def _value(case: Case, name: str) -> str:
-    if name == "view":
-        return case.view
-    if name not in case.tags:
-        raise StepError(
-            f"{case.case_id} has no {name} to stratify by",
-            f"known: view, {', '.join(case.tags) or 'no tags'}",
-        )
-    return case.tags[name]
+def is_known_of_all(cases: Sequence[Case], name: str) -> bool:
+    """Whether cases can be stratified by it."""
+    return name == _VIEW or all(name in case.tags for case in cases)
+
+
+def _refuse_unknown(cases: Sequence[Case], stratify: Sequence[str]) -> None:
+    missing = [name for name in stratify if not is_known_of_all(cases, name)]
+    if not missing:
+        return
+    lacking = [case for case in cases if not all(name in case.tags for name in missing)]
+    known = dict.fromkeys(tag for case in cases for tag in case.tags if is_known_of_all(cases, tag))
+    raise StepError(
+        f"{len(lacking)} of {len(cases)} cases have no {', '.join(missing)} to stratify by, "
+        f"for example {lacking[0].case_id}",
+        f"known of all: {', '.join((_VIEW, *known))}",
+    )
 
 
 def _assign(

@@ -2,8 +2,9 @@
 
 Old patients keep the set that they had when the released model was made, as the digests of its images tell;
 those that it has not seen are its test patients still. A new patient who is known, by his id or by one of his
-images, stays where he was: a gate patient never teaches. An image that is there already is left out, and the
-new patients that are left are divided into fit, calibration and gate.
+images, stays where he was: a gate patient never teaches. New patients who share an image are one patient. An
+image that is there already is left out, and the new patients that are left are divided into fit, calibration
+and gate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 
 from compress.datasets.base import Case, Dataset
 from compress.datasets.problems import refuse
-from compress.datasets.splits import Splits, check_disjoint, divide_by_patient
+from compress.datasets.splits import Splits, check_disjoint, divide_by_patient, is_known_of_all
+from compress.improve.persons import tell_persons
 from compress.recipe import DataOptions
 from compress.seen import SETS, SeenImages
 from runtime.errors import StepError
@@ -26,6 +28,7 @@ from runtime.radiograph import Radiograph
 ADDED = "added:"
 """Stands before the ids of new cases, so that both data sets may use the same ones."""
 TEST = "test"
+_WORDS = {1: "fractured", 0: "healthy"}
 
 
 class PooledDataset:
@@ -39,6 +42,8 @@ class PooledDataset:
         self.image_digests: Mapping[str, str] = {
             case_id: source.image_digests[case.case_id] for case_id, (source, case) in self._sources.items()
         }
+        renamed_patients = {case.patient_id: renamed.patient_id for renamed, case in added.items()}
+        self.patient_groups: Mapping[str, str] = {**renamed_patients, **old.patient_groups}
         named = sorted((case.case_id, case.patient_id) for case in added)
         basis = "\n".join([old.digest, new.digest, *(" ".join(pair) for pair in named)])
         self.digest = hashlib.sha256(basis.encode()).hexdigest()
@@ -83,12 +88,12 @@ def pool_cases(old: Dataset, new: Dataset, seen: SeenImages, how: DataOptions) -
     strangers = tuple(case for case in found.added if case.patient_id not in found.homes)
     if not strangers:
         raise StepError(
-            f"{new.name} holds no patient that the released model does not know", "add cases of new patients"
+            f"{new.name} holds no patient that the released model does not know",
+            "add cases of new patients, whose ids are not those of others in the old data",
         )
     shares = [getattr(how.split, name) for name in SETS]
-    parts = divide_by_patient(
-        strangers, [share / sum(shares) for share in shares], how.split_seed, how.stratify
-    )
+    strata = [name for name in how.stratify if is_known_of_all(strangers, name)]
+    parts = divide_by_patient(strangers, [share / sum(shares) for share in shares], how.split_seed, strata)
     homes = {
         **found.homes,
         **{c.patient_id: name for name, own in zip(SETS, parts, strict=True) for c in own},
@@ -96,9 +101,20 @@ def pool_cases(old: Dataset, new: Dataset, seen: SeenImages, how: DataOptions) -
     sets = {name: tuple(c for c in dataset.cases if homes[c.patient_id] == name) for name in (*SETS, TEST)}
     splits = Splits(**sets)
     check_disjoint(splits)
-    pool = Pool(dataset, splits, frozenset(case.case_id for case in strangers), _facts(found, old, seen))
+    facts = {**_facts(found, dataset, seen), "not_spread_by": [n for n in how.stratify if n not in strata]}
+    pool = Pool(dataset, splits, frozenset(case.case_id for case in strangers), facts)
     refuse("too few cases", list(_lacking(pool)), "bring the data that the released model was made with")
     return pool
+
+
+def require_judges(pool: Pool) -> None:
+    """Raise StepError unless the new gate patients can be a gate: with fractured and healthy cases."""
+    labels = {case.label for case in pool.new_of("gate")}
+    refuse(
+        "improve.judge_new asks for a gate on new patients",
+        [f"no new gate case is {word}" for label, word in _WORDS.items() if label not in labels],
+        "add patients of both kinds, or set improve.judge_new = false",
+    )
 
 
 def mixed(old: tuple[Case, ...], new: tuple[Case, ...], share: float, seed: int) -> tuple[Case, ...]:
@@ -117,27 +133,31 @@ def mixed(old: tuple[Case, ...], new: tuple[Case, ...], share: float, seed: int)
 class _Places:
     """Where every known patient belongs, and which new cases come along under whose name.
 
-    homes: set by patient. known: the same of new patients who have one. added: {renamed case: as it was}.
-    duplicates: images left out. problems: what contradicts.
+    homes: set by patient. patients: the new ones, as they are called now. known: set by each of them who has
+    one. added: {renamed case: as it was}. duplicates: images left out. recognised: new images that are among
+    the old ones or were seen. problems: what contradicts.
     """
 
     def __init__(self, old: Dataset, new: Dataset, seen: SeenImages) -> None:
         self._seen = seen
+        persons = tell_persons(old, new)
         self.problems: list[str] = []
         self.homes = self._old_homes(old)
+        self.problems += persons.problems
+        self._settle(new, persons.names)
         twins = {old.image_digests[case.case_id]: case for case in old.cases}
-        names = self._names(new, twins)
+        self.recognised = sum(d in twins or seen.set_of(d) is not None for d in new.image_digests.values())
         self.duplicates = 0
         self.added: dict[Case, Case] = {}
         for case in new.cases:
-            self._take(case, twins.get(new.image_digests[case.case_id]), names)
-        patients = dict.fromkeys(case.patient_id for case in self.added)
-        self.known = {patient: self.homes[patient] for patient in patients if patient in self.homes}
+            twin = twins.setdefault(new.image_digests[case.case_id], case)
+            self._take(case, twin, persons.names[case.patient_id])
+        self.patients = frozenset(persons.names.values())
+        self.known = {patient: self.homes[patient] for patient in self.patients if patient in self.homes}
 
-    def _take(self, case: Case, twin: Case | None, names: Mapping[str, str]) -> None:
-        """One new case; `twin` is the old case with the same image."""
-        if twin is None:
-            patient = names.get(case.patient_id, case.patient_id)
+    def _take(self, case: Case, twin: Case, patient: str) -> None:
+        """One new case; `twin` is the first case with the same image, be it this one."""
+        if twin is case:
             self.added[replace(case, case_id=f"{ADDED}{case.case_id}", patient_id=patient)] = case
         elif twin.label != case.label:
             self.problems.append(f"{case.case_id!r} is the image of {twin.case_id!r} with another label")
@@ -145,54 +165,43 @@ class _Places:
             self.duplicates += 1
 
     def _old_homes(self, old: Dataset) -> dict[str, str]:
-        homes = self._recognised(old)
-        return {case.patient_id: homes.get(case.patient_id, TEST) for case in old.cases}
-
-    def _recognised(self, dataset: Dataset) -> dict[str, str]:
-        """The set of each patient of whom an image was seen."""
+        """The set of each old patient; a test patient is one of whom no image was seen."""
         homes: dict[str, str] = {}
-        for case in dataset.cases:
-            name = self._seen.set_of(dataset.image_digests[case.case_id])
+        for case in old.cases:
+            name = self._seen.set_of(old.image_digests[case.case_id])
             if name is not None and homes.setdefault(case.patient_id, name) != name:
                 self.problems.append(
-                    f"patient {case.patient_id!r} of {dataset.name} was in the sets "
+                    f"patient {case.patient_id!r} of {old.name} was in the sets "
                     f"{homes[case.patient_id]} and {name} of the released model"
                 )
-        return homes
+        return {case.patient_id: homes.get(case.patient_id, TEST) for case in old.cases}
 
-    def _names(self, new: Dataset, twins: Mapping[str, Case]) -> dict[str, str]:
-        """What new patients who share an image with an old one are called; homes of those seen elsewhere."""
-        names: dict[str, str] = {}
+    def _settle(self, new: Dataset, names: Mapping[str, str]) -> None:
+        """Give those a set of whom an image among the new ones was seen, but none among the old ones."""
         for case in new.cases:
-            twin = twins.get(new.image_digests[case.case_id])
-            if twin is None or twin.patient_id == case.patient_id:
+            home = self._seen.set_of(new.image_digests[case.case_id])
+            patient = names[case.patient_id]
+            if home is None:
                 continue
-            if (
-                case.patient_id in self.homes
-                or names.get(case.patient_id, twin.patient_id) != twin.patient_id
-            ):
-                self.problems.append(f"images of the new patient {case.patient_id!r} are of several old ones")
-            names[case.patient_id] = twin.patient_id
-        for patient, home in self._recognised(new).items():
-            name = names.get(patient, patient)
-            if self.homes.get(name, TEST) == TEST:  # not seen among the old images, but among these
-                self.homes[name] = home
-            elif self.homes[name] != home:
+            if self.homes.get(patient, TEST) == TEST:
+                self.homes[patient] = home
+            elif self.homes[patient] != home:
                 self.problems.append(
-                    f"patient {patient!r} of {new.name} was in the set {home} of the released model, "
-                    f"{name!r} is in {self.homes[name]}"
+                    f"{case.case_id!r} of {new.name} was in the set {home} of the released model, "
+                    f"its patient {patient!r} is in {self.homes[patient]}"
                 )
-        return names
 
 
-def _facts(found: _Places, old: Dataset, seen: SeenImages) -> dict[str, Any]:
-    known = [found.known[patient] for patient in found.known]
-    there = [seen.set_of(old.image_digests[case.case_id]) for case in old.cases]
+def _facts(found: _Places, dataset: PooledDataset, seen: SeenImages) -> dict[str, Any]:
+    known = list(found.known.values())
+    gate = {digest for digest in dataset.image_digests.values() if seen.set_of(digest) == "gate"}
     return {
         "images": len(found.added),
+        "patients": len(found.patients),
+        "recognised_images": found.recognised,
         "duplicates": found.duplicates,
         "known_patients": {name: known.count(name) for name in (*SETS, TEST) if name in known},
-        "gate_images_found": there.count("gate"),
+        "gate_images_found": len(gate),
         "gate_images_of_parent": len(seen.sets.get("gate", ())),
     }
 
@@ -200,7 +209,7 @@ def _facts(found: _Places, old: Dataset, seen: SeenImages) -> dict[str, Any]:
 def _lacking(pool: Pool) -> Iterable[str]:
     for name in SETS:
         labels = {case.label for case in pool.old_of(name)}
-        for label, word in ((1, "fractured"), (0, "healthy")):
+        for label, word in _WORDS.items():
             if label not in labels:
                 yield f"no {word} case of the released model's {name} patients"
         if name != "calibration" and not pool.new_of(name):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from compress.improve.lineage import lineage
 from compress.improve.parent import Parent, open_parent
 from compress.improve.plan import improved_recipe
-from compress.improve.pool import Pool, pool_cases
+from compress.improve.pool import Pool, pool_cases, require_judges
 from compress.improve.start import Start
 from compress.judgement import Court
 from compress.pipeline import RunOptions, run_pipeline
@@ -78,21 +78,31 @@ def improve(request: ImproveRequest, reporter: ProgressReporter) -> RunRecord:
     folder.mkdir(parents=True, exist_ok=True)
     old = open_data(recipe, folder, request.old, reporter)
     pool = pool_cases(old, open_data(recipe, folder, request.new, reporter), parent.seen, recipe.data)
-    for line in _found(pool):
+    if recipe.improve.judge_new:
+        require_judges(pool)
+    for line in found_words(pool):
         reporter.say(line)
     options = RunOptions(folder, request.old, request.key)
     return run_pipeline(recipe, options, reporter, FromBundle(parent, pool))
 
 
-def _found(pool: Pool) -> list[str]:
+def found_words(pool: Pool) -> list[str]:
+    """What was found among the new cases, a line each."""
     facts = pool.facts
     sets = [f"{name} {len(pool.new_of(name))}" for name in ("fit", "calibration", "gate")]
     lines = [f"[bold]new cases[/bold]\n  images of new patients: {', '.join(sets)}"]
+    if facts["not_spread_by"]:
+        lines.append(f"  not spread evenly by what not all of them tell: {', '.join(facts['not_spread_by'])}")
     if facts["duplicates"]:
         lines.append(f"  left out, the same image is there already: {facts['duplicates']}")
     if facts["known_patients"]:
         known = ", ".join(f"{name} {count}" for name, count in facts["known_patients"].items())
         lines.append(f"  patients whom the released model knows, who stay where they were: {known}")
+    if 2 * sum(facts["known_patients"].values()) > facts["patients"] and not facts["recognised_images"]:
+        lines.append(
+            "  [yellow]most of them are known by their ids alone, no image is: if another site gave the ids, "
+            "give the new ones a prefix[/yellow]"
+        )
     if facts["gate_images_found"] < facts["gate_images_of_parent"]:
         lines.append(
             f"  [yellow]of the released model's {facts['gate_images_of_parent']} gate images "

@@ -244,3 +244,8 @@ def test_a_column_that_nobody_knows_is_named_and_refused() -> None:
     with pytest.raises(StepError, match="implants to stratify by") as caught:
         split_by_patient(_with_implants(), FRACTIONS, 4, ("implants",))
     assert "hardware" in caught.value.hint
+
+
+def test_all_columns_that_are_missing_are_named_at_once() -> None:
+    with pytest.raises(StepError, match=r"40 of 40 cases have no implants, resized to stratify by"):
+        split_by_patient(_with_implants()[:40], FRACTIONS, 4, ("implants", "hardware", "resized"))

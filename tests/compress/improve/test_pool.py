@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from compress.datasets.base import Case
 from compress.datasets.reading import FileDataset, Reading
-from compress.improve.pool import Pool, mixed, pool_cases
+from compress.improve.pool import Pool, mixed, pool_cases, require_judges
+from compress.improve.run import found_words
 from compress.recipe import DataOptions
 from compress.seen import SETS, SeenImages
 from runtime.errors import StepError
@@ -37,10 +38,24 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def dataset(name: str, images: Iterable[Image]) -> FileDataset:
-    cases = {Case(i.name, i.patient, Path(f"{i.name}.png"), i.label, "hand"): i for i in images}
+def dataset(
+    name: str, images: Iterable[Image], groups: Mapping[str, str] | None = None, tags: Iterable[str] = ()
+) -> FileDataset:
+    """groups: what took a patient's place, as a table groups.csv has it. tags: that each case has."""
+    group_of = groups or {}
+    cases = {
+        Case(
+            i.name,
+            group_of.get(i.patient, i.patient),
+            Path(f"{i.name}.png"),
+            i.label,
+            "hand",
+            tags=dict.fromkeys(tags, "0"),
+        ): i
+        for i in images
+    }
     digests = {case.case_id: digest(found.content) for case, found in cases.items()}
-    return FileDataset(Reading("test", Path(name), tuple(cases), digests))
+    return FileDataset(Reading("test", Path(name), tuple(cases), digests, patient_groups=group_of))
 
 
 def pairs(prefix: str, count: int = 1) -> list[Image]:
@@ -125,7 +140,7 @@ def test_a_patient_of_two_sets_is_refused_and_so_is_one_who_is_two_old_ones() ->
     with pytest.raises(StepError, match="was in the sets fit and gate"):
         pooled(NEW, [*rest, *merged])
     two = [image("a", "x", FIT[0].label, FIT[0].content), image("b", "x", GATE[0].label, GATE[0].content)]
-    with pytest.raises(StepError, match="are of several old ones"):
+    with pytest.raises(StepError, match="the new patient 'x' is several old ones: 'p-f00', 'p-g00'"):
         pooled([*NEW, *two])
 
 
@@ -149,6 +164,88 @@ def test_equal_ids_in_both_data_sets_stay_apart() -> None:
 def test_missing_gate_images_are_counted() -> None:
     pool = pooled(NEW, [i for i in OLD if i not in (GATE[0], GATE[3])])
     assert (pool.facts["gate_images_found"], pool.facts["gate_images_of_parent"]) == (2, 4)
+
+
+def test_a_gate_image_that_only_the_new_data_hold_is_counted_once() -> None:
+    gone = image("gone", "somebody", 1)
+    known = seen(fit=FIT, calibration=CALIBRATION, gate=[*GATE, gone])
+    facts = pooled([*NEW, gone, image("copy", "somebody", 1, gone.content)], known=known).facts
+    assert (facts["gate_images_found"], facts["gate_images_of_parent"]) == (5, 5)
+
+
+GROUPS = {i.patient: f"cluster-{i.patient}" for i in OLD}
+
+
+def test_a_gate_patient_whom_a_group_stands_for_is_known_by_his_own_id() -> None:
+    later = [image(f"later-{i.name}", i.patient, i.label) for i in OLD]
+    pool = pool_cases(dataset("old", OLD, GROUPS), dataset("new", [*NEW, *later]), SEEN, DataOptions())
+    for i in OLD:
+        assert home(pool, f"added:later-{i.name}") == home(pool, i.name)
+    assert {case.patient_id for case in pool.splits.gate} >= {f"cluster-{i.patient}" for i in GATE}
+    assert sum(pool.facts["known_patients"].values()) == len(OLD)
+
+
+def test_a_gate_patient_in_a_group_of_the_new_data_is_known_by_his_own_id() -> None:
+    later = [image("later", GATE[0].patient, 1), image("other", "stranger", 0)]
+    together = {GATE[0].patient: "cluster", "stranger": "cluster"}
+    for groups in (GROUPS, {}):
+        new = dataset("new", [*NEW, *later], together)
+        pool = pool_cases(dataset("old", OLD, groups), new, SEEN, DataOptions())
+        assert home(pool, "added:later") == home(pool, "added:other") == "gate"
+
+
+def test_new_patients_who_share_an_image_are_one_and_it_is_taken_once() -> None:
+    for number in range(12):
+        twins = [image("a", "first", 1, "shared"), image("b", "second", 1, "shared")]
+        more = [image("c", "second", 1), image("d", "third", 0, f"x{number}"), image("e", "first", 0)]
+        pool = pooled([*NEW, *twins, *more])
+        assert home(pool, "added:a") == home(pool, "added:c") == home(pool, "added:e")
+        assert "added:b" not in ids(pool.dataset.cases)
+        assert pool.facts["duplicates"] == 1
+
+
+def test_a_new_patient_who_shares_an_image_with_one_of_a_gate_patient_is_that_gate_patient() -> None:
+    chain = [
+        image("copy", "renamed", GATE[0].label, GATE[0].content),
+        image("link", "renamed", 1, "shared"),
+        image("twin", "another", 1, "shared"),
+        image("more", "another", 0),
+    ]
+    pool = pooled([*NEW, *chain])
+    assert home(pool, "added:link") == home(pool, "added:more") == "gate"
+
+
+def test_the_same_new_image_with_two_labels_is_refused_with_the_whole_list() -> None:
+    wrong = [image(f"{name}{n}", f"{name}{n}", n % 2, name) for name in ("s", "t") for n in (0, 1)]
+    with pytest.raises(StepError, match="2 problems") as caught:
+        pooled([*NEW, *wrong])
+    assert "'s1' is the image of 's0'" in str(caught.value)
+    assert "'t1' is the image of 't0'" in str(caught.value)
+
+
+def test_new_cases_without_a_column_are_spread_by_the_others_and_it_is_said() -> None:
+    how = DataOptions(stratify=("hardware", "view", "resized"))
+    pool = pool_cases(dataset("old", OLD), dataset("new", NEW, tags=("resized",)), SEEN, how)
+    assert pool.facts["not_spread_by"] == ["hardware"]
+    assert any("not spread evenly" in line and "hardware" in line for line in found_words(pool))
+    assert not any("not spread evenly" in line for line in found_words(pooled(NEW)))
+
+
+def test_ids_that_meet_without_a_common_image_are_warned_of() -> None:
+    warning = "known by their ids alone"
+    meeting = [image(f"later-{i.name}", i.patient, i.label) for i in OLD]
+    few = pairs("n", 3)
+    assert any(warning in line for line in found_words(pooled([*few, *meeting])))
+    assert not any(warning in line for line in found_words(pooled([*few, *meeting, FIT[0]])))
+    assert not any(warning in line for line in found_words(pooled([*NEW, *meeting])))
+
+
+def test_a_gate_on_new_patients_needs_both_labels_among_them() -> None:
+    require_judges(pooled(NEW))
+    fractured = [i for i in NEW if i.label]
+    with pytest.raises(StepError, match="no new gate case is healthy") as caught:
+        require_judges(pooled(fractured))
+    assert "judge_new = false" in caught.value.hint
 
 
 @given(
