@@ -17,14 +17,18 @@ from runtime.findings import OperatingPoints, Verdict
 from runtime.manifest import REFERENCE, GoldenCase
 from runtime.metadata import NOTHING_SAID, MetadataSpec
 
+_CLEAR = 1.25
+"""How far a distance must lie from the one that is refused, for every engine's rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class GoldenPool:
     """What golden cases are chosen from.
 
     reference: the checkpoint's predictions on `cases`, in their order. answers: each engine's, by key, with
-    how far its logits may lie from them on a box. familiar: (N,) whether anomaly statistics know the
-    picture, None where there are none. metadata: the facts of a patient that the engines are told.
+    how far its logits may lie from them on a box. strangeness: (N,) distance of each picture by the anomaly
+    statistics, as a share of the one that is refused; None where there are none. metadata: the facts of a
+    patient that the engines are told.
 
     Raises ValueError where predictions are not of these cases.
     """
@@ -33,8 +37,13 @@ class GoldenPool:
     points: OperatingPoints
     reference: Predictions
     answers: Mapping[str, tuple[Predictions, float]]
-    familiar: NDArray[np.bool_] | None = None
+    strangeness: NDArray[np.float64] | None = None
     metadata: MetadataSpec | None = None
+
+    @property
+    def is_strange(self) -> NDArray[np.bool_]:
+        """(N,) which pictures are refused."""
+        return np.zeros(len(self.cases), bool) if self.strangeness is None else self.strangeness > 1
 
     def __post_init__(self) -> None:
         ids = [case.case_id for case in self.cases]
@@ -46,7 +55,9 @@ class GoldenPool:
 def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case], ...]:
     """Cases of different patients that all engines decide like the checkpoint, none near a threshold.
 
-    Verdicts take turns; within one, the cases spread evenly over its range of logits. Raises StepError where
+    Verdicts take turns; within one, the cases spread evenly over its range of logits, first those that are
+    answered, then those that are refused as strange (computed ones may be, to a network that knows
+    photographed bones; the engines must agree on logit and refusal all the same). Raises StepError where
     there is no clear fracture or no clear normal image.
     """
     chosen = _spread(pool, _eligible(pool), count)
@@ -61,7 +72,9 @@ def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case]
 
 def _eligible(pool: GoldenPool) -> list[int]:
     thresholds = _logit_thresholds(pool.points)
-    clear = np.ones(len(pool.cases), bool) if pool.familiar is None else pool.familiar.copy()
+    clear = np.ones(len(pool.cases), bool)
+    if pool.strangeness is not None:
+        clear = (pool.strangeness <= 1 / _CLEAR) | (pool.strangeness >= _CLEAR)
     wanted = np.digitize(pool.reference.logits, thresholds)
     for answer, tolerance in pool.answers.values():
         distance = np.abs(answer.logits[:, None] - thresholds[None]).min(axis=1)
@@ -70,9 +83,12 @@ def _eligible(pool: GoldenPool) -> list[int]:
 
 
 def _spread(pool: GoldenPool, eligible: Sequence[int], count: int) -> list[int]:
-    logits = pool.reference.logits
+    logits, strange = pool.reference.logits, pool.is_strange
     queues = [
-        _evenly(sorted(own, key=lambda i: float(logits[i])), count)
+        [
+            *_evenly(sorted((i for i in own if not strange[i]), key=lambda i: float(logits[i])), count),
+            *_evenly(sorted((i for i in own if strange[i]), key=lambda i: float(logits[i])), count),
+        ]
         for verdict in (Verdict.FRACTURE, Verdict.NONE, Verdict.DOUBT)
         if (own := [i for i in eligible if _verdict(pool.points, float(logits[i])) is verdict])
     ]
@@ -90,6 +106,8 @@ def _spread(pool: GoldenPool, eligible: Sequence[int], count: int) -> list[int]:
 
 def _evenly(ordered: list[int], count: int) -> list[int]:
     """`count` of them, evenly over the order, the others after them."""
+    if not ordered:
+        return []
     picks = {round(k * (len(ordered) - 1) / max(count - 1, 1)) for k in range(count)}
     return [ordered[k] for k in sorted(picks)] + [v for k, v in enumerate(ordered) if k not in picks]
 
@@ -103,7 +121,9 @@ def _golden(pool: GoldenPool, number: int, index: int) -> tuple[GoldenCase, Case
     verdict = _verdict(pool.points, float(pool.reference.logits[index]))
     spec = pool.metadata
     facts = NOTHING_SAID if spec is None else spec.understand(facts_of_case(case)).facts
-    return GoldenCase(name, f"golden/{name}{case.path.suffix.lower()}", str(verdict), logits, facts), case
+    file = f"golden/{name}{case.path.suffix.lower()}"
+    strange = bool(pool.is_strange[index])
+    return GoldenCase(name, file, str(verdict), logits, facts, strange), case
 
 
 def _logit_thresholds(points: OperatingPoints) -> NDArray[np.float64]:

@@ -32,8 +32,10 @@ def golden_pool(
     court = stem.court
     if bench.recipe.release.golden == "gate":
         answers = {item.key: (item.predictions, tolerance(item, court.reference)) for item in shippable}
-        familiar = _familiar(bench, stem, bench.tensors, court.cases)
-        return GoldenPool(court.cases, court.points, court.reference, answers, familiar, court.spec.metadata)
+        strangeness = _strangeness(bench, stem, bench.tensors, court.cases)
+        return GoldenPool(
+            court.cases, court.points, court.reference, answers, strangeness, court.spec.metadata
+        )
     return _computed_pool(bench, stem, shippable, checkpoint)
 
 
@@ -54,14 +56,14 @@ def _computed_pool(
 
     reference = ask(checkpoint)
     answers = {item.key: (ask(item.open_backend), tolerance(item, court.reference)) for item in shippable}
-    familiar = _familiar(bench, stem, tensors, dataset.cases)
-    return GoldenPool(dataset.cases, court.points, reference, answers, familiar, court.spec.metadata)
+    strangeness = _strangeness(bench, stem, tensors, dataset.cases)
+    return GoldenPool(dataset.cases, court.points, reference, answers, strangeness, court.spec.metadata)
 
 
-def _familiar(
+def _strangeness(
     bench: Workbench, stem: Trunk, tensors: TensorCache, cases: Sequence[Case]
-) -> NDArray[np.bool_] | None:
-    """Pictures that deserve no warning: far enough from a refusal for every engine's rounding."""
+) -> NDArray[np.float64] | None:
+    """Distance of each picture, as a share of the one that is refused; None without statistics."""
     if stem.statistics is None or stem.exported is None:
         return None
     detector = detector_of(stem.statistics, bench.recipe.anomaly)
@@ -73,4 +75,4 @@ def _familiar(
         ]
     finally:
         backend.close()
-    return np.array([not detector.is_unusual(detector.look(seen)) for seen in features])
+    return np.array([detector.look(seen).distance for seen in features]) / detector.limits.refuse_above

@@ -13,7 +13,7 @@ from runtime.backends.base import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.detector import Detector, spec_of
 from runtime.errors import InferenceError, UlnaError
-from runtime.findings import Provenance, Verdict
+from runtime.findings import Provenance
 from runtime.latency import Latency, LatencyOptions, measure
 from runtime.manifest import EngineEntry, GoldenCase
 from runtime.postprocess import probability
@@ -50,6 +50,7 @@ class EngineResult:
 class _Answer:
     case: GoldenCase
     verdict: str
+    is_strange: bool
     logit: float
     expected: float
 
@@ -122,7 +123,7 @@ def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Dete
     except InferenceError as error:
         raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error
     verdict = bundle.manifest.operating_points.decide(probability(score.logit))
-    return _Answer(case, str(Verdict.UNREADABLE if refusal else verdict), score.logit, expected)
+    return _Answer(case, str(verdict), refusal is not None, score.logit, expected)
 
 
 def _provenance(bundle: Bundle) -> Provenance:
@@ -140,6 +141,12 @@ def _faults(answers: list[_Answer], tolerance: float) -> list[str]:
         f"wrong decision on golden case {a.case.name}: {a.verdict}, expected {a.case.verdict}"
         for a in answers
         if a.verdict != a.case.verdict
+    ]
+    wrong += [
+        f"golden case {a.case.name} is {'refused as strange' if a.is_strange else 'not refused as strange'}"
+        f", expected {'a refusal' if a.case.strange else 'none'}"
+        for a in answers
+        if a.is_strange != a.case.strange
     ]
     off = [
         f"logit off by {a.error:.3g} on golden case {a.case.name}: "

@@ -102,7 +102,8 @@ class GoldenCase:
     """An image with a known answer.
 
     verdict: fracture, doubt or none. logits: expected fracture logit per engine key; "reference" is the
-    original checkpoint's. facts: what the model is told beside the picture.
+    original checkpoint's. facts: what the model is told beside the picture. strange: the statistics of
+    features refuse the picture, and every engine must find it as strange; the logits count all the same.
     """
 
     name: str
@@ -110,6 +111,7 @@ class GoldenCase:
     verdict: str
     logits: dict[str, float]
     facts: PatientFacts = NOTHING_SAID
+    strange: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a golden case needs a name")
@@ -173,6 +175,8 @@ class Manifest:
         _require(bool(self.engines), "a bundle needs at least one engine")
         _require_unique("engine", (entry.key for entry in self.engines))
         _require_unique("golden case", (case.name for case in self.golden))
+        strange = [case.name for case in self.golden if case.strange]
+        _require(not strange or self.anomaly is not None, f"no statistics find {strange} strange")
         for case in self.golden:
             _require_facts(case, self.metadata)
         if self.anomaly is not None:
@@ -200,8 +204,11 @@ class Manifest:
         return f"{text}\n".encode()
 
     def _table(self) -> dict[str, Any]:
-        """Without metadata nothing is said of it: runtimes from before it open such a bundle too."""
+        """What is not there is not mentioned: runtimes from before it open such a bundle too."""
         table = dataclasses.asdict(self)
+        for case in table["golden"]:
+            if not case["strange"]:
+                del case["strange"]
         if self.metadata is None:
             del table["metadata"]
             for case in table["golden"]:

@@ -68,10 +68,19 @@ def test_no_patient_gives_two_cases() -> None:
     assert sorted(source.patient_id for _, source in chosen) == ["a", "b"]
 
 
-def test_a_picture_that_statistics_find_strange_is_not_golden() -> None:
-    wary = replace(pool([4.0, 3.0, -4.0, -3.0]), familiar=np.array([False, True, True, False]))
+def test_a_picture_about_which_engines_may_disagree_whether_it_is_strange_is_not_golden() -> None:
+    wary = replace(pool([4.0, 3.0, -4.0, -3.0]), strangeness=np.array([0.9, 0.5, 0.5, 1.1]))
 
     assert {source.case_id for _, source in choose_golden(wary, 4)} == {"image 1", "image 2"}
+
+
+def test_familiar_pictures_are_taken_first_and_strange_ones_say_that_they_are_refused() -> None:
+    seen = pool([4.0, 3.0, 2.5, -4.0, -3.0, -2.5])
+    mixed = replace(seen, strangeness=np.array([3.0, 0.4, 3.0, 3.0, 3.0, 0.4]))
+
+    assert {source.case_id for _, source in choose_golden(mixed, 2)} == {"image 1", "image 5"}
+    strange = {source.case_id: case.strange for case, source in choose_golden(mixed, 6)}
+    assert strange == {f"image {i}": i not in (1, 5) for i in range(6)}
 
 
 def test_without_a_clear_case_of_both_kinds_nothing_is_released() -> None:
