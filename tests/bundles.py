@@ -7,7 +7,7 @@ writes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class BundleOptions:
     body_parts: tuple[str, ...] = ("forearm", "hand")
     fault: str = ""
     anomaly: FeatureStatistics | None = None
+    golden_are_strange: bool = False
 
 
 def radiograph_pixels(
@@ -108,6 +109,7 @@ def make_bundle(folder: Path, key: Ed25519PrivateKey, options: BundleOptions = B
     plates = {"fracture": radiograph_png(True, seed=1), "none": radiograph_png(False, seed=2)}
     logits = {verdict: _expected_logit(png, spec) for verdict, png in plates.items()}
     golden = tuple(_golden_case(verdict, logits, options.fault == "golden") for verdict in plates)
+    golden = tuple(replace(case, strange=options.golden_are_strange) for case in golden)
     manifest = Manifest(
         name=options.name,
         version=options.version,

@@ -162,8 +162,25 @@ def test_a_familiar_picture_is_answered_without_a_warning(
 def test_an_engine_that_finds_the_golden_cases_strange_does_not_pass(
     tmp_path: Path, key: Ed25519PrivateKey, plate_features: np.ndarray
 ) -> None:
-    with pytest.raises(BackendError, match="unreadable, expected"):
+    with pytest.raises(BackendError, match="is refused as strange, expected none"):
         selftest.choose(bundle_with(at_distance(9.0, plate_features), tmp_path, key))
+
+
+@pytest.mark.parametrize(("squared", "passes"), [(9.0, True), (0.5, False)])
+def test_golden_cases_that_were_strange_when_released_must_be_so_here(
+    squared: float, passes: bool, tmp_path: Path, key: Ed25519PrivateKey, plate_features: np.ndarray
+) -> None:
+    options = BundleOptions(anomaly=at_distance(squared, plate_features), golden_are_strange=True)
+    bundle = open_bundle(make_bundle(tmp_path / "bundle", key, options), TrustStore.of(key))
+    (result,) = selftest.run(bundle)
+
+    assert result.passed is passes
+    assert passes or "is not refused as strange, expected a refusal" in result.reason
+
+
+def test_golden_cases_cannot_be_strange_without_statistics(tmp_path: Path, key: Ed25519PrivateKey) -> None:
+    with pytest.raises(ValueError, match="no statistics find"):
+        make_bundle(tmp_path / "bundle", key, BundleOptions(golden_are_strange=True))
 
 
 def test_a_bundle_whose_statistics_are_no_statistics_gives_no_detector(
