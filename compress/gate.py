@@ -84,7 +84,8 @@ class Check:
 class Flip:
     """A case on whose side of an operating point reference and candidate disagree.
 
-    from_, to: "positive" or "negative". harmful: the candidate is the one that is wrong.
+    from_, to: "positive" or "negative". harmful: the candidate is the one that is wrong. against: as in
+    `Check`.
     """
 
     case_id: str
@@ -96,6 +97,7 @@ class Flip:
     point: str
     from_: str
     to: str
+    against: str = ""
 
     @property
     def harmful(self) -> bool:
@@ -201,17 +203,16 @@ def refusal(reference: Predictions, reason: str, confidence: float = 0.95) -> Ve
 
 
 def joined(verdict: Verdict, other: Verdict, against: str) -> Verdict:
-    """One verdict of two comparisons. The checks of `other` say what they compare with; of changed decisions
-    those of `verdict` are kept, or where there are none those of `other`.
-    """
+    """One verdict of two comparisons. Checks and changed decisions of `other` say what they compare with."""
     checks, parts = (
         tuple(replace(check, against=against) for check in own) for own in (other.checks, other.body_parts)
     )
+    flips = (replace(flip, against=against) for flip in other.flips)
     return replace(
         verdict,
         checks=(*verdict.checks, *checks),
         body_parts=(*verdict.body_parts, *parts),
-        flips=verdict.flips or other.flips,
+        flips=(*verdict.flips, *flips),
     )
 
 

@@ -180,6 +180,6 @@ def _gate_summary(node: NodeRecord) -> dict[str, Any]:
         "node": node.name,
         "sha256": node.sha256,
         "numerics_from": node.numerics_from,
-        "flips": len(node.verdict.get("flips", ())),
+        "flips": sum(not flip.get("against") for flip in node.verdict.get("flips", ())),
         **verdict,
     }

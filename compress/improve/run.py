@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ class ImproveRequest:
 class FromBundle:
     """What such a run begins with; see compress.pipeline.Source."""
 
-    def __init__(self, parent: Parent, pool: Pool) -> None:
+    def __init__(self, parent: Parent, pool: Pool, command: Mapping[str, Any]) -> None:
         self._parent = parent
+        self._command = command
         self._pool = pool
         start = Start(parent, pool)
         self.beginning: Beginning | None = Beginning(start.plan, start.train, start.open, prunes=False)
@@ -55,8 +57,8 @@ class FromBundle:
         return lay_out(recipe, options.folder, self._pool.dataset, self._pool.splits, reporter)
 
     def lineage(self, court: Court) -> dict[str, Any]:
-        """See compress.improve.lineage."""
-        return lineage(self._parent, self._pool, court)
+        """See compress.improve.lineage; command: what the run was started with, by names alone."""
+        return {**lineage(self._parent, self._pool, court), "command": dict(self._command)}
 
     def seen(self, bench: Workbench) -> SeenImages:
         """What the released model has seen too, whether or not its files were here."""
@@ -77,13 +79,20 @@ def improve(request: ImproveRequest, reporter: ProgressReporter) -> RunRecord:
         raise StepError(f"{folder} holds the released model itself", "choose another folder for --out")
     folder.mkdir(parents=True, exist_ok=True)
     old = open_data(recipe, folder, request.old, reporter)
-    pool = pool_cases(old, open_data(recipe, folder, request.new, reporter), parent.seen, recipe.data)
+    new = open_data(recipe, folder, request.new, reporter)
+    pool = pool_cases(old, new, parent.seen, recipe.data)
     if recipe.improve.judge_new:
         require_judges(pool)
     for line in found_words(pool):
         reporter.say(line)
     options = RunOptions(folder, request.old, request.key)
-    return run_pipeline(recipe, options, reporter, FromBundle(parent, pool))
+    command = {
+        "from_run": parent.checkpoint is not None,
+        "old": "" if request.old is None else old.name,
+        "new": new.name,
+        "recipe": "" if request.recipe is None else request.recipe.name,
+    }
+    return run_pipeline(recipe, options, reporter, FromBundle(parent, pool, command))
 
 
 def found_words(pool: Pool) -> list[str]:

@@ -55,7 +55,7 @@ def render_card(record: RunRecord) -> str:
         "release": record.recipe.get("release", {}),
         "shipped": [node for node in record.nodes if node.kind == "compile" and _made(node)],
         "checkpoint": next((node for node in record.nodes if node.kind == "train"), None),
-        "calibration_use": _calibration_use(record.recipe),
+        "calibration_use": _calibration_use(record),
         "parts": list(_parts(record.test)),
         "measured": record.expectation.get("measured", {}),
         "without": record.expectation.get("without", {}),
@@ -99,9 +99,11 @@ def _expected(expectation: dict[str, Any]) -> Iterator[tuple[str, Interval, Inte
         yield title, figures.interval(found, "sensitivity"), figures.interval(found, "specificity")
 
 
-def _calibration_use(recipe: dict[str, Any]) -> str:
+def _calibration_use(record: RunRecord) -> str:
     uses = ["operating points", "calibration", "quantizer ranges"]
-    keeps_best = recipe.get("train", {}).get("keep") == "best"
+    if record.lineage:
+        uses = ["scale of the logits", "quantizer ranges"]
+    keeps_best = record.recipe.get("train", {}).get("keep") == "best"
     return ", ".join(["choice of the epoch", *uses] if keeps_best else uses)
 
 

@@ -122,13 +122,19 @@ def _node_facts(node: NodeRecord) -> list[tuple[str, str]]:
 
 
 def _flip_counts(node: NodeRecord) -> str:
-    """ "7 decisions changed, 3 of them away from the truth"."""
-    flips = node.verdict.get("flips", ())
-    if not flips:
+    """ "7 decisions changed, 3 of them away from the truth", by what they are compared with."""
+    comparisons: dict[str, list[bool]] = {}
+    for flip in node.verdict.get("flips", ()):
+        comparisons.setdefault(flip.get("against", ""), []).append(bool(flip.get("harmful")))
+    if not comparisons:
         return "no decision changed"
-    harmful = sum(bool(flip.get("harmful")) for flip in flips)
-    noun = "decision" if len(flips) == 1 else "decisions"
-    return f"{len(flips)} {noun} changed, {harmful} of them away from the truth"
+    return "; ".join(_flip_count(against, harmful) for against, harmful in comparisons.items())
+
+
+def _flip_count(against: str, harmful: list[bool]) -> str:
+    noun = "decision" if len(harmful) == 1 else "decisions"
+    words = f"{len(harmful)} {noun} changed, {sum(harmful)} of them away from the truth"
+    return f"against {against}: {words}" if against else words
 
 
 def _sentence(record: RunRecord) -> str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -276,5 +277,9 @@ def test_a_joined_verdict_fails_with_either_and_says_what_each_check_compares_wi
     assert (good.outcome, both.outcome) == (PASS, FAIL)
     assert [check.against for check in both.checks] == [""] * 5 + ["an older model"] * len(bad.checks)
     assert both.checks[5].title == "AUROC, against an older model"
-    assert both.flips == bad.flips
+    assert [replace(flip, against="") for flip in both.flips] == list(bad.flips)
+    assert {flip.against for flip in both.flips} == {"an older model"}
     assert joined(bad, good, "an older model").flips == bad.flips
+    twice = joined(bad, bad, "an older model")
+    assert twice.flips == (*bad.flips, *both.flips)
+    assert twice.to_json()["flips"][-1]["against"] == "an older model"

@@ -76,7 +76,7 @@ def test_the_first_trainings_pruning_is_not_done_again() -> None:
     recipe = load_recipe("reference")
     recipe = replace(recipe, prune=replace(recipe.prune, ratio=0.3))
     pool: Any = None
-    beginning = FromBundle(released(recipe), pool).beginning
+    beginning = FromBundle(released(recipe), pool, {}).beginning
     assert "prune" in [node.name for node in trunk_nodes(recipe)]
     later = trunk_nodes(recipe, beginning)
     assert {node.name: node.parent for node in later}["export"] == "train"

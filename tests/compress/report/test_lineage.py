@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from compress.gate import gate
 from compress.improve.lineage import lineage
-from compress.judgement import Court, Released
+from compress.judgement import RELEASED, Court, Released, beside_released
+from compress.recipe import Margins
 from compress.record import RunRecord
 from compress.report import render
 from compress.report.card import render_card
@@ -40,7 +42,15 @@ def record() -> RunRecord:
     facts = {"images": 64, "gate_images_found": 190, "gate_images_of_parent": 200}
     told = lineage(SimpleNamespace(identity=parent), SimpleNamespace(facts=facts), court)  # type: ignore[arg-type]
     run = finished_run()
-    return replace(run, lineage=told, data={**run.data, "name": "hospital+added"})
+    verdict = gate(improved, perturbed(rng, improved, 0.5), court.points, run_margins())
+    verdict = beside_released(verdict, court, improved, run_margins())
+    first = replace(run.nodes[0], verdict=verdict.to_json())
+    command = {"from_run": False, "old": "hos+pital", "new": "added", "recipe": ""}
+    return replace(run, lineage={**told, "command": command}, nodes=(first, *run.nodes[1:]))
+
+
+def run_margins() -> Margins:
+    return Margins(1.0, 1.0, 1.0)
 
 
 def test_the_card_names_the_parent_its_ancestors_and_the_command(record: RunRecord) -> None:
@@ -48,8 +58,38 @@ def test_the_card_names_the_parent_its_ancestors_and_the_command(record: RunReco
     assert "ulna-hand 1.2.0" in card
     assert "`abababababababab`" in card and "`cdcdcdcdcdcdcdcd`" in card
     assert "Of its 200 gate images 190 were at hand" in card
-    assert "--data path/to/hospital --add path/to/added" in card
+    assert "--from path/to/ulna-hand-1.2.0 --data path/to/hos+pital --add path/to/added\n```" in card
     assert "ulna run" not in card
+    assert "scale of the logits" in card
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"old": ""}, "--from path/to/ulna-hand-1.2.0 --add path/to/added\n```"),
+        ({"recipe": "careful"}, "--add path/to/added --recipe careful\n```"),
+        ({"from_run": True}, "--from path/to/run-of-ulna-hand-1.2.0 --data"),
+    ],
+)
+def test_the_command_is_the_one_that_was_run(
+    record: RunRecord, change: dict[str, object], words: str
+) -> None:
+    command = {**record.lineage["command"], **change}
+    assert words in render_card(replace(record, lineage={**record.lineage, "command": command}))
+
+
+def test_changed_decisions_say_what_they_are_compared_with(record: RunRecord) -> None:
+    flips = record.nodes[0].verdict["flips"]
+    counts = {against: sum(f["against"] == against for f in flips) for against in ("", RELEASED)}
+    assert min(counts.values()) > 0
+    page = render(record)
+    start = page.index(f'<details id="step-{record.nodes[0].name}"')
+    section = page[start:].split("</details>", maxsplit=1)[0]
+    assert f"against {RELEASED}: {counts[RELEASED]} decisions changed" in section
+    assert section.count(f"<td>{RELEASED}</td>") + section.count("<td>the original checkpoint</td>") == min(
+        len(flips), 100
+    )
+    assert "compared with</th>" not in render(replace(record, lineage={}))
 
 
 def test_both_tables_show_either_model_and_the_difference_with_its_bounds(record: RunRecord) -> None:
