@@ -95,6 +95,7 @@ def test_a_group_takes_all_images_of_its_patients_and_cannot_split_one(root: Pat
     write_csv(root / "groups.csv", ("image_id", "group"), [{"image_id": first, "group": "g"}])
     grouped = {case.patient_id for case in read_mura(root).cases if "patient00001" in case.case_id}
     assert grouped == {"g"}
+    assert open_dataset(root).patient_groups == {"patient00001": "g"}
     rows = [{"image_id": first, "group": "g"}, {"image_id": second, "group": "h"}]
     write_csv(root / "groups.csv", ("image_id", "group"), rows)
     assert problems(root) == ["groups.csv: patient 'patient00001' stands in 'g' and 'h'"]
