@@ -41,6 +41,6 @@ def test_every_folder_of_tests_is_a_package() -> None:
     assert not [folder for folder in with_parents if not (ROOT / folder / "__init__.py").is_file()]
 
 
-def test_no_large_file_slips_in() -> None:
+def test_no_large_file_slips_in_but_the_reference_model() -> None:
     large = [name for name in project_files() if (ROOT / name).stat().st_size > 1_000_000]
-    assert not large
+    assert not [name for name in large if not name.startswith("runtime/reference/bundle/models/")]
