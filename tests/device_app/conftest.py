@@ -95,6 +95,19 @@ def client(config, store) -> FlaskClient:
     return app.test_client()
 
 
+class FixedReader:
+    """A reader in one state."""
+
+    def __init__(self, status):
+        self._status = status
+
+    def status(self):
+        return self._status
+
+    def wake(self):
+        pass
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Until the condition holds; fails when it does not come true."""
     deadline = time.monotonic() + seconds

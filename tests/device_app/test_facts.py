@@ -23,25 +23,13 @@ from runtime.backends.ort import OrtBackend
 from runtime.detector import Detector
 from runtime.metadata import FIELDS, MetadataSpec, PatientFacts
 from tests.device_app import sample
+from tests.device_app.conftest import FixedReader
 from tests.facts import SPEC, told
 
 ALONE = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", bundle_sha256="ab" * 32)
 ASKING = dataclasses.replace(ALONE, asks=facts.spec_text(SPEC))
 STARTING = ReaderStatus(Phase.STARTING)
 SAID = {"age": "7", "sex": "female", "body_part": "hand", "view": "lateral"}
-
-
-class FixedReader:
-    """A reader in one state."""
-
-    def __init__(self, status):
-        self._status = status
-
-    def status(self):
-        return self._status
-
-    def wake(self):
-        pass
 
 
 @pytest.fixture

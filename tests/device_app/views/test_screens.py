@@ -11,20 +11,9 @@ from device_app import create_app
 from device_app.status import Phase, ReaderStatus
 from device_app.store.files import ImageFiles
 from tests.device_app import sample
-from tests.device_app.conftest import overwrite_database
+from tests.device_app.conftest import FixedReader, overwrite_database
 
 NOTICE = "AI result, not a diagnosis"
-
-
-class FixedReader:
-    def __init__(self, status):
-        self._status = status
-
-    def status(self):
-        return self._status
-
-    def wake(self):
-        pass
 
 
 BROKEN = ReaderStatus(Phase.CANNOT_ANSWER, reason="the bundle is not signed", hint="install another")
