@@ -86,6 +86,10 @@ class FractureNet(nn.Module):
     forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)). A network whose first layer takes three
     channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too. One that takes facts
     of the patient (compress.zoo.fused) has a second input; the others pass over it.
+
+    With `options.mirror` it looks, once it is trained, at the image and at its mirror image, and answers with
+    the mean of both logits and of both maps (test-time augmentation, as in Krizhevsky, Sutskever & Hinton
+    2012, "ImageNet Classification with Deep Convolutional Neural Networks"). In training it looks once.
     """
 
     def __init__(self, features: nn.Module, head: Head, options: ModelOptions, size_px: int) -> None:
@@ -97,8 +101,20 @@ class FractureNet(nn.Module):
 
     def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logit and evidence map."""
+        if not self.mirrors:
+            return self.look(image, metadata)
+        facts = None if metadata is None else torch.cat([metadata, metadata])
+        return _mean_of_both(*self.look(torch.cat([image, image.flip(-1)]), facts))
+
+    def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logit and evidence map of the images as they are, each looked at once."""
         logit, evidence = self.head(self.features(self.in_channels(image)))
         return logit, evidence
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether forward looks at mirror images too: 2N of them behind N."""
+        return self.options.mirror and not self.training
 
     def in_channels(self, image: Tensor) -> Tensor:
         """The image as the first layer takes it."""
@@ -138,6 +154,12 @@ class FractureNet(nn.Module):
         with torch.no_grad():
             shape = self(torch.zeros(1, 1, self.size_px, self.size_px))[1].shape
         return int(shape[2]), int(shape[3])
+
+
+def _mean_of_both(logit: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (2N, 1) and maps (2N, 1, h, w), of N images and then of their mirror images -> N of each."""
+    logits, maps = torch.unflatten(logit, 0, (2, -1)), torch.unflatten(evidence, 0, (2, -1))
+    return (logits[0] + logits[1]) / 2, (maps[0] + maps[1].flip(-1)) / 2
 
 
 def split_at_filters(features: nn.Module) -> list[nn.Module]:

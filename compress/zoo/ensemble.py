@@ -91,8 +91,8 @@ class Ensemble(FractureNet):
         """What its members take."""
         return self.spec
 
-    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logit and evidence map."""
+    def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See FractureNet.look."""
         logit, evidence = self.head(self.features(self.in_channels(image), metadata))
         return logit, evidence
 

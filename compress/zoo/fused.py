@@ -65,7 +65,7 @@ class FusedHead(Head):
 
 
 class FusedNet(FractureNet):
-    """forward: image (N, 1, S, S), metadata (N, D) or None -> (logit (N, 1), map (N, 1, h, w))."""
+    """image (N, 1, S, S), metadata (N, D) or None -> (logit (N, 1), map (N, 1, h, w))."""
 
     def __init__(self, plain: FractureNet, spec: MetadataSpec) -> None:
         if not isinstance(plain.head, EvidenceHead):
@@ -81,8 +81,8 @@ class FusedNet(FractureNet):
         """The facts that it takes."""
         return self.spec
 
-    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logit and evidence map."""
+    def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See FractureNet.look."""
         logit, evidence = self.head(self.features(self.in_channels(image)), metadata)
         return logit, evidence
 

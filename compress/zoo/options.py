@@ -19,6 +19,8 @@ class ModelOptions:
     width: channel multiplier of networks that are built to size.
     channels: what the first layer takes, 1 or 3. The input is gray either way; a network with 3 repeats it.
     map_stride: input pixels between two cells of the evidence map, 0 for the network's own.
+    mirror: whether the answer is the mean of the image's and of its mirror image's (compress.zoo.base): twice
+    the work, and the same answer for a left hand as for a right one.
     """
 
     name: str = "cnn"
@@ -26,6 +28,7 @@ class ModelOptions:
     width: float = 1.0
     channels: int = 1
     map_stride: int = 0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         within(0, 16, width=self.width)

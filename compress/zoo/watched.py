@@ -3,7 +3,7 @@
 Two of a network's stages are looked at, at three and at four fifths of its depth. Earlier ones answer to
 exposure and grain more than to what the picture shows; the last ones have learned to ignore what does not
 matter for fractures, and a photograph may look like a bone to them. Of an ensemble the first member is looked
-into.
+into; of a network that looks at mirror images too, the mean is taken.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class WatchedNet(nn.Module):
         self.network = network
         self._seen: list[Tensor] = []
         looked_into = network.members[0] if network.members else network
+        self._looks = 2 ** sum(one.options.mirror for one in {network, looked_into})
         for name in watched_layers(looked_into):
             looked_into.get_submodule(name).register_forward_hook(self._keep)
 
@@ -35,6 +36,8 @@ class WatchedNet(nn.Module):
         logit, evidence = self.network(image, metadata)
         features = torch.cat([_pooled(layer) for layer in self._seen], dim=1)
         self._seen.clear()
+        if self._looks > 1:  # all the images, then all of their mirror images
+            features = torch.unflatten(features, 0, (self._looks, -1)).mean(dim=0)
         return logit, evidence, features
 
     def _keep(self, _: nn.Module, __: Any, output: Tensor) -> None:
