@@ -44,9 +44,6 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
         list[Path] | None,
         typer.Option("--teacher", help="a network.pt to follow (distill_weight); several: their mean"),
     ] = None,
-    outlines: Annotated[
-        Path | None, typer.Option("--outlines", help="JSON with fracture outlines by case id")
-    ] = None,
     key: Annotated[
         Path | None, typer.Option("--key", help="with --add: private key that signs [default: as ulna run]")
     ] = None,
@@ -68,7 +65,7 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
     gate patients of before; how it differs on new ones is in the report.
     """
     plain = {"--key": key, "--trust": trust}
-    improving = {"--teacher": teachers, "--outlines": outlines}
+    improving = {"--teacher": teachers}
     _refuse_strays(add, start, plain if add is None else improving)
     if add is not None and start is not None:
         _improve(start, data, add, _Improvement(out, recipe, key, trust))
@@ -82,7 +79,7 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
 
     plan = load_recipe(recipe or "demo")
     folder = out if out is not None else Path("runs") / plan.name
-    request = TrainRequest(folder, data, start, tuple(teachers or ()), outlines)
+    request = TrainRequest(folder, data, start, tuple(teachers or ()))
     with joined_processes() as processes:
         console = Console(quiet=not processes.is_first)
         if not console.is_terminal:

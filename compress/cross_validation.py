@@ -25,7 +25,6 @@ from compress.expectation import cross_validated_performance, expected_performan
 from compress.metrics import measure, parts_to_json
 from compress.predictions import Predictions
 from compress.step import StepPlan, run_step
-from compress.training.data import train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from runtime.detector import DetectorSpec
@@ -97,7 +96,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "calibrate": recipe.operating_points.calibrate,
         **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
         **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
-        **bench.fusion_params(),
+        **bench.label_params(),
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }
@@ -108,7 +107,7 @@ def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:
     recipe = bench.recipe
 
     def train(folder: Path) -> StepOutput:
-        data = train_data(bench.tensors, fold.fit, bench.splits.calibration, fusion=bench.fusion)
+        data = bench.train_data(fold.fit)
         with bench.reporter.task("training") as advance:
             run = TrainRun(folder, recipe.seed, None, advance)
             return train_checkpoint(recipe, data, run)

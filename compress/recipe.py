@@ -80,12 +80,14 @@ class DataOptions:
 
     stratify: what must be spread evenly besides labels and body parts: "view" or columns of the data.
     also_without: "TAG=VALUE" of images without which the figures on new patients are given as well.
+    outlines: file of fracture outlines (compress.training.outlines) in the folder of the data; "" for boxes.
     """
 
     split: SplitFractions = SplitFractions()
     split_seed: int = 1
     stratify: tuple[str, ...] = ()
     also_without: tuple[str, ...] = ()
+    outlines: str = ""
     synthetic: SyntheticOptions = SyntheticOptions()
 
     def __post_init__(self) -> None:

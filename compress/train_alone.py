@@ -25,9 +25,7 @@ from compress.step import StepPlan, run_step
 from compress.steps.train import NETWORK_FILE, finetune_network, train_network, warm_start
 from compress.torch_backend import TorchBackend
 from compress.training.curves import draw_curves
-from compress.training.data import TrainData, train_data
 from compress.training.loop import TrainRun
-from compress.training.outlines import read_outlines
 from compress.training.processes import ALONE, Processes
 from compress.trunk import train_plan
 from compress.workbench import Workbench, open_workbench
@@ -44,19 +42,18 @@ class TrainRequest:
     """folder: of the results. data: as for a run; None for synthetic radiographs.
 
     start: a network.pt whose weights are begun with, instead of the recipe's. teachers: checkpoints that
-    distill_weight follows, the mean of them where there are several. outlines: a file for read_outlines.
+    distill_weight follows, the mean of them where there are several.
     """
 
     folder: Path
     data: Path | None = None
     start: Path | None = None
     teachers: tuple[Path, ...] = ()
-    outlines: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Everything that is read besides the data."""
-        return tuple(path for path in (self.start, *self.teachers, self.outlines) if path is not None)
+        return tuple(path for path in (self.start, *self.teachers) if path is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +99,6 @@ def _plan(bench: Workbench, request: TrainRequest) -> StepPlan:
     named = {
         "start": int(request.start is not None),
         "teachers": len(request.teachers),
-        "outlines": int(request.outlines is not None),
     }
     digests = tuple(digest_files((path,)) for path in request.files)
     return replace(plan, params={**plan.params, "files": named}, parents=(*plan.parents, *digests))
@@ -142,17 +138,12 @@ def _run_announced(
 
 def _train(bench: Workbench, request: TrainRequest, run: TrainRun) -> StepOutput:
     recipe = bench.recipe
-    data, run = with_patches(recipe.patches, recipe.train, _data(bench, request), run)
+    data, run = with_patches(recipe.patches, recipe.train, bench.train_data(), run)
     calibrate = recipe.operating_points.calibrate
     if request.start is None:
         return train_network(recipe.model, data, recipe.train, run, calibrate)
     network = warm_start(request.start, recipe.model, recipe.preprocess.size_px)
     return finetune_network(network, data, recipe.train, run, calibrate)
-
-
-def _data(bench: Workbench, request: TrainRequest) -> TrainData:
-    outlines = None if request.outlines is None else read_outlines(request.outlines)
-    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration, outlines, bench.fusion)
 
 
 def _evaluate(bench: Workbench, trained: Artifact) -> MetricsReport:

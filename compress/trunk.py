@@ -25,7 +25,6 @@ from compress.steps.export_onnx import adopt, export
 from compress.steps.prune import prune, require_prunable
 from compress.steps.statistics import FamiliarCases, fit_anomaly
 from compress.steps.train import finetune_network
-from compress.training.data import TrainData, train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from compress.zoo.checkpoint import load_network
@@ -195,7 +194,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "calibrate": recipe.operating_points.calibrate,
             **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
             **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
-            **bench.fusion_params(),
+            **bench.label_params(),
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
@@ -217,7 +216,7 @@ def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
 
 
 def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
-    params = {"finetune": asdict(bench.recipe.finetune), **bench.fusion_params(), **_sets(bench)}
+    params = {"finetune": asdict(bench.recipe.finetune), **bench.label_params(), **_sets(bench)}
     parents = (pruned.sha256, trained.sha256, bench.dataset.digest)
     return StepPlan("finetune", params, parents, bench.recipe.seed, ("torch",))
 
@@ -236,17 +235,17 @@ def train_body(bench: Workbench, folder: Path) -> StepOutput:
     recipe = bench.recipe
     with bench.reporter.task("training") as advance:
         run = TrainRun(folder, recipe.seed, None, advance)
-        return train_checkpoint(recipe, _data(bench), run)
+        return train_checkpoint(recipe, bench.train_data(), run)
 
 
 def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
-    return prune(trained.path, folder, bench.recipe.prune, _data(bench).fit)
+    return prune(trained.path, folder, bench.recipe.prune, bench.train_data().fit)
 
 
 def _finetune(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Path) -> StepOutput:
     with bench.reporter.task("fine-tuning") as advance:
         run = TrainRun(folder, bench.recipe.seed, load_network(trained.path), advance)
-        return finetune_network(load_network(pruned.path), _data(bench), bench.recipe.finetune, run)
+        return finetune_network(load_network(pruned.path), bench.train_data(), bench.recipe.finetune, run)
 
 
 def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
@@ -254,7 +253,3 @@ def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
     if is_graph(tuned.path):
         return adopt(tuned.path, folder)
     return export(tuned.path, folder, samples, bench.recipe.has_statistics)
-
-
-def _data(bench: Workbench) -> TrainData:
-    return train_data(bench.tensors, bench.splits.fit, bench.splits.calibration, fusion=bench.fusion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from compress.metadata import Fusion, learn_facts
 from compress.progress import ProgressReporter, spoken_warnings
 from compress.recipe import Recipe
 from compress.step import tool_versions
+from compress.training.data import TrainData, train_data
+from compress.training.outlines import Outlines, outlines_of
 from runtime import machine
 from runtime.metadata import MetadataSpec
 
@@ -45,6 +47,7 @@ class Workbench:
     splits: Splits
     tensors: TensorCache
     reporter: ProgressReporter
+    outlines: Outlines = field(default_factory=Outlines)
 
     @property
     def steps(self) -> Path:
@@ -61,9 +64,15 @@ class Workbench:
         """What they are as numbers."""
         return None if self.fusion is None else self.fusion.spec
 
-    def fusion_params(self) -> dict[str, Any]:
-        """What training depends on beside everything else; {} for the picture alone."""
-        return {} if self.fusion is None else {"metadata": asdict(self.fusion)}
+    def label_params(self) -> dict[str, Any]:
+        """What training depends on beside recipe and cases: {} for the picture alone with boxes."""
+        facts = {} if self.fusion is None else {"metadata": asdict(self.fusion)}
+        return {**facts, **({"outlines": self.outlines.digest} if self.outlines.polygons else {})}
+
+    def train_data(self, fit: tuple[Case, ...] | None = None) -> TrainData:
+        """What a training learns from and is judged on. fit: None is the whole of that set."""
+        sets = self.splits.fit if fit is None else fit, self.splits.calibration
+        return train_data(self.tensors, *sets, self.outlines.polygons, self.fusion)
 
     def describe_data(self) -> dict[str, Any]:
         """For the record: what each split holds, and what is known of its patients."""
@@ -87,7 +96,8 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
     breakdown.check(dataset.cases, breakdown.Breakdown(without=breakdown.parse_without(how.also_without)))
     splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
     learn_facts(recipe.metadata, splits.fit)  # what the data cannot tell is refused before hours are spent
-    return lay_out(recipe, folder, dataset, splits, reporter)
+    outlines = outlines_of(dataset.cases, data, how.outlines)
+    return replace(lay_out(recipe, folder, dataset, splits, reporter), outlines=outlines)
 
 
 def lay_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.record import RunRecord
 from compress.seen import SeenImages, seen_in
+from compress.training.outlines import Outlines, outlines_of
 from compress.trunk import Beginning
 from compress.workbench import Workbench, lay_out, open_data
 from runtime.errors import StepError
@@ -45,8 +46,9 @@ class ImproveRequest:
 class FromBundle:
     """What such a run begins with; see compress.pipeline.Source."""
 
-    def __init__(self, parent: Parent, pool: Pool, command: Mapping[str, Any]) -> None:
+    def __init__(self, parent: Parent, pool: Pool, command: Mapping[str, Any], outlines: Outlines) -> None:
         self._parent = parent
+        self._outlines = outlines
         self._command = command
         self._pool = pool
         start = Start(parent, pool)
@@ -54,7 +56,8 @@ class FromBundle:
 
     def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
         """The pool as it was divided."""
-        return lay_out(recipe, options.folder, self._pool.dataset, self._pool.splits, reporter)
+        bench = lay_out(recipe, options.folder, self._pool.dataset, self._pool.splits, reporter)
+        return replace(bench, outlines=self._outlines)
 
     def lineage(self, court: Court) -> dict[str, Any]:
         """See compress.improve.lineage; command: what the run was started with, by names alone."""
@@ -92,7 +95,8 @@ def improve(request: ImproveRequest, reporter: ProgressReporter) -> RunRecord:
         "new": new.name,
         "recipe": "" if request.recipe is None else request.recipe.name,
     }
-    return run_pipeline(recipe, options, reporter, FromBundle(parent, pool, command))
+    outlines = outlines_of(old.cases, request.old, recipe.data.outlines)
+    return run_pipeline(recipe, options, reporter, FromBundle(parent, pool, command, outlines))
 
 
 def found_words(pool: Pool) -> list[str]:

@@ -60,6 +60,7 @@ class Start:
             "fit": [case.case_id for case in self._fit(bench)],
             "calibration": [case.case_id for case in bench.splits.calibration],
             "old_calibration": [case.case_id for case in self.pool.old_of("calibration")],
+            **bench.label_params(),
         }
         begun = () if checkpoint is None else (digest_files((checkpoint,)),)
         parents = (bench.dataset.digest, self.parent.bundle.digest, *begun)
@@ -77,8 +78,8 @@ class Start:
         )
         teacher = copy.deepcopy(network)
         data = TrainData(
-            label(bench.tensors, self._fit(bench)),
-            label(bench.tensors, bench.splits.calibration),
+            label(bench.tensors, self._fit(bench), bench.outlines.polygons),
+            label(bench.tensors, bench.splits.calibration, bench.outlines.polygons),
             bench.tensors.spec,
         )
         how = fine_tuning(bench.recipe.train, bench.recipe.improve)

@@ -29,7 +29,6 @@ from compress.metrics import measure
 from compress.progress import ProgressReporter
 from compress.step import StepPlan
 from compress.steps.export_onnx import export
-from compress.training.data import train_data
 from compress.training.loop import TrainRun
 from compress.trunk import EXPORT, TRAIN, train_plan
 from compress.workbench import Workbench, describe_machine, open_workbench, recipe_table
@@ -104,9 +103,9 @@ def make_row(name: str, bench: Workbench) -> Row:
 
 
 def _train(bench: Workbench, folder: Path) -> StepOutput:
-    data = train_data(bench.tensors, bench.splits.fit, bench.splits.calibration)
     with bench.reporter.task("training") as advance:
-        return train_checkpoint(bench.recipe, data, TrainRun(folder, bench.recipe.seed, None, advance))
+        run = TrainRun(folder, bench.recipe.seed, None, advance)
+        return train_checkpoint(bench.recipe, bench.train_data(), run)
 
 
 def _with_training(row: Row, trained: Artifact) -> Row:

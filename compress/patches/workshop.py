@@ -19,7 +19,6 @@ from compress.patches.train import GENERATOR_FILE, load_generator, train_generat
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.step import StepPlan, run_step
-from compress.training.data import train_data
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench, open_workbench
 from runtime.errors import StepError
@@ -57,7 +56,7 @@ def sample_patches(
     """Draw other windows of the same generator, which is trained where it is not there yet."""
     bench = open_workbench(recipe, request.folder, request.data, reporter)
     trained = load_generator(_made(bench).path)
-    data = train_data(bench.tensors, bench.splits.fit, bench.splits.calibration)
+    data = bench.train_data()
     maker = PatchMaker(trained.network, data.fit, data.preprocess)
     beside = sheet.with_name(f"{sheet.name}.partial")
     try:
@@ -84,7 +83,7 @@ def _plan(bench: Workbench) -> StepPlan:
 
 
 def _make(bench: Workbench, folder: Path) -> StepOutput:
-    data = train_data(bench.tensors, bench.splits.fit, bench.splits.calibration)
+    data = bench.train_data()
     require_enough(data)
     with bench.reporter.task("generator") as advance:
         run = TrainRun(folder, bench.recipe.seed, None, advance)

@@ -15,7 +15,7 @@ from torch import Tensor
 from compress.datasets.base import Case, FractionBox
 from compress.metadata import Fusion, vectors
 from compress.training.made_windows import MadeWindows
-from compress.training.outlines import Outlines, Polygon
+from compress.training.outlines import Polygon, Polygons
 from runtime.preprocess import Placement, PreprocessSpec
 
 MASK_STRIDE_PX = 4
@@ -96,7 +96,7 @@ def train_data(
     source: TensorSource,
     fit: Sequence[Case],
     calibration: Sequence[Case],
-    outlines: Outlines | None = None,
+    outlines: Polygons | None = None,
     fusion: Fusion | None = None,
 ) -> TrainData:
     """Gather two sets of cases from a tensor cache; see `label`."""
@@ -107,7 +107,7 @@ def train_data(
 def label(
     source: TensorSource,
     cases: Sequence[Case],
-    outlines: Outlines | None = None,
+    outlines: Polygons | None = None,
     fusion: Fusion | None = None,
 ) -> LabelledTensors:
     """The cases' tensors with labels, body parts and the facts that `fusion` asks for; as masks their

@@ -1,22 +1,50 @@
-"""Outlines of fractures, finer than boxes, read from a file that lies beside a dataset."""
+"""Outlines of fractures, finer than boxes, read from a file that lies beside the images of a data set."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from compress.datasets.base import Case
 from compress.datasets.problems import refuse
 from runtime.errors import StepError
 
 Polygon = tuple[tuple[float, float], ...]
 """Corners (x, y) as fractions of the image's width and height, at least three."""
-Outlines = Mapping[str, tuple[Polygon, ...]]
-"""Polygons by case id."""
+Polygons = Mapping[str, tuple[Polygon, ...]]
+"""By case id."""
 
 _LEAST_NUMBERS = 6
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """What a file said. digest: of its bytes; "" for no file."""
+
+    polygons: Polygons = field(default_factory=dict)
+    digest: str = ""
+
+
+def outlines_of(cases: Iterable[Case], data: Path | None, name: str) -> Outlines:
+    """Those that a recipe names, none where it names none; fractures without one keep their boxes.
+
+    Raises StepError where there is no such file, or where it outlines none of the fractures.
+    """
+    if not name:
+        return Outlines()
+    if data is None:
+        raise StepError(
+            f"outlines {name} are named and no data", "give --data, or leave [data] outlines empty"
+        )
+    found = read_outlines(data / name)
+    if not any(found.polygons.get(case.case_id) for case in cases if case.label):
+        raise StepError(f"{data / name} outlines no fracture of this data", "check its case ids")
+    return found
 
 
 def read_outlines(path: Path) -> Outlines:
@@ -25,15 +53,16 @@ def read_outlines(path: Path) -> Outlines:
     Raises StepError that lists everything wrong.
     """
     try:
-        table = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        table = json.loads(data)
     except (OSError, ValueError) as error:
         raise StepError(f"cannot read outlines {path}: {error}", "give a JSON file") from error
     if not isinstance(table, dict):
         raise StepError(f"outlines {path} must map case ids to polygons", "see compress.training.outlines")
     problems: list[str] = []
-    outlines = {case: _polygons(case, fractures, problems) for case, fractures in table.items()}
+    polygons = {case: _polygons(case, fractures, problems) for case, fractures in table.items()}
     refuse(f"outlines {path.name}", problems, "give corners as fractions of the image, three or more")
-    return outlines
+    return Outlines(polygons, hashlib.sha256(data).hexdigest())
 
 
 def _polygons(case: str, fractures: Any, problems: list[str]) -> tuple[Polygon, ...]:

@@ -143,14 +143,29 @@ def test_weights_of_a_checkpoint_are_begun_with_also_at_another_size(
 
 
 def test_what_else_is_read_makes_another_training(setting: Setting, tmp_path: Path) -> None:
-    outlines = tmp_path / "polygons.json"
-    outlines.write_text("{}")
-    sent = [{}, {"outlines": outlines}, {"start": setting.folder / "network.pt"}]
+    short = replace(RECIPE, train=replace(RECIPE.train, epochs=1))
+    triangle = {"p001v0": [[[0.1, 0.1, 0.9, 0.1, 0.1, 0.9]]]}
+    (setting.data / "polygons.json").write_text(json.dumps(triangle))
+    outlined = replace(short, data=replace(short.data, outlines="polygons.json"))
     records = []
-    for more in sent:
-        setting.train(tmp_path / "out", replace(RECIPE, train=replace(RECIPE.train, epochs=1)), **more)
+    for recipe, more in ((short, {}), (outlined, {}), (short, {"start": setting.folder / "network.pt"})):
+        setting.train(tmp_path / "out", recipe, **more)
         records.append(json.loads((tmp_path / "out" / "steps" / "train" / "step.json").read_text())["key"])
     assert len(set(records)) == 3
+
+
+def test_outlines_are_learned_from_and_fractures_without_one_keep_their_boxes(
+    setting: Setting, tmp_path: Path
+) -> None:
+    bench = open_workbench(RECIPE, tmp_path, setting.data, quiet())
+    fractured = [case for case in bench.splits.fit if case.label]
+    corner = {fractured[0].case_id: [[[0.0, 0.0, 0.1, 0.0, 0.0, 0.1]]]}
+    (setting.data / "corner.json").write_text(json.dumps(corner))
+    outlined = replace(RECIPE, data=replace(RECIPE.data, outlines="corner.json"))
+    masks = open_workbench(outlined, tmp_path, setting.data, quiet()).train_data().fit.masks
+    boxes = bench.train_data().fit.masks
+    changed = (masks != boxes).any(axis=(1, 2))
+    assert [bench.splits.fit[row] for row in changed.nonzero()[0]] == fractured[:1]
 
 
 def test_a_checkpoint_of_another_network_is_refused(setting: Setting, tmp_path: Path) -> None:
@@ -161,10 +176,11 @@ def test_a_checkpoint_of_another_network_is_refused(setting: Setting, tmp_path: 
 
 
 def test_every_file_that_is_not_there_is_named(setting: Setting, tmp_path: Path) -> None:
+    following = replace(RECIPE, train=replace(RECIPE.train, distill_weight=0.5))
     with pytest.raises(StepError, match="2 problems") as caught:
-        setting.train(tmp_path, start=tmp_path / "gone.pt", outlines=tmp_path / "gone.json")
+        setting.train(tmp_path, following, start=tmp_path / "gone.pt", teachers=(tmp_path / "lost.pt",))
     assert "gone.pt" in str(caught.value)
-    assert "gone.json" in str(caught.value)
+    assert "lost.pt" in str(caught.value)
 
 
 def test_a_teacher_that_nobody_follows_is_refused_and_one_that_is_followed_gives_its_scale(

@@ -13,6 +13,7 @@ from compress.improve.run import FromBundle
 from compress.improve.start import Start
 from compress.recipe import ImproveOptions, Recipe, from_table, load_recipe
 from compress.training.options import AverageOptions, TrainOptions, TransferOptions
+from compress.training.outlines import Outlines
 from compress.trunk import trunk_nodes
 from compress.workbench import recipe_table
 
@@ -55,6 +56,7 @@ def training_of(recipe: Recipe) -> dict[str, Any]:
         recipe=recipe,
         splits=SimpleNamespace(calibration=()),
         dataset=SimpleNamespace(digest="1" * 64),
+        label_params=dict,
     )
     trained: dict[str, Any] = Start(released(recipe), pool).plan(bench).params["train"]
     return trained
@@ -76,7 +78,7 @@ def test_the_first_trainings_pruning_is_not_done_again() -> None:
     recipe = load_recipe("reference")
     recipe = replace(recipe, prune=replace(recipe.prune, ratio=0.3))
     pool: Any = None
-    beginning = FromBundle(released(recipe), pool, {}).beginning
+    beginning = FromBundle(released(recipe), pool, {}, Outlines()).beginning
     assert "prune" in [node.name for node in trunk_nodes(recipe)]
     later = trunk_nodes(recipe, beginning)
     assert {node.name: node.parent for node in later}["export"] == "train"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 
 from compress.datasets.base import Case
 from compress.training.data import LabelledTensors, box_mask, label, outline_mask
-from compress.training.outlines import read_outlines
-from runtime.errors import StepError
 from runtime.preprocess import Placement, PreprocessSpec, place
 
 
@@ -127,34 +124,3 @@ def test_a_case_with_an_outline_takes_it_and_another_its_box_and_both_their_body
     assert labelled.masks[1].all()
     assert labelled.strata is not None
     assert labelled.strata.tolist() == ["hand", "leg"]
-
-
-def test_outlines_are_read_with_every_ring(tmp_path: Path) -> None:
-    path = tmp_path / "polygons.json"
-    path.write_text(json.dumps({"a": [[[0, 0, 1, 0, 1, 1], [0.5, 0.5, 0.6, 0.5, 0.6, 0.6]]], "b": []}))
-    outlines = read_outlines(path)
-    assert outlines["a"][0] == ((0, 0), (1, 0), (1, 1))
-    assert len(outlines["a"]) == 2
-    assert outlines["b"] == ()
-
-
-@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": [1]}'])
-def test_what_is_no_table_of_outlines_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "polygons.json"
-    path.write_text(text)
-    with pytest.raises(StepError, match="outlines"):
-        read_outlines(path)
-
-
-def test_all_wrong_rings_are_listed(tmp_path: Path) -> None:
-    path = tmp_path / "polygons.json"
-    rings = {
-        "odd": [[[0, 0, 1, 0, 1]]],
-        "outside": [[[0, 0, 1.5, 0, 1, 1]]],
-        "words": [[["a"] * 6]],
-        "short": [[[0, 0, 1, 1]]],
-    }
-    path.write_text(json.dumps(rings))
-    with pytest.raises(StepError, match="4 problems") as caught:
-        read_outlines(path)
-    assert all(name in str(caught.value) for name in rings)
