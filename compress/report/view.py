@@ -182,9 +182,7 @@ def _headlines(record: RunRecord) -> list[Headline]:
     before = figures.interval(first.metrics, "auroc")
     macs = [figures.cost_of(record, node, "macs") for node in (first, last)]
     found = [
-        Headline(
-            "Ships, fastest here", f"{last.engine} {last.precision}", str(record.release.get("reason", ""))
-        ),
+        Headline("Ships, fastest here", last.title, str(record.release.get("reason", ""))),
         Headline(
             "AUROC, gate patients",
             figures.value_text(auroc),
