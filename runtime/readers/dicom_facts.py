@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Protocol
 
+from runtime.metadata import parse_age
 from runtime.radiograph import AcquisitionFacts
 from runtime.words import as_words, view_word
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_AGE = re.compile(r"(\d{1,3})([DWMY])")
-_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_NOBODY_ASKED = ("000Y", "0Y", "0")
 _MAX_TEXT_CHARS = 128
 _SIDES = {"r": "right", "l": "left", "b": "both"}
 _SEXES = {"m": "male", "f": "female", "o": "other"}
@@ -103,8 +102,11 @@ def _anatomic_region(dataset: Dataset) -> str | None:
 
 
 def _age_years(value: str) -> float | None:
-    found = _AGE.fullmatch(value.upper())
-    return None if found is None else int(found[1]) * _YEARS[found[2]]
+    """Zero years is what many consoles write for an age that nobody entered; infants have months or days."""
+    try:
+        return None if value.upper() in _NOBODY_ASKED else parse_age(value)
+    except ValueError:
+        return None
 
 
 def _window(dataset: Dataset, mapping: Mapping) -> tuple[float, float] | None:

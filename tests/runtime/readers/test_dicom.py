@@ -179,6 +179,23 @@ def test_facts_come_out_as_words_and_numbers_and_never_name_the_patient() -> Non
     assert "Roe" not in repr(radiograph) and "P-17" not in repr(radiograph)
 
 
+@pytest.mark.parametrize(
+    ("written", "years"),
+    [
+        ("041Y", 41.0),
+        ("006M", 0.5),
+        ("000D", 0.0),
+        ("41", 41.0),
+        ("000Y", None),
+        ("999Y", None),
+        ("abc", None),
+        ("", None),
+    ],
+)
+def test_an_age_that_nobody_entered_is_no_age(written: str, years: float | None) -> None:
+    assert read_bytes(dicom(GRAY12, PatientAge=written)).facts.age_years == years
+
+
 def test_the_window_follows_rescale_and_inversion_into_pixel_values() -> None:
     shown = {"WindowCenter": 100, "WindowWidth": 200, "RescaleSlope": 0.1, "RescaleIntercept": 0}
     radiograph = read_bytes(dicom(GRAY12, PhotometricInterpretation="MONOCHROME1", **shown))
