@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from compress.progress import Advance, ProgressReporter
-from compress.recipe import Recipe, load_recipe
+from compress.recipe import OperatingPointOptions, Recipe, load_recipe
 from compress.step import load_step
 from compress.train_alone import Trained, TrainRequest, train_alone
 from compress.trunk import train_plan
@@ -152,6 +152,18 @@ def test_what_else_is_read_makes_another_training(setting: Setting, tmp_path: Pa
         setting.train(tmp_path / "out", recipe, **more)
         records.append(json.loads((tmp_path / "out" / "steps" / "train" / "step.json").read_text())["key"])
     assert len(set(records)) == 3
+
+
+def test_a_recipe_that_asks_for_assured_points_out_of_fold_is_trained_and_told_of(
+    setting: Setting, tmp_path: Path
+) -> None:
+    short = replace(RECIPE, train=replace(RECIPE.train, epochs=1))
+    assured = OperatingPointOptions(0.99, 0.99, assurance=0.99)
+    trained = setting.train(tmp_path / "folds", replace(short, operating_points=replace(assured, folds=3)))
+    assert trained.report.images > 0
+    with pytest.raises(StepError, match="cannot assure"):
+        setting.train(tmp_path / "alone", replace(short, operating_points=assured))
+    assert load_network(tmp_path / "alone" / "network.pt").options == RECIPE.model
 
 
 def test_outlines_are_learned_from_and_fractures_without_one_keep_their_boxes(
