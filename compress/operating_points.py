@@ -73,18 +73,35 @@ def _assured(predictions: Predictions, among: NDArray[np.bool_], wanted: float, 
     count = len(scores)
     independent = count / design_effect(right - right.mean(), patients)
     low, high = math.ceil(wanted * count - 1e-9) - 1, count
-    if _certainty(1.0, independent, wanted) < assurance:
-        needed = math.ceil(math.log(1 - assurance) / math.log(wanted))
-        raise StepError(
-            f"{independent:.0f} independent {'fractured' if labels[0] else 'healthy'} images cannot assure "
-            f"a share of {wanted:g} on new patients with certainty {assurance:g}",
-            f"at least {needed} are needed; use more patients (out-of-fold scores), or ask for less",
-        )
+    _require_certain(independent, "fractured" if labels[0] else "healthy", wanted, assurance)
     while high - low > 1:
         middle = (low + high) // 2
         enough = _certainty(middle / count, independent, wanted) >= assurance
         low, high = (low, middle) if enough else (middle, high)
     return high / count
+
+
+def require_enough(labels: NDArray[np.int_], options: OperatingPointOptions) -> None:
+    """Raises StepError where so many images cannot assure the points, though every one were independent.
+
+    labels: (N,) 0 or 1, of the patients whose scores will choose. Told before anything is trained.
+    """
+    if options.assurance == 0.5:
+        return
+    fractured = int(np.sum(labels))
+    _require_certain(fractured, "fractured", options.sensitivity, options.assurance)
+    _require_certain(len(labels) - fractured, "healthy", options.specificity, options.assurance)
+
+
+def _require_certain(independent: float, kind: str, wanted: float, assurance: float) -> None:
+    if _certainty(1.0, independent, wanted) >= assurance:
+        return
+    needed = math.ceil(math.log(1 - assurance) / math.log(wanted))
+    raise StepError(
+        f"{independent:.0f} independent {kind} images cannot assure a share of {wanted:g} on new patients "
+        f"with certainty {assurance:g}",
+        f"at least {needed} are needed; use more patients (out-of-fold scores), or ask for less",
+    )
 
 
 def _certainty(seen: float, independent: float, wanted: float) -> float:
