@@ -335,6 +335,8 @@ class Recipe:
             self._require_trained_members()
         if self.metadata.fields and self.is_classical:
             raise ValueError("a classical baseline looks at the picture alone: leave metadata.fields empty")
+        if self.model.mirror and self.is_classical:
+            raise ValueError("a classical baseline looks at the picture once: leave model.mirror out")
         if self.patches.share and (self.is_classical or not self.train.crop_epochs):
             raise ValueError("made patches are for epochs on windows: set train.crop_epochs, or no share")
         engines = [target.engine for target in self.targets]

@@ -121,6 +121,11 @@ def test_a_classical_baseline_cannot_take_facts() -> None:
         Recipe("test", model=ModelOptions("classical"), metadata=MetadataOptions(("age",)))
 
 
+def test_a_classical_baseline_cannot_look_at_the_mirror_image() -> None:
+    with pytest.raises(ValueError, match="picture once"):
+        Recipe("test", model=ModelOptions("classical", mirror=True))
+
+
 def bench(recipe: Recipe) -> Workbench:
     """Of cases that nobody reads."""
     dataset = SimpleNamespace(cases=tuple(cases()), digest="0" * 64, image_digests={}, name="test")

@@ -108,3 +108,10 @@ def test_the_report_has_a_section_of_it_and_a_run_from_a_recipe_has_none(record:
     assert "On new patients" in page
     plain = replace(record, lineage={})
     assert 'id="lineage"' not in render(plain) and "## Lineage" not in render_card(plain)
+
+
+def test_the_card_says_where_the_mirror_image_is_looked_at_too() -> None:
+    run = finished_run()
+    mirrored = replace(run, recipe={**run.recipe, "model": {**run.recipe["model"], "mirror": True}})
+    assert "looks at one radiograph, scaled" in render_card(run)
+    assert "looks at one radiograph and its mirror image, scaled" in render_card(mirrored)
