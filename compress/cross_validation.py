@@ -8,7 +8,7 @@ on there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from compress.artifact import StepOutput
 from compress.breakdown import measure_without
 from compress.checkpoint import open_checkpoint, train_checkpoint
+from compress.datasets.base import Case
 from compress.datasets.splits import Fold, folds
 from compress.evaluate import predict
 from compress.expectation import cross_validated_performance, expected_performance
 from compress.metrics import measure, parts_to_json
+from compress.operating_points import require_enough
 from compress.predictions import Predictions
 from compress.step import StepPlan, run_step
 from compress.training.loop import TrainRun
@@ -58,6 +60,24 @@ class OutOfFold:
             "measured": parts_to_json({"all": measure(self.predictions, points, confidence)})["all"],
             "without": parts_to_json(without),
         }
+
+
+def require_enough_patients(bench: Workbench) -> None:
+    """Before anything is trained: raises StepError where too few patients will choose the operating points.
+
+    With folds, points are also chosen without each part in turn, to tell what they do on the part left out.
+    """
+    options, how, splits = bench.recipe.operating_points, bench.recipe.data, bench.splits
+    if not options.folds:
+        return require_enough(_labels(splits.calibration), options)
+    rounds = folds(splits.fit, options.folds, how.split_seed, how.stratify)
+    for fold in rounds:
+        require_enough(_labels((*fold.fit, *splits.calibration)), options)
+    require_enough(_labels(splits.fit), options)
+
+
+def _labels(cases: Sequence[Case]) -> NDArray[np.int64]:
+    return np.array([case.label for case in cases], np.int64)
 
 
 def out_of_fold(bench: Workbench, spec: DetectorSpec, own: Predictions) -> OutOfFold:
@@ -96,7 +116,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "calibrate": recipe.operating_points.calibrate,
         **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
         **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
-        **bench.label_params(),
+        **bench.learning_params(),
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }

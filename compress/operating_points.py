@@ -81,7 +81,7 @@ def _assured(predictions: Predictions, among: NDArray[np.bool_], wanted: float, 
     return high / count
 
 
-def require_enough(labels: NDArray[np.int_], options: OperatingPointOptions) -> None:
+def require_enough(labels: NDArray[np.int64], options: OperatingPointOptions) -> None:
     """Raises StepError where so many images cannot assure the points, though every one were independent.
 
     labels: (N,) 0 or 1, of the patients whose scores will choose. Told before anything is trained.

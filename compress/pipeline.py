@@ -18,6 +18,7 @@ from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.breakdown import measure_without
 from compress.checkpoint import check_model, open_checkpoint
+from compress.cross_validation import require_enough_patients
 from compress.datasets.base import Case
 from compress.evaluate import nothing_known, predict
 from compress.golden_sources import golden_pool
@@ -81,7 +82,9 @@ class FromRecipe:
 
     def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
         """See compress.workbench."""
-        return open_workbench(recipe, options.folder, options.data, reporter)
+        bench = open_workbench(recipe, options.folder, options.data, reporter)
+        require_enough_patients(bench)
+        return bench
 
     def lineage(self, court: Court) -> dict[str, Any]:
         """There is none."""

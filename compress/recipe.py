@@ -81,6 +81,7 @@ class DataOptions:
     stratify: what must be spread evenly besides labels and body parts: "view" or columns of the data.
     also_without: "TAG=VALUE" of images without which the figures on new patients are given as well.
     outlines: file of fracture outlines (compress.training.outlines) in the folder of the data; "" for boxes.
+    Cases that are added later (`--add`) keep their boxes.
     """
 
     split: SplitFractions = SplitFractions()
@@ -92,6 +93,8 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         seed_like("split_seed", self.split_seed)
+        if Path(self.outlines).is_absolute() or ".." in Path(self.outlines).parts:
+            raise ValueError(f"outlines must lie in the folder of the data, got {self.outlines}")
         wrong = [word for word in self.also_without if not word.partition("=")[0] or "=" not in word]
         if wrong:
             raise ValueError(f'also_without must be written as "TAG=VALUE", got {", ".join(wrong)}')

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.artifact import Artifact, StepOutput, digest_files
+from compress.cross_validation import require_enough_patients
 from compress.datasets.problems import refuse
 from compress.evaluate import predict
 from compress.metrics import MetricsReport, measure
@@ -69,6 +70,8 @@ def train_alone(
 ) -> Trained | None:
     """Train as the recipe says and write network.pt, history.json, curves.png and calibration.json.
 
+    Where the recipe locks its points out of fold, which only a run does, the figures are at points that the
+    calibration patients themselves reach, without an assurance for others.
     Returns None in every process but the first. Raises StepError, InputError or RecipeError.
     """
     if request.teachers and not recipe.train.distill_weight:
@@ -79,9 +82,12 @@ def train_alone(
     refuse("what training begins with", missing, "check the paths")
     with processes.one_after_the_first():
         bench = open_workbench(recipe, request.folder, request.data, reporter)
+    if not recipe.operating_points.folds:
+        require_enough_patients(bench)
     artifact = _run_together(_plan(bench, request), bench, request, processes)
     if artifact is None:
         return None
+    (request.folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of a former network
     shutil.copyfile(artifact.path, request.folder / f"{NETWORK_FILE}.partial")
     (request.folder / f"{NETWORK_FILE}.partial").replace(request.folder / NETWORK_FILE)
     _write_json(request.folder / HISTORY_FILE, artifact.facts["history"])

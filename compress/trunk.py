@@ -194,7 +194,7 @@ def train_plan(bench: Workbench) -> StepPlan:
             "calibrate": recipe.operating_points.calibrate,
             **({"classical": asdict(recipe.classical)} if recipe.is_classical else {}),
             **({"patches": asdict(recipe.patches)} if recipe.patches.share else {}),
-            **bench.label_params(),
+            **bench.learning_params(),
             **_sets(bench),
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
@@ -216,7 +216,7 @@ def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
 
 
 def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
-    params = {"finetune": asdict(bench.recipe.finetune), **bench.label_params(), **_sets(bench)}
+    params = {"finetune": asdict(bench.recipe.finetune), **bench.learning_params(), **_sets(bench)}
     parents = (pruned.sha256, trained.sha256, bench.dataset.digest)
     return StepPlan("finetune", params, parents, bench.recipe.seed, ("torch",))
 

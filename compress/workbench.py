@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from compress import breakdown
 from compress.datasets.base import Case, Dataset
 from compress.datasets.registry import open_dataset
@@ -17,7 +14,6 @@ from compress.datasets.splits import Splits, split_by_patient
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
 from compress.metadata import Fusion, learn_facts
-from compress.operating_points import require_enough
 from compress.progress import ProgressReporter, spoken_warnings
 from compress.recipe import Recipe
 from compress.step import tool_versions
@@ -68,7 +64,7 @@ class Workbench:
         """What they are as numbers."""
         return None if self.fusion is None else self.fusion.spec
 
-    def label_params(self) -> dict[str, Any]:
+    def learning_params(self) -> dict[str, Any]:
         """What training depends on beside recipe and cases: {} for the picture alone with boxes."""
         facts = {} if self.fusion is None else {"metadata": asdict(self.fusion)}
         return {**facts, **({"outlines": self.outlines.digest} if self.outlines.polygons else {})}
@@ -100,8 +96,11 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
     breakdown.check(dataset.cases, breakdown.Breakdown(without=breakdown.parse_without(how.also_without)))
     splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
     learn_facts(recipe.metadata, splits.fit)  # what the data cannot tell is refused before hours are spent
-    require_enough(_labels_that_choose(recipe, splits), recipe.operating_points)
     outlines = outlines_of(dataset.cases, data, how.outlines)
+    if outlines.polygons:
+        fractured = [case for case in dataset.cases if case.label]
+        known = sum(bool(outlines.polygons.get(case.case_id)) for case in fractured)
+        reporter.say(f"  outlines of {known} of {len(fractured)} fractured images")
     return replace(lay_out(recipe, folder, dataset, splits, reporter), outlines=outlines)
 
 
@@ -113,12 +112,6 @@ def lay_out(
     with reporter.task("preprocess") as advance:
         tensors.build(advance)
     return Workbench(recipe, folder, dataset, splits, tensors, reporter)
-
-
-def _labels_that_choose(recipe: Recipe, splits: Splits) -> NDArray[np.int_]:
-    """(N,) of the patients whose scores choose the operating points."""
-    scored = (*splits.fit, *splits.calibration) if recipe.operating_points.folds else splits.calibration
-    return np.array([case.label for case in scored], np.int_)
 
 
 def describe_machine() -> dict[str, Any]:

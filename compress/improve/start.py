@@ -60,7 +60,7 @@ class Start:
             "fit": [case.case_id for case in self._fit(bench)],
             "calibration": [case.case_id for case in bench.splits.calibration],
             "old_calibration": [case.case_id for case in self.pool.old_of("calibration")],
-            **bench.label_params(),
+            **bench.learning_params(),
         }
         begun = () if checkpoint is None else (digest_files((checkpoint,)),)
         parents = (bench.dataset.digest, self.parent.bundle.digest, *begun)

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from compress.artifact import Artifact, StepOutput
 from compress.checkpoint import is_graph, train_checkpoint
+from compress.cross_validation import require_enough_patients
 from compress.judgement import Court
 from compress.ledger import Ledger
 from compress.matrix.before import ANSWERS, ask, open_court
@@ -73,6 +74,7 @@ def _run(recipe: MatrixRecipe, request: MatrixRequest, reporter: ProgressReporte
     empty_cells(recipe.shared)  # an engine that does not exist is refused before hours are spent
     began = _Beginning(time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds"))
     bench = open_workbench(recipe.shared, request.folder, request.data, reporter)
+    require_enough_patients(bench)
     rows: list[Row] = []
     for number, name in enumerate(request.names, 1):
         reporter.say(f"[bold cyan]{name}[/bold cyan] ({number} of {len(request.names)})")

@@ -77,6 +77,7 @@ def _plan(bench: Workbench) -> StepPlan:
         "preprocess": asdict(recipe.preprocess),
         "fit": [case.case_id for case in splits.fit],
         "calibration": [case.case_id for case in splits.calibration],
+        **({"outlines": bench.outlines.digest} if bench.outlines.polygons else {}),
     }
     tools = ("torch", "monai", "scikit-learn")
     return StepPlan("patches", params, (bench.dataset.digest,), recipe.seed, tools)

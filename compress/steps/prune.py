@@ -187,13 +187,8 @@ def _dependency_graph(network: FractureNet) -> Any:
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch_pruning.DependencyGraph().build_dependency(
-            network, example_inputs=network.example_inputs(), forward_fn=_look
+            network, example_inputs=network.example_inputs()
         )
-
-
-def _look(network: FractureNet, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Of both mirror images together the tracer would take the second for further channels."""
-    return network.look(*inputs)
 
 
 def _accumulate_gradients(network: FractureNet, fit: LabelledTensors) -> None:

@@ -79,6 +79,7 @@ def warm_start(path: Path, model: ModelOptions, size_px: int) -> FractureNet:
     Raises StepError where it is not the one that `model` describes, or was pruned and the size differs.
     """
     found = load_network(path)
+    found.options = replace(found.options, mirror=model.mirror)  # a way of asking, which no weight depends on
     if replace(found.options, weights="") != replace(model, weights=""):
         raise StepError(
             f"{path} holds {found.options}, the recipe describes {model}",

@@ -33,7 +33,7 @@ class Outlines:
 def outlines_of(cases: Iterable[Case], data: Path | None, name: str) -> Outlines:
     """Those that a recipe names, none where it names none; fractures without one keep their boxes.
 
-    Raises StepError where there is no such file, or where it outlines none of the fractures.
+    Raises StepError where there is no such file, and where it outlines healthy images or no fracture.
     """
     if not name:
         return Outlines()
@@ -41,7 +41,10 @@ def outlines_of(cases: Iterable[Case], data: Path | None, name: str) -> Outlines
         raise StepError(
             f"outlines {name} are named and no data", "give --data, or leave [data] outlines empty"
         )
-    found = read_outlines(data / name)
+    cases, found = tuple(cases), read_outlines(data / name)
+    wrong = [case for case in cases if not case.label and found.polygons.get(case.case_id)]
+    problems = [f"{case.case_id} is healthy" for case in wrong]
+    refuse(f"outlines {name}", problems, "correct the label or the outline")
     if not any(found.polygons.get(case.case_id) for case in cases if case.label):
         raise StepError(f"{data / name} outlines no fracture of this data", "check its case ids")
     return found

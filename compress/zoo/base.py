@@ -90,6 +90,7 @@ class FractureNet(nn.Module):
     With `options.mirror` it looks, once it is trained, at the image and at its mirror image, and answers with
     the mean of both logits and of both maps (test-time augmentation, as in Krizhevsky, Sutskever & Hinton
     2012, "ImageNet Classification with Deep Convolutional Neural Networks"). In training it looks once.
+    The logit is then no longer what its map would pool to, but the mean of two that are.
     """
 
     def __init__(self, features: nn.Module, head: Head, options: ModelOptions, size_px: int) -> None:

@@ -57,6 +57,10 @@ def build(options: ModelOptions, size_px: int) -> FractureNet:
             f"the ensemble {options.weights} reads {network.size_px} px, the recipe asks for {size_px} px",
             "set [preprocess] size_px to that of the members",
         )
+    if options.mirror and any(member.options.mirror for member in network.members):
+        raise RecipeError(
+            f"members of {options.weights} look at the mirror image themselves", "leave out [model] mirror"
+        )
     network.options = options
     return network
 

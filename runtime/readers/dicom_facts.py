@@ -12,7 +12,7 @@ from runtime.words import as_words, view_word
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_NOBODY_ASKED = ("000Y", "0Y", "0")
+_INFANT_UNITS = ("D", "W", "M")
 _MAX_TEXT_CHARS = 128
 _SIDES = {"r": "right", "l": "left", "b": "both"}
 _SEXES = {"m": "male", "f": "female", "o": "other"}
@@ -104,9 +104,10 @@ def _anatomic_region(dataset: Dataset) -> str | None:
 def _age_years(value: str) -> float | None:
     """Zero years is what many consoles write for an age that nobody entered; infants have months or days."""
     try:
-        return None if value.upper() in _NOBODY_ASKED else parse_age(value)
+        years = parse_age(value)
     except ValueError:
         return None
+    return None if years == 0 and not value.upper().endswith(_INFANT_UNITS) else years
 
 
 def _window(dataset: Dataset, mapping: Mapping) -> tuple[float, float] | None:

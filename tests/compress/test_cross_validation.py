@@ -6,10 +6,14 @@ import hashlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from compress.cross_validation import require_enough_patients
+from compress.datasets.base import Case
 from compress.datasets.table import TableDataset
 from compress.pipeline import CARD, RunOptions, run_pipeline
 from compress.progress import ProgressReporter
@@ -17,6 +21,7 @@ from compress.recipe import AnomalyOptions, OperatingPointOptions, Recipe, Targe
 from compress.record import RunRecord
 from compress.step import load_step
 from runtime.bundle import Bundle, open_bundle
+from runtime.errors import StepError
 from runtime.trust import TrustStore, generate_key
 
 from .easy_data import write_easy_data
@@ -130,3 +135,25 @@ def test_record_and_card_give_the_figures_without_the_images_that_the_recipe_nam
 
 def test_without_statistics_no_picture_is_refused_as_strange(made: Made) -> None:
     assert made.bundle.manifest.anomaly is None
+
+
+def _cases(fractured: int, prefix: str) -> tuple[Case, ...]:
+    return tuple(
+        Case(f"{prefix}{n}", f"{prefix}{n}", Path("none"), int(n < fractured), "hand")
+        for n in range(2 * fractured)
+    )
+
+
+@pytest.mark.parametrize(("fractured", "enough"), [(60, True), (36, False)])
+def test_too_few_patients_for_points_without_one_fold_are_refused_before_training(
+    fractured: int, enough: bool
+) -> None:
+    """Wilks: 32 for 95% with certainty 0.8; of 36 and 8 images a third of the former are left out in turn."""
+    options = OperatingPointOptions(0.95, 0.95, assurance=0.8, folds=3)
+    splits = SimpleNamespace(fit=_cases(fractured, "f"), calibration=_cases(4, "c"))
+    bench: Any = SimpleNamespace(recipe=Recipe("test", operating_points=options), splits=splits)
+    if enough:
+        require_enough_patients(bench)
+        return
+    with pytest.raises(StepError, match="cannot assure"):
+        require_enough_patients(bench)

@@ -56,7 +56,7 @@ def training_of(recipe: Recipe) -> dict[str, Any]:
         recipe=recipe,
         splits=SimpleNamespace(calibration=()),
         dataset=SimpleNamespace(digest="1" * 64),
-        label_params=dict,
+        learning_params=dict,
     )
     trained: dict[str, Any] = Start(released(recipe), pool).plan(bench).params["train"]
     return trained

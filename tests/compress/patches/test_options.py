@@ -51,7 +51,7 @@ def test_keys_name_made_windows_only_where_there_are_some() -> None:
         recipe = replace(plain, patches=patches)
         sets = SimpleNamespace(fit=(), calibration=())
         bench = SimpleNamespace(
-            recipe=recipe, splits=sets, dataset=SimpleNamespace(digest="d"), label_params=dict
+            recipe=recipe, splits=sets, dataset=SimpleNamespace(digest="d"), learning_params=dict
         )
         plan = train_plan(cast(Any, bench))
         return plan.key, plan.params

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compress.datasets.base import Case
+from compress.recipe import DataOptions
 from compress.training.outlines import Outlines, outlines_of, read_outlines
 from runtime.errors import StepError
 
@@ -63,10 +65,26 @@ def test_those_beside_the_data_are_found_and_another_file_is_told_by_its_digest(
     assert first.digest != again.digest != ""
 
 
-@pytest.mark.parametrize("table", [{}, {"b": TRIANGLE}, {"a": []}, {"another": TRIANGLE}])
+@pytest.mark.parametrize("table", [{}, {"b": []}, {"a": []}, {"another": TRIANGLE}])
 def test_outlines_of_no_fracture_of_the_data_are_those_of_other_data(table: object, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="outlines no fracture"):
         outlines_of([FRACTURE, HEALTHY], written(tmp_path, table), "polygons.json")
+
+
+def test_every_outlined_image_that_is_labelled_healthy_is_named(tmp_path: Path) -> None:
+    sound = replace(HEALTHY, case_id="c")
+    with pytest.raises(StepError, match=r"2 problems.*b is healthy.*c is healthy"):
+        outlines_of(
+            [FRACTURE, HEALTHY, sound],
+            written(tmp_path, {"a": TRIANGLE, "b": TRIANGLE, "c": TRIANGLE}),
+            "polygons.json",
+        )
+
+
+@pytest.mark.parametrize("name", ["../polygons.json", "/data/polygons.json"])
+def test_a_recipe_names_no_file_outside_the_data(name: str) -> None:
+    with pytest.raises(ValueError, match="folder of the data"):
+        DataOptions(outlines=name)
 
 
 def test_outlines_without_a_folder_of_data_are_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from compress import zoo
 from compress.improve.recover import prove, recover
 from compress.recipe import PruneOptions, TargetOptions
 from compress.steps.calibration import CalibrationData
@@ -20,14 +21,17 @@ from compress.steps.openvino_tools import open_ir
 from compress.steps.prune import prune_network
 from compress.steps.quantize import quantize
 from compress.steps.tensorrt_plan import TensorRtOptions
+from compress.steps.train import warm_start
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
 from compress.zoo.ensemble import Ensemble
 from compress.zoo.fused import fuse
+from compress.zoo.options import ModelOptions
 from compress.zoo.watched import WatchedNet
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
+from runtime.errors import RecipeError
 from tests.compress.networks import FAMILIES, small_network, spots
 from tests.compress.steps import graphs
 from tests.facts import SPEC
@@ -73,6 +77,24 @@ def test_both_looks_are_told_the_same_facts() -> None:
     facts = torch.rand(3, SPEC.width, generator=torch.Generator().manual_seed(2))
     one, other = answers(network, IMAGES, facts), answers(network, IMAGES.flip(-1), facts)
     torch.testing.assert_close(answers(mirroring(network), IMAGES, facts)[0], (one[0] + other[0]) / 2)
+
+
+def test_an_ensemble_of_networks_that_mirror_is_not_mirrored_once_more(tmp_path: Path) -> None:
+    members = [mirroring(small_network(name, SIZE)) for name in ("cnn", "ann")]
+    save_network(Ensemble(members).eval(), tmp_path / "network.pt")
+    options = ModelOptions("ensemble", weights=str(tmp_path / "network.pt"))
+    torch.testing.assert_close(answers(zoo.build(options, SIZE)), answers(Ensemble(members).eval()))
+    with pytest.raises(RecipeError, match="mirror image themselves"):
+        zoo.build(replace(options, mirror=True), SIZE)
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_warm_start_looks_as_its_recipe_says(mirror: bool, tmp_path: Path) -> None:
+    network = small_network("cnn", SIZE)
+    network.options = replace(network.options, mirror=not mirror)
+    save_network(network, tmp_path / "network.pt")
+    begun = warm_start(tmp_path / "network.pt", replace(network.options, mirror=mirror), SIZE)
+    assert begun.options.mirror is mirror
 
 
 def test_the_work_is_counted_twice_and_the_weights_once() -> None:

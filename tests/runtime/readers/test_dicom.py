@@ -187,6 +187,8 @@ def test_facts_come_out_as_words_and_numbers_and_never_name_the_patient() -> Non
         ("000D", 0.0),
         ("41", 41.0),
         ("000Y", None),
+        ("000", None),
+        ("00Y", None),
         ("999Y", None),
         ("abc", None),
         ("", None),
