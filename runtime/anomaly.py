@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +79,7 @@ class FeatureStatistics:
                 parts = tuple(str(part) for part in arrays[_PARTS].tolist())
                 whitening, centres = arrays[_WHITENING], arrays[_CENTRES]
             return cls(parts, whitening.astype(np.float32), centres.astype(np.float32))
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # numpy, zipfile, zlib and ast each have errors of their own
             raise BundleFormatError(f"the anomaly statistics cannot be read: {error}") from error
 
 

@@ -128,3 +128,17 @@ def test_extreme_logits_give_probabilities_without_overflow() -> None:
     with np.errstate(over="raise", invalid="raise"):
         values = sigmoid(np.array([-800.0, 0.0, 800.0]))
     assert values.tolist() == [0.0, 0.5, 1.0]
+
+
+def test_one_changed_byte_is_a_step_error_wherever_it_is_noticed(tmp_path: Path) -> None:
+    _make().save(tmp_path / "p.npz")
+    sound, refused = (tmp_path / "p.npz").read_bytes(), 0
+    for place in range(0, len(sound), 3):
+        damaged = bytearray(sound)
+        damaged[place] ^= 0x10
+        (tmp_path / "p.npz").write_bytes(damaged)
+        try:
+            Predictions.load(tmp_path / "p.npz")
+        except StepError:
+            refused += 1
+    assert refused > len(sound) / 6

@@ -54,6 +54,22 @@ def test_statistics_survive_their_file() -> None:
     np.testing.assert_array_equal(back.centres, STATISTICS.centres)
 
 
+def test_one_changed_byte_anywhere_is_refused_or_leaves_finite_numbers() -> None:
+    sound = STATISTICS.to_bytes()
+    refused = 0
+    for place in range(len(sound)):
+        for flipped in (0x01, 0x10, 0xFF):
+            damaged = bytearray(sound)
+            damaged[place] ^= flipped
+            try:
+                read = FeatureStatistics.from_bytes(bytes(damaged))
+            except BundleFormatError:
+                refused += 1
+            else:
+                assert np.isfinite(read.whitening).all() and np.isfinite(read.centres).all()
+    assert refused > len(sound)
+
+
 @given(st.data())
 def test_a_damaged_file_of_statistics_is_refused_or_holds_finite_numbers(data: st.DataObject) -> None:
     damaged = bytearray(STATISTICS.to_bytes())
