@@ -70,6 +70,7 @@ def decode(data: bytes, kind: str) -> _Pixels:
 
     Raises UnreadableImageError where the decoder fails or complains of damage.
     """
+    data = jpeg.normalised(data) if kind == "jpeg" else data
     with caught() as complaints:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

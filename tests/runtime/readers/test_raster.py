@@ -149,6 +149,49 @@ def test_a_cut_jpeg_that_was_given_an_end_marker_is_refused(name: str, share: fl
         read_bytes(data[: int(len(data) * share)] + b"\xff\xd9")
 
 
+def with_a_later_jfif_version(data: bytes) -> bytes:
+    return data.replace(b"JFIF\x00\x01", b"JFIF\x00\x02", 1)
+
+
+def with_an_unknown_colour_transform(data: bytes) -> bytes:
+    return data[:2] + b"\xff\xee\x00\x0eAdobe" + bytes((0, 100, 0, 0, 0, 0, 9)) + data[2:]
+
+
+def with_spectral_bounds_in_a_sequential_scan(data: bytes) -> bytes:
+    start = data.index(b"\xff\xda") + 5 + 2 * data[data.index(b"\xff\xda") + 4]
+    return data[:start] + bytes((0, 1, 0)) + data[start + 3 :]
+
+
+STRANGE = (
+    with_a_later_jfif_version,
+    with_an_unknown_colour_transform,
+    with_spectral_bounds_in_a_sequential_scan,
+)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_decoders_harmless_first_warning_does_not_hide_that_the_picture_is_cut(
+    strange: Callable[[bytes], bytes], colours: int
+) -> None:
+    pixels = plate() if colours == 1 else np.dstack([plate(seed=seed) for seed in range(3)])
+    sound = encoded(".jpg", pixels)
+    assert strange(sound) != sound
+    np.testing.assert_array_equal(read_bytes(strange(sound)).pixels, read_bytes(sound).pixels)
+    scan = sound.index(b"\xff\xda")
+    half = sound[: scan + (len(sound) - scan) // 2] + b"\xff\xd9"
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        read_bytes(strange(half))
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xfe\x00\x02"])
+def test_a_megabyte_of_one_marker_is_refused_and_not_searched_again_and_again(filler: bytes) -> None:
+    sound = encoded(".jpg", plate())
+    scan = sound.index(b"\xff\xda") + 40
+    with pytest.raises(UnreadableImageError):
+        read_bytes(sound[:scan] + filler * (1_000_000 // len(filler)) + b"\x00" + sound[scan:])
+
+
 def test_a_jpeg_with_a_zeroed_stretch_is_refused() -> None:
     data = bytearray(JPEG)
     middle = len(data) // 2
