@@ -50,7 +50,7 @@ def inspect(data: bytes) -> RasterHeader:
     processes other than 8-bit Huffman-coded gray or colour.
     """
     frame: RasterHeader | None = None
-    orientation, scans = UPRIGHT, 0
+    orientation, scans = None, 0
     for marker, _, body in _segments(data):
         if marker in _FRAMES:
             if frame is not None:
@@ -62,11 +62,11 @@ def inspect(data: bytes) -> RasterHeader:
             scans += 1
             if scans > _MAX_SCANS:
                 raise UnreadableImageError(f"the JPEG holds more than {_MAX_SCANS} scans", _ADVICE)
-        elif marker == _APP1 and body.startswith(_EXIF):
+        elif marker == _APP1 and body.startswith(_EXIF) and orientation is None:
             orientation = orientation_of_exif(body[len(_EXIF) :])
     if frame is None or scans == 0:
         raise UnreadableImageError("the JPEG holds no picture", _ADVICE)
-    return RasterHeader(frame.height_px, frame.width_px, frame.bits, orientation)
+    return RasterHeader(frame.height_px, frame.width_px, frame.bits, orientation or UPRIGHT)
 
 
 def check_whole(data: bytes) -> None:

@@ -18,7 +18,24 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_BYTES, _PLANAR = 273, 274, 277, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT = 322, 323, 324, 325, 339
 _TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
-_MAX_VALUES = 1 << 20
+_TABLES = frozenset({_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES})
+_SINGLE = frozenset(
+    {
+        _WIDTH,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _ORIENTATION,
+        _SAMPLES,
+        _PLANAR,
+        _TILE_WIDTH,
+        _TILE_HEIGHT,
+        _SAMPLE_FORMAT,
+    }
+)
+_USED = _TABLES | _SINGLE
+_MOST_STRIPS, _MOST_SAMPLES = 1 << 18, 16
 _NO_COMPRESSION = 1
 _COMPRESSIONS = {_NO_COMPRESSION: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
@@ -84,13 +101,14 @@ def normalised(data: bytes) -> bytes:
 def orientation_of_exif(data: bytes) -> int:
     """Orientation (1 to 8) in an EXIF block; 1 where the block says nothing sensible."""
     try:
-        value = _first_directory(data).one(_ORIENTATION, UPRIGHT)
+        value = _first_directory(data, frozenset({_ORIENTATION})).one(_ORIENTATION, UPRIGHT)
     except (UnreadableImageError, UnsupportedImageError):
         return UPRIGHT
     return value if UPRIGHT <= value <= 8 else UPRIGHT
 
 
-def _first_directory(data: bytes) -> _Directory:
+def _first_directory(data: bytes, wanted: frozenset[int] = _USED) -> _Directory:
+    """Of each wanted tag the first entry, as libtiff: thousands of others may all point at the whole file."""
     if len(data) < 8 or data[:4] not in SIGNATURES:
         raise UnreadableImageError("the TIFF header is damaged", _DAMAGED)
     order = _byte_order(data)
@@ -98,22 +116,27 @@ def _first_directory(data: bytes) -> _Directory:
         (offset,) = struct.unpack_from(f"{order}I", data, 4)
         (count,) = struct.unpack_from(f"{order}H", data, offset)
         (next_offset,) = struct.unpack_from(f"{order}I", data, offset + 2 + 12 * count)
-        entries = [_entry(data, order, offset + 2 + 12 * i) for i in range(count)]
+        tags: dict[int, _Tag] = {}
+        for at in range(offset + 2, offset + 2 + 12 * count, 12):
+            (tag,) = struct.unpack_from(f"{order}H", data, at)
+            found = _entry(data, order, at) if tag in wanted and tag not in tags else None
+            if found is not None:
+                tags[tag] = found
     except struct.error as error:
         raise UnreadableImageError("the TIFF ends before its directory does", _DAMAGED) from error
-    return _Directory(dict(entry for entry in entries if entry is not None), next_offset)
+    return _Directory(tags, next_offset)
 
 
-def _entry(data: bytes, order: str, at: int) -> tuple[int, _Tag] | None:
+def _entry(data: bytes, order: str, at: int) -> _Tag | None:
     """One directory entry, None for the types and sizes that no tag used here has."""
     tag, kind, count = struct.unpack_from(f"{order}HHI", data, at)
-    if kind not in _TYPES or count > _MAX_VALUES:
+    if kind not in _TYPES or count > (_MOST_STRIPS if tag in _TABLES else _MOST_SAMPLES):
         return None
     code, size = _TYPES[kind]
     value_at = at + 8
     if count * size > 4:
         (value_at,) = struct.unpack_from(f"{order}I", data, at + 8)
-    return tag, _Tag(struct.unpack_from(f"{order}{count}{code}", data, value_at), value_at, code)
+    return _Tag(struct.unpack_from(f"{order}{count}{code}", data, value_at), value_at, code)
 
 
 def _byte_order(data: bytes) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import struct
 import tempfile
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -338,6 +340,31 @@ def test_a_jpeg_ls_file_is_named_and_not_called_damaged() -> None:
 
     with pytest.raises(UnsupportedImageError, match="JPEG-LS"):
         read_bytes(stream)
+
+
+def directory_of(tags: list[int], size_bytes: int) -> bytes:
+    """A TIFF whose entries all claim, as bytes, the whole file."""
+    entries = b"".join(struct.pack("<HHII", tag, 1, size_bytes, 0) for tag in tags)
+    head = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head.ljust(size_bytes, b"\x00")
+
+
+@pytest.mark.parametrize("tag", [700, 273, 274])
+@pytest.mark.parametrize("where", ["tiff", "jpeg"])
+def test_thousands_of_entries_that_claim_the_whole_file_take_no_memory(tag: int, where: str) -> None:
+    bomb = directory_of([tag] * 4000, 900_000 if where == "tiff" else 60_000)
+    if where == "jpeg":
+        exif = b"Exif\x00\x00" + bomb
+        sound = encoded(".jpg", plate())
+        bomb = sound[:2] + 40 * (b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif) + sound[2:]
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(UnreadableImageError, UnsupportedImageError):
+            read_bytes(bomb)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 32_000_000
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
