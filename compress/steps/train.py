@@ -46,7 +46,8 @@ def finetune_network(
     Where the data hold facts of the patients, the network takes them from now on (compress.zoo.fused).
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
     calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
-    History.to_json), logit_match where the scale was changed, and patches, the digest of what made windows.
+    History.to_json), logit_match where the scale was changed, mirrors where mirror images are looked at, and
+    patches, the digest of what made windows.
     Raises StepError for a network or a teacher that takes other facts than the data hold.
     """
     spec = None if data.fusion is None else data.fusion.spec
@@ -59,6 +60,8 @@ def finetune_network(
         (run.folder / STATE_FILE).unlink(missing_ok=True)
     cost = cost_of(network)
     facts: dict[str, Any] = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
+    if any(one.options.mirror for one in (network, *network.members)):
+        facts["mirrors"] = True
     if match is not None:
         facts["logit_match"] = match.to_json()
     if data.patches is not None:

@@ -113,5 +113,8 @@ def test_the_report_has_a_section_of_it_and_a_run_from_a_recipe_has_none(record:
 def test_the_card_says_where_the_mirror_image_is_looked_at_too() -> None:
     run = finished_run()
     mirrored = replace(run, recipe={**run.recipe, "model": {**run.recipe["model"], "mirror": True}})
+    first = replace(run.nodes[0], facts={**run.nodes[0].facts, "mirrors": True})
+    of_members = replace(run, nodes=(first, *run.nodes[1:]))
     assert "looks at one radiograph, scaled" in render_card(run)
-    assert "looks at one radiograph and its mirror image, scaled" in render_card(mirrored)
+    for one in (mirrored, of_members):
+        assert "looks at one radiograph and its mirror image, scaled" in render_card(one)
