@@ -19,6 +19,8 @@ from runtime.backends.registry import open_backend
 from runtime.errors import RecipeError
 
 _GRAPH = ".onnx"
+TRAINERS = ("torch", "monai", "scikit-learn")
+"""What weights are made with. Noted, not compared: trainings may move to another machine."""
 
 
 def check_model(recipe: Recipe) -> None:

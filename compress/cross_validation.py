@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from compress.artifact import StepOutput
 from compress.breakdown import measure_without
-from compress.checkpoint import open_checkpoint, train_checkpoint
+from compress.checkpoint import TRAINERS, open_checkpoint, train_checkpoint
 from compress.datasets.base import Case
 from compress.datasets.splits import Fold, folds
 from compress.evaluate import predict
@@ -120,7 +120,7 @@ def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:
         "fit": [case.case_id for case in fold.fit],
         "calibration": [case.case_id for case in bench.splits.calibration],
     }
-    return StepPlan(f"fold-{number}", params, (bench.dataset.digest,), recipe.seed, ("torch", "monai"))
+    return StepPlan(f"fold-{number}", params, (bench.dataset.digest,), recipe.seed, noted=TRAINERS)
 
 
 def _body(bench: Workbench, fold: Fold) -> Callable[[Path], StepOutput]:

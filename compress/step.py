@@ -31,7 +31,8 @@ class StepPlan:
     """What a step depends on.
 
     name: of the step. params: JSON-safe. parents: digests of everything it reads, models and data alike.
-    tools: distributions whose version changes the result; it becomes part of the key.
+    tools: distributions whose version changes the result; it becomes part of the key. noted: those whose
+    version is only recorded, as in trainings: what took hours on one machine is gone on with on another.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StepPlan:
     parents: tuple[str, ...] = ()
     seed: int = 0
     tools: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -169,7 +171,7 @@ def _write_record(path: Path, plan: StepPlan, artifact: Artifact) -> None:
         "key": plan.key,
         "parents": list(plan.parents),
         "seed": plan.seed,
-        "versions": {"python": platform.python_version(), **tool_versions(plan.tools)},
+        "versions": {"python": platform.python_version(), **tool_versions((*plan.tools, *plan.noted))},
         "artifact": table,
     }
     path.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")

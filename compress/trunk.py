@@ -12,7 +12,7 @@ from typing import Any
 
 from compress import metrics
 from compress.artifact import Artifact, StepOutput, digest_files
-from compress.checkpoint import is_graph, open_checkpoint, open_onnx, train_checkpoint
+from compress.checkpoint import TRAINERS, is_graph, open_checkpoint, open_onnx, train_checkpoint
 from compress.datasets.base import Case
 from compress.gate import floors
 from compress.judgement import Court, Trial, beside_released
@@ -199,7 +199,7 @@ def train_plan(bench: Workbench) -> StepPlan:
         },
         (bench.dataset.digest, *_weights_digest(recipe.model)),
         recipe.seed,
-        ("torch", "monai"),
+        noted=TRAINERS,
     )
 
 
@@ -218,7 +218,7 @@ def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
 def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
     params = {"finetune": asdict(bench.recipe.finetune), **bench.learning_params(), **_sets(bench)}
     parents = (pruned.sha256, trained.sha256, bench.dataset.digest)
-    return StepPlan("finetune", params, parents, bench.recipe.seed, ("torch",))
+    return StepPlan("finetune", params, parents, bench.recipe.seed, noted=TRAINERS)
 
 
 def _export_plan(bench: Workbench, tuned: Artifact) -> StepPlan:

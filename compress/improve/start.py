@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifact import Artifact, StepOutput, digest_files
-from compress.checkpoint import open_checkpoint
+from compress.checkpoint import TRAINERS, open_checkpoint
 from compress.datasets.base import Case
 from compress.evaluate import predict
 from compress.improve.parent import Parent
@@ -28,6 +28,7 @@ from compress.predictions import Predictions
 from compress.step import StepPlan
 from compress.steps.train import NETWORK_FILE, warm_start
 from compress.training.data import TrainData, label
+from compress.training.device import trained_on
 from compress.training.loop import TrainRun, train
 from compress.training.match import match_logits
 from compress.training.state import STATE_FILE
@@ -39,7 +40,7 @@ from runtime.backends.base import Backend, ModelFiles
 from runtime.backends.registry import open_backend
 
 _STATISTICS_IMAGES = 512
-_TOOLS = ("torch", "monai", "onnx", "onnxruntime")
+_TOOLS = ("onnx", "onnxruntime")
 """The graph is read, and what it answers decides on the scale."""
 
 
@@ -64,7 +65,7 @@ class Start:
         }
         begun = () if checkpoint is None else (digest_files((checkpoint,)),)
         parents = (bench.dataset.digest, self.parent.bundle.digest, *begun)
-        return StepPlan("train", params, parents, recipe.seed, _TOOLS)
+        return StepPlan("train", params, parents, recipe.seed, _TOOLS, TRAINERS)
 
     def train(self, bench: Workbench, folder: Path) -> StepOutput:
         """Write network.pt. facts: as of any training, and begun_with, the proof.
@@ -92,6 +93,7 @@ class Start:
         facts: dict[str, Any] = {
             "macs": cost.macs,
             "parameters": cost.parameters,
+            "trained_on": trained_on(how.precision),
             "history": history.to_json(),
             "logit_match": match.to_json(),
             "begun_with": proof.to_json(),

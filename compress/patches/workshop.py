@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.artifact import Artifact, StepOutput
+from compress.checkpoint import TRAINERS
 from compress.patches.examine import examine, require_enough
 from compress.patches.sheet import draw_patches
 from compress.patches.source import PatchMaker
@@ -79,8 +80,7 @@ def _plan(bench: Workbench) -> StepPlan:
         "calibration": [case.case_id for case in splits.calibration],
         **({"outlines": bench.outlines.digest} if bench.outlines.polygons else {}),
     }
-    tools = ("torch", "monai", "scikit-learn")
-    return StepPlan("patches", params, (bench.dataset.digest,), recipe.seed, tools)
+    return StepPlan("patches", params, (bench.dataset.digest,), recipe.seed, noted=TRAINERS)
 
 
 def _make(bench: Workbench, folder: Path) -> StepOutput:

@@ -10,6 +10,7 @@ import torch
 
 from compress.artifact import StepOutput
 from compress.training.data import TrainData
+from compress.training.device import trained_on
 from compress.training.loop import TrainRun, train
 from compress.training.match import LogitMatch, calibrate_logits, match_logits
 from compress.training.options import TrainOptions
@@ -45,9 +46,9 @@ def finetune_network(
 
     Where the data hold facts of the patients, the network takes them from now on (compress.zoo.fused).
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
-    calibration patients. Of several processes only the first writes. facts: macs, parameters, history (see
-    History.to_json), logit_match where the scale was changed, mirrors where mirror images are looked at, and
-    patches, the digest of what made windows.
+    calibration patients. Of several processes only the first writes. facts: macs, parameters, trained_on
+    (machine, precision, torch), history (see History.to_json), logit_match where the scale was changed,
+    mirrors where mirror images are looked at, and patches, the digest of what made windows.
     Raises StepError for a network or a teacher that takes other facts than the data hold.
     """
     spec = None if data.fusion is None else data.fusion.spec
@@ -59,7 +60,12 @@ def finetune_network(
         save_network(network, run.folder / NETWORK_FILE)
         (run.folder / STATE_FILE).unlink(missing_ok=True)
     cost = cost_of(network)
-    facts: dict[str, Any] = {"macs": cost.macs, "parameters": cost.parameters, "history": history.to_json()}
+    facts: dict[str, Any] = {
+        "macs": cost.macs,
+        "parameters": cost.parameters,
+        "trained_on": trained_on(options.precision),
+        "history": history.to_json(),
+    }
     if any(one.options.mirror for one in (network, *network.members)):
         facts["mirrors"] = True
     if match is not None:

@@ -19,10 +19,13 @@ from compress.training.sampling import Rows, epoch_order
 from compress.training.windows import WindowSampler
 from compress.training.withholding import withhold
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """images: this process's share, (n, 1, S, S). labels (N,), masks (N, 1, m, m): of the whole batch.
+    """images: this process's share, (n, 1, S, S), on the training device. labels (N,), masks (N, 1, m, m): of
+    the whole batch.
 
     metadata: (n, D) facts of the share's patients, some withheld; None where nothing is known.
     """
@@ -39,13 +42,24 @@ class Batch:
 
 
 class BatchSource:
-    """All batches of one epoch, in the order in which they are trained on."""
+    """All batches of one epoch, in the order in which they are trained on.
 
-    def __init__(self, data: TrainData, options: TrainOptions, course: Course, processes: Processes) -> None:
+    device: where images are changed. Whatever it is, the same is drawn.
+    """
+
+    def __init__(
+        self,
+        data: TrainData,
+        options: TrainOptions,
+        course: Course,
+        processes: Processes,
+        device: torch.device = _CPU,
+    ) -> None:
         self._data = data
         self._options = options
         self._course = course
         self._processes = processes
+        self._device = device
 
     def epoch(self, number: int, generator: Generator) -> Iterator[Batch]:
         """The batches of the epoch with this number, from 0."""
@@ -94,7 +108,8 @@ class BatchSource:
             yield Batch(changed, masks.amax(dim=(1, 2, 3)), masks)
 
     def _change(self, images: Tensor, masks: Tensor, draws: Draws) -> Tensor:
-        return change_images(images, masks, draws, self._options.augment, self._data.preprocess)
+        there = images.to(self._device), masks.to(self._device), draws.to(self._device)
+        return change_images(*there, self._options.augment, self._data.preprocess)
 
     def _rows(self, generator: Generator, shuffle_only: bool = False) -> list[Rows]:
         imbalance = ImbalanceOptions("none") if shuffle_only else self._options.imbalance

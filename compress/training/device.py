@@ -43,6 +43,13 @@ def resolve_precision(asked: str, device: torch.device) -> str:
     return asked
 
 
+def trained_on(asked: str) -> str:
+    """For the record: the device that trainings get here, the precision of this wish, and torch's version."""
+    device = training_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else describe().cpu
+    return f"{name}, {resolve_precision(asked, device)}, torch {torch.__version__}"
+
+
 def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Within it convolutions and products are computed in `precision`; weights and losses stay fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -37,6 +37,12 @@ class Draws:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Draws(**{name: None if value is None else value[rows] for name, value in values.items()})
 
+    def to(self, device: torch.device) -> Draws:
+        """The same on a device; seeds stay, what draws for itself does so on the CPU."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "seeds"}
+        there = {name: None if value is None else value.to(device) for name, value in values.items()}
+        return Draws(**there, seeds=self.seeds)
+
     def sparing(self, images: Tensor) -> Draws:
         """Without borders on the images that are marked, (N,) bool."""
         if self.borders is None:

@@ -129,7 +129,7 @@ class _Trainer:
         self._optimizer = build_optimizer(network, options)
         self._average = WeightAverage(network, options.average)
         self._course = plan_course(options, len(data.fit))
-        self._batches = BatchSource(data, options, self._course, run.processes)
+        self._batches = BatchSource(data, options, self._course, run.processes, self._device)
         self._teacher = one_teacher(run.teacher) if options.distill_weight else None
         self._kept: dict[str, Tensor] = {}
         self._weight = positive_weight(data.fit.labels) if options.imbalance.method == "weight" else 1.0

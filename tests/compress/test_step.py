@@ -28,6 +28,18 @@ class _Body:
         return StepOutput("out.bin", "torch", facts={"macs": 5})
 
 
+def test_a_noted_version_is_recorded_and_a_step_from_a_machine_with_another_one_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, plan = _Body(), StepPlan("double", {}, noted=("numpy",))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0+other")
+    run_step(plan, tmp_path / "s", body)
+    monkeypatch.undo()
+    assert run_step(plan, tmp_path / "s", body).reused and body.calls == 1
+    record = json.loads((tmp_path / "s" / "step.json").read_text())
+    assert record["versions"]["numpy"] == "1.0+other"
+
+
 def test_a_finished_step_holds_everything_the_record_promises(tmp_path: Path) -> None:
     artifact = run_step(PLAN, tmp_path / "double", _Body()).artifact
     record = json.loads((tmp_path / "double" / "step.json").read_text())

@@ -115,6 +115,19 @@ def test_a_share_of_the_draws_changes_its_images_as_the_whole_does() -> None:
     assert torch.allclose(whole[rows], part, atol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("options", [AugmentOptions(), ALL], ids=["usual", "all"])
+def test_a_gpu_makes_of_a_draw_what_the_processor_makes_of_it(options: AugmentOptions) -> None:
+    images, masks = scene(8)
+    draws, cuda = draw(8, 64, options, Generator().manual_seed(5)), torch.device("cuda")
+    moved = move_masks(masks, draws)
+    here = change_images(images, moved, draws, options, SPEC)
+    there = change_images(images.to(cuda), moved.to(cuda), draws.to(cuda), options, SPEC)
+    assert there.device.type == "cuda"
+    assert torch.allclose(here, there.cpu(), atol=1e-3)
+
+
 @settings(max_examples=30)
 @given(
     borders=st.lists(st.floats(0, 0.5), min_size=4, max_size=4),

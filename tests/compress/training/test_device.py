@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compress.training import device
-from compress.training.device import has_bf16, mixed_precision, resolve_precision
+from compress.training.device import has_bf16, mixed_precision, resolve_precision, trained_on
 from compress.training.loop import TrainRun, predict, train
 from compress.training.options import TrainOptions
 from runtime.errors import StepError
@@ -53,6 +53,31 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_fp32() -> Non
     with mixed_precision("fp32", CPU):
         assert network(torch.zeros(1, 1, 48, 48))[1].dtype == torch.float32
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_the_record_names_machine_precision_and_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    machine_with(monkeypatch, "avx2")
+    assert trained_on("auto") == f"{describe().cpu}, fp32, torch {torch.__version__}"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_on_a_gpu_ends_on_the_processor_and_learns_about_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    options, losses = TrainOptions(epochs=2, batch_size=8, precision=precision), []
+    for use_gpu in (True, False):
+        if not use_gpu:
+            monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        (folder := tmp_path / str(use_gpu)).mkdir()
+        network = random_network("cnn", 48, width=0.5)
+        here = options if use_gpu else replace(options, precision="fp32")
+        history = train(network, spot_data(), here, TrainRun(folder, 3))
+        assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
+        losses.append([epoch.loss for epoch in history.epochs])
+    assert np.allclose(*losses, rtol=0.1)
 
 
 @pytest.mark.skipif(not has_bf16(CPU), reason="this processor has no bfloat16")
