@@ -40,9 +40,12 @@ def build(options: ModelOptions, size_px: int) -> FractureNet:
     Random weights follow torch's global seed. Raises RecipeError for a name, option or size that the network
     does not have, StepError where pretrained weights are not installed or do not fit.
     """
-    module = _module(options.name)
-    traits_of(options.name).require(options, size_px)
-    return cast("FractureNet", module.build(options, size_px)).eval()
+    module, traits = _module(options.name), traits_of(options.name)
+    traits.require(options, size_px)
+    multiple = traits.multiple(options)
+    network = cast("FractureNet", module.build(options, -(-size_px // multiple) * multiple))
+    network.size_px, network.multiple_px = size_px, multiple
+    return network.eval()
 
 
 def traits_of(name: str) -> Traits:

@@ -27,7 +27,7 @@ _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. Sizes: multiples of 32 px."""
+    """See compress.zoo.build, which asks for multiples of 32 px."""
     hidden = channels_of(_HIDDEN * options.width)
     features = nn.Sequential(
         Cells(),

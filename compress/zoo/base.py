@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from compress.zoo.options import ModelOptions
 from runtime.metadata import MetadataSpec
@@ -84,7 +85,8 @@ class FractureNet(nn.Module):
     """A network built for one input size; it carries what is needed to build it again.
 
     forward: image (N, 1, S, S) -> (logit (N, 1), map (N, 1, h, w)). A network whose first layer takes three
-    channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too. One that takes facts
+    channels repeats a gray image inside the graph, and takes (N, 3, S, S) in torch too. One whose strides do
+    not divide the side resamples the image to the next side that they divide. One that takes facts
     of the patient (compress.zoo.fused) has a second input; the others pass over it.
 
     With `options.mirror` it looks, once it is trained, at the image and at its mirror image, and answers with
@@ -99,6 +101,7 @@ class FractureNet(nn.Module):
         self.head = head
         self.options = options
         self.size_px = size_px
+        self.multiple_px = 1
 
     def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logit and evidence map."""
@@ -109,7 +112,7 @@ class FractureNet(nn.Module):
 
     def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logit and evidence map of the images as they are, each looked at once."""
-        logit, evidence = self.head(self.features(self.in_channels(image)))
+        logit, evidence = self.head(self.features(self.as_taken(image)))
         return logit, evidence
 
     @property
@@ -117,11 +120,17 @@ class FractureNet(nn.Module):
         """Whether forward looks at mirror images too: 2N of them behind N."""
         return self.options.mirror and not self.training
 
-    def in_channels(self, image: Tensor) -> Tensor:
-        """The image as the first layer takes it."""
+    def as_taken(self, image: Tensor) -> Tensor:
+        """The image as the first layer takes it: its channels, a side that the layers' strides divide."""
+        if image.shape[1] not in (1, self.options.channels):
+            raise ValueError(f"expected 1 channel or {self.options.channels}, got {image.shape[1]}")
         if image.shape[1] != self.options.channels:
-            return torch.cat([image] * self.options.channels, dim=1)
-        return image
+            image = torch.cat([image] * self.options.channels, dim=1)
+        side_px = int(image.shape[-1])
+        wanted_px = -(-side_px // self.multiple_px) * self.multiple_px
+        if wanted_px == side_px:
+            return image
+        return F.interpolate(image, [wanted_px, wanted_px], mode="bilinear", align_corners=False)
 
     @property
     def metadata(self) -> MetadataSpec | None:

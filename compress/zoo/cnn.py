@@ -4,7 +4,7 @@ Plain convolutions, batch normalisation and ReLU only: every engine has fast INT
 activation has a long tail. It stops at stride 8, since a fracture line is a few pixels wide. The first
 filters start as Gabor functions, which answer to lines and edges and not to brightness: a network from
 nothing then learns in a few hundred steps what otherwise takes thousands (compare Luan et al. 2018, "Gabor
-Convolutional Networks").
+Convolutional Networks"). The evidence map is the class-activation map of base.py at stride 8.
 """
 
 from __future__ import annotations

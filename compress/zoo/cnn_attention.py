@@ -3,8 +3,8 @@
 Hu et al. 2018, "Squeeze-and-Excitation Networks": each channel is averaged over the image, two small layers
 read the averages, and a gate between 0 and 1 weighs every channel. The gate knows which part of the body
 this is, so that what looks like a fracture in a wrist need not look like one in a foot. MONAI's block does
-the same with views that fix the batch in an exported graph. The evidence map is the class-activation map of
-base.py at stride 8; gates weigh channels and move nothing.
+the same with views, whose shapes become arithmetic in an exported graph. The evidence map is the
+class-activation map of base.py at stride 8; gates weigh channels and move nothing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from compress.zoo.options import ModelOptions
 from compress.zoo.pyramid import Pyramid
 from compress.zoo.traits import IMAGENET, Traits
 from compress.zoo.weights import load_by_order
-from runtime.errors import RecipeError, StepError
+from runtime.errors import StepError
 
 TRAITS = Traits(prunable=True, pretrained=(IMAGENET,), has_width=False, map_strides=(32, 16, 8), least_px=1)
 
@@ -79,16 +79,12 @@ LITE2 = Variant(2, width=1.1, depth=1.2, extra="pretrained")
 
 
 def build_variant(variant: Variant, options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. A map finer than 32 px needs a size that 32 divides."""
+    """See compress.zoo.build. For a map finer than 32 px it is given a size that 32 divides."""
     backbone = _features(variant, size_px, options.channels)
     if options.weights:
         load_by_order(backbone, _imagenet_state(variant), spare=2)
     if options.map_stride in (0, _COARSEST_STRIDE):
         return FractureNet(backbone, EvidenceHead(_HEAD_CHANNELS, _SHARPNESS), options, size_px)
-    if size_px % _COARSEST_STRIDE:
-        raise RecipeError(
-            f"map_stride {options.map_stride} wants a size that {_COARSEST_STRIDE} divides, got {size_px} px"
-        )
     features = Pyramid(backbone, _taps(variant, backbone, options.map_stride), _HEAD_CHANNELS)
     return FractureNet(features, EvidenceHead(features.channels, _SHARPNESS), options, size_px)
 

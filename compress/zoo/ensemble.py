@@ -97,7 +97,7 @@ class Ensemble(FractureNet):
 
     def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See FractureNet.look."""
-        logit, evidence = self.head(self.features(self.in_channels(image), metadata))
+        logit, evidence = self.head(self.features(self.as_taken(image), metadata))
         return logit, evidence
 
 

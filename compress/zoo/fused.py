@@ -74,6 +74,7 @@ class FusedNet(FractureNet):
                 "leave [metadata] fields empty; an ensemble takes the facts that its members take",
             )
         super().__init__(plain.features, FusedHead(plain.head, spec.width), plain.options, plain.size_px)
+        self.multiple_px = plain.multiple_px
         self.spec = spec
 
     @property
@@ -83,7 +84,7 @@ class FusedNet(FractureNet):
 
     def look(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See FractureNet.look."""
-        logit, evidence = self.head(self.features(self.in_channels(image)), metadata)
+        logit, evidence = self.head(self.features(self.as_taken(image)), metadata)
         return logit, evidence
 
 

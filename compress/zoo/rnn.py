@@ -22,7 +22,7 @@ _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. Sizes: multiples of 8 px."""
+    """See compress.zoo.build, which asks for multiples of 8 px."""
     channels, hidden = (channels_of(base * options.width) for base in (_PATCH_CHANNELS, _HIDDEN))
     patches = nn.Sequential(
         nn.Conv2d(options.channels, channels, _PATCH_PX, stride=_PATCH_PX, bias=False),

@@ -16,7 +16,8 @@ class Traits:
 
     pretrained: names of weights that can be had. takes_files: whether weights may be a state dict's path.
     has_width: whether it is built to size. map_strides: those of its evidence map, its own first; () for one
-    that has no choice. least_px, multiple_px: input sizes that it takes.
+    that has no choice. least_px: smallest input. multiple_px: of what a side must be a multiple for
+    its layers; images of other sizes are resampled inside the graph (FractureNet).
     """
 
     prunable: bool = False
@@ -39,6 +40,11 @@ class Traits:
         if problems:
             raise RecipeError(f"{options.name}: {'; '.join(problems)}", "see [model] in the recipe")
 
+    def multiple(self, options: ModelOptions) -> int:
+        """Of what a side must be a multiple: a map finer than its own is fused from all the coarser ones."""
+        own = self.map_strides[0] if self.map_strides else 0
+        return max(self.multiple_px, own) if options.map_stride not in (0, own) else self.multiple_px
+
     def _width_problem(self, options: ModelOptions) -> str:
         return "" if self.has_width or options.width == 1 else f"it has one width, 1.0, got {options.width}"
 
@@ -57,7 +63,8 @@ class Traits:
         return f"map_stride must be {choices}, got {options.map_stride}"
 
     def _size_problem(self, size_px: int) -> str:
-        if size_px >= self.least_px and size_px % self.multiple_px == 0:
-            return ""
-        multiple = f" and a multiple of {self.multiple_px}" if self.multiple_px > 1 else ""
-        return f"the input must be at least {self.least_px} px{multiple}, got {size_px}"
+        return (
+            ""
+            if size_px >= self.least_px
+            else f"the input must be at least {self.least_px} px, got {size_px}"
+        )

@@ -33,7 +33,7 @@ _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. Sizes: multiples of 16 px."""
+    """See compress.zoo.build, which asks for multiples of 16 px."""
     channels = tuple(channels_of(base * options.width) for base in _CHANNELS)
     map_stride = options.map_stride or TRAITS.map_strides[0]
     levels_up = len(channels) - map_stride.bit_length() + 1

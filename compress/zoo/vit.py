@@ -36,7 +36,7 @@ _SHARPNESS = 1.0
 
 
 def build(options: ModelOptions, size_px: int) -> FractureNet:
-    """See compress.zoo.build. Sizes: multiples of 16 px."""
+    """See compress.zoo.build, which asks for multiples of 16 px."""
     dimension = channels_of(_DIMENSION * options.width, _HEAD_DIMENSION)
     blocks = [Block(dimension) for _ in range(_DEPTH)]
     positions = Positions(dimension, size_px // _PATCH_PX)

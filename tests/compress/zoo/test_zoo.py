@@ -118,18 +118,38 @@ def test_options_that_a_network_does_not_have_are_refused(options: ModelOptions)
         zoo.build(options, 64)
 
 
-@pytest.mark.parametrize(
-    ("name", "size_px"),
-    [("ann", 80), ("vit", 72), ("rnn", 60), ("unet", 72), ("resnet18", 31), ("capsnet", 16)],
-)
-def test_sizes_that_the_strides_do_not_divide_are_refused(name: str, size_px: int) -> None:
+@pytest.mark.parametrize(("name", "size_px"), [("vit", 24), ("unet", 15), ("resnet18", 31), ("capsnet", 16)])
+def test_sizes_below_what_a_network_can_look_at_are_refused(name: str, size_px: int) -> None:
     with pytest.raises(RecipeError, match=f"got {size_px}"):
         zoo.build(small_options(name), size_px)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_size_is_taken_and_the_map_lies_over_the_whole_image(name: str) -> None:
+    """Resampled inside the graph where strides do not divide it: no edge is cut off or padded."""
+    network = zoo.build(small_options(name), 75)
+    with torch.no_grad():
+        logit, evidence = network(torch.randn(2, 1, 75, 75))
+        taken = network.as_taken(torch.linspace(0, 1, 75).expand(1, 1, 75, 75))
+    assert network.size_px == 75 and logit.shape == (2, 1) and torch.isfinite(evidence).all()
+    assert evidence.shape[2:] == network.map_size()
+    assert torch.allclose(taken[0, 0, 0], torch.linspace(0, 1, taken.shape[-1]), atol=0.01)
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_a_finer_map_is_fused_at_any_size(stride: int) -> None:
+    network = zoo.build(ModelOptions("efficientnet_lite0", map_stride=stride), 75)
+    assert network.map_size() == ((3, 3) if stride == 32 else (96 // stride, 96 // stride))
+
+
+def test_colour_for_a_gray_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="got 3"):
+        small_network("cnn")(torch.zeros(1, 3, 64, 64))
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(RecipeError, match=r"weights 'imagenet'.*map_stride.*multiple of 16, got 50"):
-        zoo.build(ModelOptions("vit", weights="imagenet", map_stride=8), 50)
+    with pytest.raises(RecipeError, match=r"weights 'imagenet'.*map_stride.*at least 32 px, got 20"):
+        zoo.build(ModelOptions("vit", weights="imagenet", map_stride=8), 20)
 
 
 @pytest.mark.parametrize("values", [{"channels": 2}, {"map_stride": -1}, {"width": 0.0}])
