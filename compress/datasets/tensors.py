@@ -41,6 +41,32 @@ class _Row:
     placement: Placement
 
 
+@dataclass(frozen=True, eq=False)
+class TensorRows:
+    """Some rows of a cache, (N, 1, S, S) float32, read from disk when they are asked for.
+
+    A data set larger than memory is learned from; one that fits is in the system's page cache after an epoch.
+    """
+
+    whole: NDArray[np.float32]
+    numbers: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, 1, S, S)."""
+        return len(self), 1, self.whole.shape[1], self.whole.shape[2]
+
+    def __getitem__(self, rows: int | slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, 1, S, S) of several rows, a copy of their own; (1, S, S) of one."""
+        return np.asarray(self.whole[self.numbers[rows]])[..., None, :, :]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self[row] for row in range(len(self)))
+
+
 class TensorCache:
     """Tensors (1, 1, S, S) float32 of the cases of one dataset; S is `spec.size_px`.
 
@@ -85,6 +111,10 @@ class TensorCache:
         """(N, 1, S, S) float32 in the order of `cases`, a copy of its own."""
         numbers = [self._number(case) for case in cases]
         return np.ascontiguousarray(self._all()[numbers][:, None])
+
+    def rows(self, cases: Sequence[Case]) -> TensorRows:
+        """(N, 1, S, S) float32 in the order of `cases`, left on disk."""
+        return TensorRows(self._all(), np.array([self._number(case) for case in cases], np.int64))
 
     def placement(self, case: Case) -> Placement:
         """Where the image lies in its tensor."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -22,12 +22,29 @@ MASK_STRIDE_PX = 4
 """Boxes are kept as masks this much coarser than the input: finer than any evidence map, and small."""
 
 
+class ImageRows(Protocol):
+    """Images (N, 1, S, S) float32: an array, or rows that are read when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, 1, S, S)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.float32]:
+        """(n, 1, S, S) of a slice or of numbers, (1, S, S) of one number."""
+        ...
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]: ...
+
+
 class TensorSource(Protocol):
     """The part of TensorCache that training needs."""
 
     spec: PreprocessSpec
 
-    def stack(self, cases: Sequence[Case]) -> NDArray[np.float32]:
+    def rows(self, cases: Sequence[Case]) -> ImageRows:
         """(N, 1, S, S) float32."""
         ...
 
@@ -47,7 +64,7 @@ class LabelledTensors:
     Raises ValueError for shapes that do not belong together.
     """
 
-    tensors: NDArray[np.float32]
+    tensors: ImageRows
     labels: NDArray[np.float32]
     masks: NDArray[np.uint8]
     strata: NDArray[np.str_] | None = None
@@ -118,7 +135,7 @@ def label(
     labels = np.array([case.label for case in cases], np.float32)
     strata = np.array([case.body_part for case in cases], np.str_)
     facts = None if fusion is None else vectors(fusion.spec, cases)
-    return LabelledTensors(source.stack(cases), labels, np.stack(masks), strata, facts)
+    return LabelledTensors(source.rows(cases), labels, np.stack(masks), strata, facts)
 
 
 def _mask(case: Case, polygons: Sequence[Polygon], placement: Placement) -> NDArray[np.uint8]:

@@ -81,7 +81,7 @@ class WindowSampler:
     def _one_of(
         self, row: int, around_fracture: bool, generator: Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        image, mask = self._data.tensors[row, 0], self._data.masks[row]
+        image, mask = self._data.tensors[row][0], self._data.masks[row]
         wanted = mask > 0 if around_fracture else self._bright(image, mask.shape[0])
         top, left = self._corner(wanted, generator)
         window, side = self._cut(image, top, left), self._cells
@@ -90,7 +90,7 @@ class WindowSampler:
 
     def _beneath(self, mask: NDArray[np.float32], generator: Generator) -> NDArray[np.float32]:
         """A healthy window, turned, with the middle of the mask at a cell that is not dark."""
-        image = self._data.tensors[generator.choice(self._healthy), 0]
+        image = self._data.tensors[int(generator.choice(self._healthy))][0]
         cells, pose = self._data.masks.shape[-1], int(generator.integers(8))
         bright = np.flatnonzero(self._bright(image, cells))
         found = np.array(divmod(int(generator.choice(bright)), cells))

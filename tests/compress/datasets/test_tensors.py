@@ -42,6 +42,18 @@ def test_a_stack_follows_the_order_asked_for_and_is_a_copy(dataset: TableDataset
     assert cache.tensor(picked[0]).any()
 
 
+def test_rows_are_what_a_stack_holds_and_stay_on_disk(dataset: TableDataset, tmp_path: Path) -> None:
+    cache = TensorCache(dataset, SPEC, tmp_path / "cache")
+    picked = dataset.cases[::-1]
+    rows, stack = cache.rows(picked), cache.stack(picked)
+    assert rows.shape == stack.shape and len(rows) == len(stack)
+    assert isinstance(rows.whole, np.memmap)
+    assert np.array_equal(rows[1:], stack[1:])
+    assert np.array_equal(rows[np.array([2, 0, 0])], stack[[2, 0, 0]])
+    assert np.array_equal(rows[1], stack[1])
+    assert np.array_equal(np.stack(list(rows)), stack)
+
+
 def test_tensors_cannot_be_written_to(dataset: TableDataset, tmp_path: Path) -> None:
     tensor = TensorCache(dataset, SPEC, tmp_path / "cache").tensor(dataset.cases[0])
     with pytest.raises(ValueError, match="read-only"):

@@ -109,7 +109,7 @@ class Source:
 
     spec = PreprocessSpec(size_px=64)
 
-    def stack(self, cases: Sequence[Case]) -> NDArray[np.float32]:
+    def rows(self, cases: Sequence[Case]) -> NDArray[np.float32]:
         return np.zeros((len(cases), 1, 64, 64), np.float32)
 
     def placement(self, case: Case) -> Placement:
