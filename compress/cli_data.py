@@ -68,26 +68,34 @@ def inspect_data(
 def convert_data(
     path: _PathArgument,
     table: Annotated[
-        Path | None, typer.Argument(help="the table to write, above all images [default: PATH/labels.csv]")
+        Path | None,
+        typer.Argument(help="the table to write, above all images [default: labels.csv in the folder]"),
     ] = None,
     layout: _LayoutOption = None,
 ) -> None:
-    """Write a dataset of any layout as one labels.csv, which every other verb opens. Images stay in place."""
+    """Write a dataset of any layout as one labels.csv, which every other verb opens. Images stay in place.
+
+    Where label 1 means something else than a fracture, labels.caution.txt beside it says what.
+    """
     from rich.console import Console
 
     from compress.datasets.export import write_labels
-    from compress.datasets.registry import open_dataset
+    from compress.datasets.registry import read_dataset
+    from compress.datasets.sidecars import caution_path
     from compress.datasets.table import TABLE
     from compress.progress import ProgressReporter, spoken_warnings
 
     reporter = ProgressReporter(Console(stderr=True))
     with spoken_warnings(reporter.say):
-        dataset = open_dataset(path, layout)
-    target = table if table is not None else path / TABLE
-    write_labels(dataset.cases, target)
+        reading = read_dataset(path, layout)
+        reading.check()
+    target = table if table is not None else (path.parent if path.is_file() else path) / TABLE
+    write_labels(reading, target)
     typer.echo(
-        f"{target}: {len(dataset.cases)} images, {sum(case.label for case in dataset.cases)} labelled 1"
+        f"{target}: {len(reading.cases)} images, {sum(case.label for case in reading.cases)} labelled 1"
     )
+    if reading.caution:
+        typer.echo(f"{caution_path(target)}: {reading.caution}")
 
 
 def _print(parts: Iterable[RenderableType]) -> None:

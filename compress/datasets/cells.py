@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from runtime.metadata import OLDEST_YEARS, parse_age, parse_sex
 
 __all__ = [
@@ -12,7 +15,10 @@ __all__ = [
     "parse_label",
     "parse_sex",
     "parse_side",
+    "parsed",
 ]
+
+_T = TypeVar("_T")
 
 UNKNOWN_PART = "unknown"
 _SIDES = {"": "", "l": "left", "left": "left", "r": "right", "right": "right", "b": "both", "both": "both"}
@@ -37,3 +43,15 @@ def parse_side(text: str) -> str:
     if text.lower() not in _SIDES:
         raise ValueError(f"laterality must be left, right, both or empty, got {text!r}")
     return _SIDES[text.lower()]
+
+
+def parsed(parse: Callable[[str], _T], text: str, faults: list[str]) -> _T | None:
+    """What the cell means, None where it means nothing: the reason is then added to `faults`.
+
+    So a row with several bad cells tells of all of them.
+    """
+    try:
+        return parse(text)
+    except ValueError as error:
+        faults.append(str(error))
+        return None

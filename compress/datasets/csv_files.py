@@ -1,9 +1,10 @@
-"""CSV tables as the field publishes them: read whole, ragged rows named by their line."""
+"""CSV tables as the field publishes them: read whole, ragged rows named by their line, headers checked."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -11,16 +12,19 @@ from compress.datasets.problems import refuse
 from runtime.errors import StepError
 
 _LARGEST_CELL = 1 << 20
+_SHOWN_CHARS = 300
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _T = TypeVar("_T")
 
 Record = dict[str, str]
 RAGGED = "it has more or fewer cells than the header"
 
 
-def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
+def read_rows(path: Path, needed: Iterable[str] = ()) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
     """(columns, (line, row) of each row) of a table with a header; a row's cells may be too few or too many.
 
-    Raises StepError for a file that is no UTF-8 CSV.
+    Raises StepError for a file that is no UTF-8 CSV, and one that lists the missing columns and those named
+    twice.
     """
 
     def read(stream: TextIO) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
@@ -29,7 +33,9 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
         reader.fieldnames = columns
         return columns, [(reader.line_num, row) for row in reader]
 
-    return _opened(path, read, "expected a UTF-8 CSV table with a header")
+    columns, rows = _opened(path, read, "expected a UTF-8 CSV table with a header")
+    refuse_header(path, columns, needed)
+    return columns, rows
 
 
 def read_records(
@@ -37,10 +43,9 @@ def read_records(
 ) -> tuple[list[str], list[tuple[int, Record]]]:
     """As `read_rows`, cells stripped; ragged rows are left out and added to `problems`.
 
-    Raises StepError that lists the missing columns.
+    Raises StepError as `read_rows` does.
     """
-    columns, rows = read_rows(path)
-    refuse_missing(path, columns, needed)
+    columns, rows = read_rows(path, needed)
     records = []
     for line, row in rows:
         if is_ragged(row):
@@ -50,11 +55,40 @@ def read_records(
     return columns, records
 
 
-def refuse_missing(path: Path, columns: Iterable[str], needed: Iterable[str]) -> None:
-    """Raise StepError that lists the needed columns which are not there."""
-    wanted, known = list(needed), set(columns)
-    missing = [f"column {name} is missing" for name in wanted if name not in known]
-    refuse(f"{path}", missing, f"needed columns: {', '.join(wanted)}")
+def refuse_header(path: Path, columns: Sequence[str], needed: Iterable[str]) -> None:
+    """Raise StepError that lists the needed columns which are not there, and columns named twice.
+
+    Columns without a name, which spreadsheets leave behind, may be several.
+    """
+    wanted = list(needed)
+    missing = [name for name in wanted if name not in columns]
+    found = ", ".join(filter(None, columns))[:_SHOWN_CHARS] or "none"
+    separator = _other_separator(columns)
+    if missing and separator:
+        raise StepError(
+            f"{path}: its cells are separated by {separator}, expected commas; its header is {found!r}",
+            "save the table as CSV with commas between the cells",
+        )
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    faults = [_missing(name, columns) for name in missing]
+    faults += [f"column {name} is named twice" for name in twice]
+    refuse(f"{path}", faults, f"name each once, as written here: {', '.join(wanted)}; columns found: {found}")
+
+
+def _other_separator(columns: Sequence[str]) -> str:
+    """In words, what the one cell of this header is divided by; "" where it is not."""
+    alone = columns[0] if len(columns) == 1 else ""
+    return next((word for mark, word in _SEPARATORS.items() if mark in alone), "")
+
+
+def _missing(name: str, columns: Iterable[str]) -> str:
+    alike = [column for column in columns if _letters(column) == _letters(name)]
+    return f"column {name} is missing" + (f" (rename {alike[0]!r} to it)" if alike else "")
+
+
+def _letters(name: str) -> str:
+    """What stays of a column's name whatever its capitals and whatever stands between its words."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def is_ragged(row: dict[Any, Any]) -> bool:

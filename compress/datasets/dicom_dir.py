@@ -7,7 +7,8 @@ view, laterality, age and sex come from the files' headers, where they say it.
 
 Patient and study are kept as digests (BLAKE2b, 16 hexadecimal digits) of what the header says. That hides
 them from a reader of reports; it does not make the data anonymous: who knows a patient's number can compute
-its digest. A file whose header names no patient counts as a patient of its own.
+its digest. Where a header names no patient its study counts as one (see patients.py), where it names no study
+either the file does.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from pathlib import Path, PurePosixPath
 
 from compress.datasets.base import Case
 from compress.datasets.boxes import parse_json_boxes
-from compress.datasets.cells import UNKNOWN_PART, parse_label
-from compress.datasets.csv_files import Record, header_of, read_lines, read_records, refuse_missing
-from compress.datasets.image_files import is_dicom, scan
+from compress.datasets.cells import UNKNOWN_PART, parse_label, parsed
+from compress.datasets.csv_files import Record, header_of, read_lines, read_records
+from compress.datasets.image_files import files_below, is_dicom, scan
 from compress.datasets.layout import Layout, without_rule
+from compress.datasets.patients import stand_in
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
 from compress.datasets.sidecars import read_sidecars
@@ -37,6 +39,7 @@ TABLE = "labels.csv"
 _UID_COLUMNS = ("sop_instance_uid", "SOPInstanceUID")
 _FILE_COLUMN = "file"
 _OTHER_TABLE_COLUMN = "image_id"  # with it, it is the generic table, whatever the format of its images
+_SUFFIXES = (".dcm", ".dicom")  # in a table none of whose files is there
 _BEGINNING_BYTES = 132
 _DEFLATED = "1.2.840.10008.1.2.1.99"  # inflates to anything; no X-ray system writes it
 _PATIENT, _STUDY = b"ulna patient", b"ulna study"
@@ -69,14 +72,20 @@ def recognises(path: Path) -> bool:
 
 
 def _names_dicom_files(root: Path, columns: list[str]) -> bool:
-    """By its first row; a table whose image_id was forgotten is still the generic one."""
+    """By its first row whose file is there; a table whose image_id was forgotten is still the generic one."""
     if _FILE_COLUMN not in columns:
         return False
+    at = columns.index(_FILE_COLUMN)
     try:
-        _, first = read_lines(root / TABLE)[1]
-        return _begins_as_dicom(root / PurePosixPath(first[columns.index(_FILE_COLUMN)]))
-    except (StepError, OSError, ValueError, IndexError):
+        names = [cells[at] for _, cells in read_lines(root / TABLE)[1:] if len(cells) > at]
+    except StepError:
         return False
+    for name in names:
+        try:
+            return _begins_as_dicom(root / PurePosixPath(name))
+        except (OSError, ValueError):  # not there, a folder, or no path
+            continue
+    return any(PurePosixPath(name).suffix.lower() in _SUFFIXES for name in names)
 
 
 def _begins_as_dicom(path: Path) -> bool:
@@ -90,10 +99,10 @@ def read_dicom_dir(root: Path) -> Reading:
     Raises StepError for a table that lacks a column, and where pydicom is not installed.
     """
     faults: list[str] = []
-    columns, records = read_records(root / TABLE, ("fractured",), faults)
+    columns = header_of(root / TABLE)
     uid_column = next((name for name in _UID_COLUMNS if name in columns), None)
-    if uid_column is None:
-        refuse_missing(root / TABLE, columns, (_FILE_COLUMN,))
+    needed = ("fractured",) if uid_column is not None else ("fractured", _FILE_COLUMN)
+    _, records = read_records(root / TABLE, needed, faults)
     problems = list(map(Problem, faults))
     headers = _Headers(root, uid_column, problems)
     drafts: list[Case] = []
@@ -104,12 +113,15 @@ def read_dicom_dir(root: Path) -> Reading:
         draft = _draft(case_id, header, record, own) if header else None
         problems += [Problem(f"{TABLE} line {line}: {text}", case_id) for text in own]
         drafts += [draft] if draft is not None else []
+    units = stand_in(drafts)
     reading = Reading(
         layout=NAME,
         root=root,
-        cases=tuple(drafts),
-        problems=tuple(problems),
-        notes=(_RULE, *headers.notes(drafts)),
+        cases=units.cases,
+        problems=(*problems, *units.problems),
+        notes=(_RULE, *headers.notes(drafts), *_said_of_strangers(drafts)),
+        has_patients=any(draft.patient_id for draft in drafts),
+        by_study=units.by_study,
     )
     return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
 
@@ -122,7 +134,7 @@ class _Headers:
         self._uid_column = uid_column
         self._by_uid: dict[str, _Header] = {}
         self._by_path: dict[Path, _Header] = {}
-        for path in sorted(each for each in root.rglob("*") if each.is_file()):
+        for path in files_below(root):
             try:
                 header = read_header(path)
             except InputError as error:
@@ -210,12 +222,11 @@ def _pseudonym(kind: bytes, issuer: str, value: str) -> str:
 
 
 def _draft(case_id: str, header: _Header, record: Record, faults: list[str]) -> Case | None:
-    try:
-        label = parse_label(record["fractured"])
-    except ValueError as error:
-        faults.append(str(error))
-        return None
+    """The case; its patient_id is "" where the header names none."""
+    label = parsed(parse_label, record["fractured"], faults)
     boxes = parse_json_boxes(record.get("boxes", ""), faults)
+    if label is None:
+        return None
     if boxes and not label:
         faults.append("not fractured, yet it has fracture boxes")
     facts = header.facts
@@ -225,7 +236,7 @@ def _draft(case_id: str, header: _Header, record: Record, faults: list[str]) -> 
         tags["laterality"] = facts.laterality
     return Case(
         case_id=case_id,
-        patient_id=header.patient or case_id,
+        patient_id=header.patient,
         path=header.path,
         label=label,
         body_part=facts.body_part or UNKNOWN_PART,
@@ -236,6 +247,11 @@ def _draft(case_id: str, header: _Header, record: Record, faults: list[str]) -> 
         age_years=facts.age_years,
         sex=facts.sex or "",
     )
+
+
+def _said_of_strangers(drafts: Iterable[Case]) -> list[str]:
+    count = sum(not draft.patient_id and not draft.study_id for draft in drafts)
+    return [f"{count} files name neither patient nor study: each counts as a patient"] if count else []
 
 
 LAYOUT = Layout(

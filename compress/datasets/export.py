@@ -12,16 +12,22 @@ from typing import Any
 from compress.datasets.base import Case
 from compress.datasets.perceptual import Similar
 from compress.datasets.problems import Problem, refuse
+from compress.datasets.reading import Reading
+from compress.datasets.sidecars import caution_path
 from runtime.errors import StepError
 
-_COLUMNS = ("image_id", "file", "fractured", "body_part", "view", "group", "boxes", "study_id", "age", "sex")
+_GROUP = "group"
+_COLUMNS = ("image_id", "file", "fractured", "body_part", "view", _GROUP, "boxes", "study_id", "age", "sex")
 
 
-def write_labels(cases: Sequence[Case], path: Path) -> None:
-    """Write the cases as labels.csv has them; opened again, they have the digest they had.
+def write_labels(reading: Reading, path: Path) -> None:
+    """Write the cases as labels.csv has them; opened again, they have the digest and the warnings they had.
 
-    Raises StepError where the file is there already, cannot be written, or does not lie above all images.
+    The column group is left out where nothing names patients, and empty where a study stands for one. A
+    caution about the labels goes into a file beside the table (`caution_path`).
+    Raises StepError where a file is there already, cannot be written, or does not lie above all images.
     """
+    cases = reading.cases
     folder = path.resolve().parent
     outside = [
         f"{case.case_id!r} lies at {case.path}"
@@ -32,8 +38,12 @@ def write_labels(cases: Sequence[Case], path: Path) -> None:
     tags = list(dict.fromkeys(name for case in cases for name in case.tags))
     clash = sorted(set(tags) & set(_COLUMNS))
     refuse(f"{path}", [f"the tag {name!r} is a column of its own" for name in clash], "rename it")
-    rows = [{**_row(case, folder), **case.tags} for case in cases]
-    write_new(path, csv_text((*_COLUMNS, *tags), rows))
+    columns = [name for name in _COLUMNS if name != _GROUP or reading.has_patients]
+    rows = [{**_row(case, folder, case.case_id in reading.by_study), **case.tags} for case in cases]
+    _refuse_used(path)
+    if reading.caution:  # first, so that there is never a table without it
+        write_new(caution_path(path), reading.caution + "\n")
+    write_new(path, csv_text((*columns, *tags), rows))
 
 
 def problems_csv(problems: Iterable[Problem]) -> str:
@@ -74,9 +84,9 @@ def pairs_csv(pairs: Iterable[Similar], cases: Iterable[Case]) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A table with a header; a missing value is an empty cell."""
+    """A table with a header; a missing value is an empty cell, a value without a column is left out."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -84,23 +94,27 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def write_new(path: Path, text: str) -> None:
     """Write a file that must not be there yet. Raises StepError."""
+    _refuse_used(path)
     try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
-    except FileExistsError as error:
-        raise StepError(f"{path} is there already", "name another file, or move it away") from error
     except OSError as error:
         raise StepError(f"cannot write {path}: {error.strerror}", "check the folder and the disk") from error
 
 
-def _row(case: Case, folder: Path) -> dict[str, Any]:
+def _refuse_used(path: Path) -> None:
+    if path.exists():
+        raise StepError(f"{path} is there already", "name another file, or move it away")
+
+
+def _row(case: Case, folder: Path, by_study: bool) -> dict[str, Any]:
     return {
         "image_id": case.case_id,
         "file": case.path.resolve().relative_to(folder).as_posix(),
         "fractured": case.label,
         "body_part": case.body_part,
         "view": case.view,
-        "group": case.patient_id,
+        _GROUP: "" if by_study else case.patient_id,
         "boxes": json.dumps(case.boxes),
         "study_id": case.study_id,
         "age": "" if case.age_years is None else repr(case.age_years),

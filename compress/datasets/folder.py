@@ -2,7 +2,8 @@
 
 Folders above the class folder say more: train, valid (val, validation) or test is the division (tag "split"),
 any other name the body part ("Hand/not fractured/x.png", "train/wrist/fractured/x.png"). What lies below the
-class folder belongs to it. DICOM files are read too.
+class folder belongs to it. DICOM files (.dcm) are read too. Images of a form that is not read are a problem;
+other files below a class folder are counted in a note.
 
 The rule "folder:SEPARATOR" says that an image's name up to the first SEPARATOR names the patient
 ("folder:_" reads p012_frontal.png as patient p012). Without it every image counts as a patient.
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from compress.datasets.base import Case
 from compress.datasets.cells import UNKNOWN_PART
-from compress.datasets.image_files import SUFFIXES, images_below, scan
+from compress.datasets.image_files import SUFFIXES, files_below, scan
 from compress.datasets.layout import Layout
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -47,6 +50,8 @@ _SPLITS = {
     **dict.fromkeys(("val", "valid", "validation"), "valid"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_READ = (*SUFFIXES, ".dcm")
+_UNREAD_IMAGES = (".bmp", ".webp", ".gif", ".jp2", ".heic", ".avif", ".jfif", ".pgm")
 _DEEPEST = 3  # division, body part, class
 _RULE = "label: the class folder's name"
 
@@ -60,15 +65,21 @@ def read_folder(root: Path, separator: str = "") -> Reading:
     """All images below a class folder; `separator` ends the patient's part of a file name, "" for none."""
     problems: list[Problem] = []
     drafts = []
-    for path in images_below(root, (*SUFFIXES, ".dcm")):
-        draft = _draft(root, path, separator, problems)
-        drafts += [draft] if draft is not None else []
+    further: list[Path] = []
+    for path in files_below(root):
+        if path.suffix.lower() in _READ:
+            draft = _draft(root, path, separator, problems)
+            drafts += [draft] if draft is not None else []
+        elif path.suffix.lower() in _UNREAD_IMAGES:
+            problems.append(_unread(path.relative_to(root).as_posix(), path.suffix))
+        else:
+            further.append(path.relative_to(root))
     reading = Reading(
         layout=NAME,
         root=root,
         cases=tuple(drafts),
         problems=tuple(problems),
-        notes=(_RULE, _patients_in_words(separator)),
+        notes=(_RULE, _patients_in_words(separator), *_said_of_further(further)),
         has_patients=bool(separator),
     )
     return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
@@ -77,7 +88,7 @@ def read_folder(root: Path, separator: str = "") -> Reading:
 def _draft(root: Path, path: Path, separator: str, problems: list[Problem]) -> Case | None:
     case_id = path.relative_to(root).as_posix()
     folders = path.relative_to(root).parts[:-1]
-    at = [number for number, name in enumerate(folders) if _words(name) in _CLASSES]
+    at = _class_folders(folders)
     if len(at) != 1:
         problems.append(Problem(f"{case_id!r} lies below {len(at)} class folders, expected one", case_id))
         return None
@@ -95,6 +106,24 @@ def _draft(root: Path, path: Path, separator: str, problems: list[Problem]) -> C
         body_part=next((name for name in reversed(above) if name not in _SPLITS), UNKNOWN_PART),
         tags={} if split is None else {"split": split},
     )
+
+
+def _class_folders(folders: Iterable[str]) -> list[int]:
+    """Which of the folders name a class."""
+    return [number for number, name in enumerate(folders) if _words(name) in _CLASSES]
+
+
+def _unread(case_id: str, suffix: str) -> Problem:
+    return Problem(f"{case_id!r}: images of the form {suffix} are not read; convert it to PNG", case_id)
+
+
+def _said_of_further(paths: Iterable[Path]) -> list[str]:
+    """How many files of a class are no images by their name; a DICOM file without a suffix is one of them."""
+    suffixes = Counter(path.suffix.lower() for path in paths if _class_folders(path.parts[:-1]))
+    if not suffixes:
+        return []
+    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common())
+    return [f"{suffixes.total()} files below class folders are not read: {listed}"]
 
 
 def _classes_below(folder: Path, levels: int) -> set[int]:

@@ -18,7 +18,7 @@ from compress.datasets.base import Case
 from compress.datasets.cells import UNKNOWN_PART, parse_flag
 from compress.datasets.csv_files import Record, read_records
 from compress.datasets.fracatlas_boxes import FracAtlasBoxes
-from compress.datasets.image_files import ImageFile, images_below, scan
+from compress.datasets.image_files import ImageFile, by_name, images_below, scan
 from compress.datasets.layout import Layout, without_rule
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -69,12 +69,7 @@ class _Images:
     """Where each image lies, by its file's name without suffix."""
 
     def __init__(self, root: Path, problems: list[Problem]) -> None:
-        self._path_of: dict[str, Path] = {}
-        for path in images_below(root / "images"):
-            other = self._path_of.setdefault(path.stem, path)
-            if other != path:
-                places = f"images/{other.parent.name} and images/{path.parent.name}"
-                problems.append(Problem(f"{path.stem!r} lies in {places}", path.stem))
+        self._path_of = by_name(images_below(root / "images"), root, problems, lambda path: path.stem)
 
     @property
     def paths(self) -> Iterable[Path]:
@@ -97,10 +92,10 @@ def _draft(
     """The case, as far as one can be made of the row, and what is wrong with the row."""
     case_id = images.id_of(record)
     path = images.path_of(case_id)
-    if path is None:
-        return None, [f"image {record['image_id']!r} is missing"]
-    faults: list[str] = []
+    faults = [] if path is not None else [f"image {record['image_id']!r} is missing"]
     flags = _flags(record, faults)
+    if path is None:
+        return None, faults
     marked = boxes.take(case_id, files[path], faults)
     faults += _contradictions(flags["fractured"], _FOLDERS.get(path.parent.name), len(marked))
     draft = Case(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compress.datasets.annotations import Annotated, parse_coco, parse_voc, parse_yolo
+from compress.datasets.annotations import Annotated, faults_of, parse_coco, parse_voc, parse_yolo
 from compress.datasets.base import Case, FractionBox
 from compress.datasets.boxes import same_places
 from compress.datasets.image_files import ImageFile
@@ -20,10 +20,10 @@ from compress.datasets.problems import Problem
 
 @dataclass
 class _Form:
-    """One form of annotations: boxes, and what is wrong with a file, by the image's id."""
+    """One form of annotations: boxes, and all that is wrong with a file, by the image's id."""
 
     boxes: dict[str, Annotated] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, list[str]] = field(default_factory=dict)
 
 
 class FracAtlasBoxes:
@@ -48,8 +48,7 @@ class FracAtlasBoxes:
         used: Annotated | None = None
         used_name = ""
         for name, form in self._forms.items():
-            if case_id in form.faults:
-                (faults if used is None else self._unneeded_faults).append(form.faults[case_id])
+            (faults if used is None else self._unneeded_faults).extend(form.faults.get(case_id, ()))
             found = form.boxes.get(case_id)
             if found is None or not found.boxes:
                 continue
@@ -97,8 +96,11 @@ def _read_coco(paths: Iterable[Path], problems: list[Problem]) -> _Form:
             problems.append(Problem(f"{path.name}: {error}"))
             continue
         form.boxes |= found
-        form.faults |= {case_id: f"{path.name}: {text}" for case_id, text in faults if case_id}
-        problems += [Problem(f"{path.name}: {text}") for case_id, text in faults if not case_id]
+        for case_id, text in faults:
+            if case_id:
+                form.faults.setdefault(case_id, []).append(f"{path.name}: {text}")
+            else:
+                problems.append(Problem(f"{path.name}: {text}"))
     return form
 
 
@@ -110,5 +112,6 @@ def _read_each(paths: Iterable[Path], parse: Callable[[str], Annotated]) -> _For
         try:
             form.boxes[path.stem] = parse(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
-            form.faults[path.stem] = f"{path.parent.name}/{path.name}: {error}"
+            where = f"{path.parent.name}/{path.name}"
+            form.faults[path.stem] = [f"{where}: {fault}" for fault in faults_of(error)]
     return form

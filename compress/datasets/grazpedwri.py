@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from compress.datasets.annotations import parse_yolo
+from compress.datasets.annotations import faults_of, parse_yolo
 from compress.datasets.base import Case, FractionBox
-from compress.datasets.cells import parse_age, parse_flag, parse_sex, parse_side
+from compress.datasets.cells import parse_age, parse_flag, parse_sex, parse_side, parsed
 from compress.datasets.csv_files import Record, header_of, read_records
-from compress.datasets.image_files import images_below, scan
+from compress.datasets.image_files import by_name, images_below, scan, without_row
 from compress.datasets.layout import Layout, without_rule
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -46,7 +46,7 @@ def read_grazpedwri(root: Path) -> Reading:
     faults: list[str] = []
     _, records = read_records(root / _TABLE, _NEEDED, faults)
     problems = list(map(Problem, faults))
-    path_of = {path.stem: path for path in images_below(root, (".png",))}
+    path_of = by_name(images_below(root, (".png",)), root, problems, lambda path: path.stem)
     labels = next((root / name for name in _LABEL_FOLDERS if (root / name).is_dir()), None)
     drafts: list[Case] = []
     for line, record in records:
@@ -55,13 +55,13 @@ def read_grazpedwri(root: Path) -> Reading:
         stem = record["filestem"]
         problems += [Problem(f"{_TABLE} line {line} ({stem}): {text}", stem) for text in own]
         drafts += [draft] if draft is not None else []
-    strangers = sorted(set(path_of) - {record["filestem"] for _, record in records})
+    strangers = without_row(set(path_of) - {record["filestem"] for _, record in records}, _TABLE)
     reading = Reading(
         layout=NAME,
         root=root,
         cases=tuple(drafts),
         problems=tuple(problems),
-        notes=tuple(_notes(labels, drafts, strangers)),
+        notes=(*_notes(labels, drafts), *strangers),
     )
     return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
 
@@ -73,41 +73,47 @@ def _draft(
     path = path_of.get(stem)
     if path is None:
         faults.append(f"image {stem + '.png'!r} is missing")
-        return None
-    try:
-        label = parse_flag(_whole(record["fracture_visible"]), "fracture_visible")
-        view = _VIEWS[_whole(record.get("projection", ""))]
-        age_years, sex = parse_age(record.get("age", "")), parse_sex(record.get("gender", ""))
-        tags = _tags(record)
-        if not record["patient_id"]:
-            raise ValueError("patient_id is empty")
-    except KeyError:
-        faults.append(f"projection must be 1, 2, 3 or empty, got {record['projection']!r}")
-        return None
-    except ValueError as error:
-        faults.append(str(error))
-        return None
+    label = _flag(record, "fracture_visible", faults)
+    view = parsed(_view, record.get("projection", ""), faults)
+    age_years = parsed(parse_age, record.get("age", ""), faults)
+    sex = parsed(parse_sex, record.get("gender", ""), faults)
+    tags = _tags(record, faults)
+    if not record["patient_id"]:
+        faults.append("patient_id is empty")
+    row_is_sound = not faults
     boxes = _boxes(labels, stem, faults)
-    if boxes and not label:
+    if boxes and label == 0:
         faults.append(f"no visible fracture, yet it has {len(boxes)} fracture boxes")
+    if path is None or label is None or not row_is_sound:
+        return None
     return Case(
         case_id=stem,
         patient_id=record["patient_id"],
         path=path,
         label=label,
         body_part="wrist",
-        view=view,
+        view=view or "",
         boxes=boxes,
         tags=tags,
         study_id=f"{record['patient_id']}/{record.get('study_number') or '1'}",
         age_years=age_years,
-        sex=sex,
+        sex=sex or "",
     )
 
 
-def _tags(record: Record) -> dict[str, str]:
-    tags = {name: str(parse_flag(_whole(record[name]), name)) for name in _FLAGS if name in record}
-    side = parse_side(record.get("laterality", ""))
+def _flag(record: Record, name: str, faults: list[str]) -> int | None:
+    return parsed(lambda text: parse_flag(_whole(text), name), record[name], faults)
+
+
+def _view(text: str) -> str:
+    if _whole(text) not in _VIEWS:
+        raise ValueError(f"projection must be 1, 2, 3 or empty, got {text!r}")
+    return _VIEWS[_whole(text)]
+
+
+def _tags(record: Record, faults: list[str]) -> dict[str, str]:
+    tags = {name: str(_flag(record, name, faults)) for name in _FLAGS if name in record}
+    side = parsed(parse_side, record.get("laterality", ""), faults)
     if side:
         tags["laterality"] = side
     if record.get("ao_classification"):
@@ -122,19 +128,17 @@ def _boxes(labels: Path | None, stem: str, faults: list[str]) -> tuple[FractionB
     try:
         return parse_yolo(path.read_text(encoding="utf-8-sig"), (_FRACTURE,)).boxes
     except (OSError, ValueError) as error:
-        faults.append(f"{path.name}: {error}")
+        faults += [f"{path.name}: {fault}" for fault in faults_of(error)]
         return ()
 
 
-def _notes(labels: Path | None, drafts: list[Case], strangers: list[str]) -> list[str]:
+def _notes(labels: Path | None, drafts: list[Case]) -> list[str]:
     notes = [_RULE]
     if labels is None:
         notes.append(f"there are no boxes: none of the folders {', '.join(_LABEL_FOLDERS)} is there")
     else:
         unmarked = sum(case.label == 1 and not case.boxes for case in drafts)
         notes.append(f"{unmarked} images with a visible fracture have no fracture box")
-    if strangers:
-        notes.append(f"{len(strangers)} images have no row in {_TABLE}, for example {strangers[0]!r}")
     return notes
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.datasets.digests import THREADS
+from compress.datasets.problems import Problem
 from runtime import readers
 from runtime.errors import InputError
 from runtime.readers import jpeg, png, raster, tiff
@@ -70,7 +71,42 @@ def is_dicom(data: bytes) -> bool:
     return data[_DICOM_PREFIX_AT : _DICOM_PREFIX_AT + len(_DICOM_PREFIX)] == _DICOM_PREFIX
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Files in the folder and below it, sorted; hidden ones and those in hidden folders are left out.
+
+    Programs write such beside the data and mean nothing by it: macOS "._image.png", notebooks
+    ".ipynb_checkpoints/image.png".
+    """
+    found = (path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder)))
+    return sorted(path for path in found if path.is_file())
+
+
 def images_below(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
-    """Image files in the folder and below it, sorted; hidden ones (such as macOS's "._") are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    """Those of `files_below` with one of the suffixes, in upper or lower case."""
+    return [path for path in files_below(folder) if path.suffix.lower() in suffixes]
+
+
+def by_name(
+    paths: Iterable[Path], root: Path, problems: list[Problem], name_of: Callable[[Path], str]
+) -> dict[str, Path]:
+    """The files by the name that a table knows them by; two files of one name are a problem of that image."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = name_of(path)
+        other = found.setdefault(name, path)
+        if other is not path:
+            places = " and ".join(repr(each.relative_to(root).as_posix()) for each in (other, path))
+            problems.append(Problem(f"image {name!r} is there twice: {places}; keep one", path.stem))
+    return found
+
+
+def without_row(names: Iterable[str], table: str) -> list[str]:
+    """A note on images that no row of the table names; none where every one has its row."""
+    strangers = sorted(names)
+    if not strangers:
+        return []
+    return [f"{len(strangers)} images have no row in {table}, for example {strangers[0]!r}: left out"]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

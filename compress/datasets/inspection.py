@@ -158,7 +158,7 @@ def summarise(reading: Reading, images: Sequence[ImageFacts]) -> Inspection:
         warnings=_counts(warning for i in sound for warning in i.warnings),
         unreadable={**reading.unreadable, **{i.case.case_id: i.fault for i in images if i.fault}},
         problems=tuple(map(str, reading.problems)),
-        notes=reading.notes,
+        notes=tuple(filter(None, (*reading.notes, reading.unnamed_patients))),
         has_patients=reading.has_patients,
         near_duplicates=across,
         near_duplicates_within_patients=len(pairs) - len(across),

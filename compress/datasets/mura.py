@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from compress.datasets.base import Case
-from compress.datasets.cells import parse_label
+from compress.datasets.cells import parse_label, parsed
 from compress.datasets.csv_files import read_lines
-from compress.datasets.image_files import scan
+from compress.datasets.image_files import images_below, scan, without_row
 from compress.datasets.layout import Layout, without_rule
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -53,6 +54,7 @@ def read_mura(root: Path) -> Reading:
         root=root,
         cases=tuple(drafts),
         problems=tuple(problems),
+        notes=tuple(note for split in _SPLITS for note in _without_row(root, split)),
         caution=_RULE,
     )
     return finish(reading, files, read_sidecars(root))
@@ -79,25 +81,33 @@ def _read_split(root: Path, split: str, problems: list[Problem]) -> list[Case]:
     return drafts
 
 
+def _without_row(root: Path, split: str) -> list[str]:
+    """A note on the images of a division that its table of paths does not name."""
+    table = root / f"{split}_image_paths.csv"
+    named = {_below_root(cells[0]) for _, cells in read_lines(table)} if table.is_file() else set()
+    found = {path.relative_to(root).as_posix() for path in images_below(root / split)}
+    return without_row(found - named, table.name)
+
+
 def _study_labels(path: Path, problems: list[Problem]) -> dict[str, int]:
     """Label by the study's folder below the root."""
     labels: dict[str, int] = {}
     for line, cells in read_lines(path):
         study = _below_root(cells[0])
         found = _STUDY.fullmatch(study)
-        try:
-            if found is None or len(cells) != 2:
-                raise ValueError(
-                    f"expected .../XR_PART/patientN/studyN_positive/,1, got {','.join(cells)[:120]!r}"
-                )
-            label = parse_label(cells[1], "the label")
-            if label != (found[5] == "positive"):
-                raise ValueError(f"study {study!r} is labelled {label}, its folder says {found[5]}")
+        faults: list[str] = []
+        if found is None or len(cells) != 2:
+            got = ",".join(cells)[:120]
+            faults.append(f"expected .../XR_PART/patientN/studyN_positive/,1, got {got!r}")
+        else:
+            label = parsed(partial(parse_label, column="the label"), cells[1], faults)
+            if label is not None and label != (found[5] == "positive"):
+                faults.append(f"study {study!r} is labelled {label}, its folder says {found[5]}")
             if study in labels:
-                raise ValueError(f"study {study!r} is named twice")
-            labels[study] = label
-        except ValueError as error:
-            problems.append(Problem(f"{path.name} line {line}: {error}"))
+                faults.append(f"study {study!r} is named twice")
+            if label is not None and not faults:
+                labels[study] = label
+        problems += [Problem(f"{path.name} line {line}: {fault}") for fault in faults]
     return labels
 
 
@@ -112,11 +122,12 @@ def _draft(
             Problem(f"{where}: expected .../XR_PART/patientN/studyN_.../imageN.png, got {text[:120]!r}")
         )
         return None
+    is_there = (root / name).is_file()
     if study not in labels:
         problems.append(Problem(f"{where}: study {study!r} has no usable label", name))
-        return None
-    if not (root / name).is_file():
+    if not is_there:
         problems.append(Problem(f"{where}: image {name!r} is missing", name))
+    if study not in labels or not is_there:
         return None
     split, part, patient, number, _ = found.groups()
     return Case(

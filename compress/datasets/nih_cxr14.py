@@ -19,9 +19,9 @@ from pathlib import Path
 
 from compress.datasets.base import Case, FractionBox
 from compress.datasets.boxes import clipped
-from compress.datasets.cells import parse_age, parse_sex
+from compress.datasets.cells import parse_age, parse_sex, parsed
 from compress.datasets.csv_files import Record, read_lines, read_records
-from compress.datasets.image_files import ImageFile, images_below, scan
+from compress.datasets.image_files import ImageFile, by_name, images_below, scan, without_row
 from compress.datasets.layout import Layout
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -78,10 +78,10 @@ def read_nih_cxr14(root: Path, finding: str = "") -> Reading:
     table = next(root / name for name in _TABLES if (root / name).is_file())
     _, records = read_records(table, _NEEDED, faults)
     problems = list(map(Problem, faults))
-    path_of = {path.name: path for path in images_below(root)}
+    path_of = by_name(images_below(root), root, problems, lambda path: path.name)
     marked = _read_boxes(root / _BOXES, problems)
-    named = (record["Image Index"] for _, record in records)
-    files = scan(path_of[name] for name in named if name in path_of)
+    named = {record["Image Index"] for _, record in records}
+    files = scan(path for name, path in path_of.items() if name in named)
     reader = _RecordReader(chosen, path_of, files, marked, _read_lists(root))
     drafts: list[Case] = []
     for line, record in records:
@@ -94,7 +94,7 @@ def read_nih_cxr14(root: Path, finding: str = "") -> Reading:
         root=root,
         cases=tuple(drafts),
         problems=tuple(problems),
-        notes=tuple(reader.notes()),
+        notes=(*reader.notes(), *without_row(set(path_of) - named, table.name)),
         caution=_rule_in_words(chosen),
     )
     return finish(reading, files, read_sidecars(root))
@@ -122,16 +122,14 @@ class _RecordReader:
     def read(self, record: Record) -> tuple[Case | None, list[str]]:
         name = record["Image Index"]
         path = self._path_of.get(name)
-        if path is None:
-            return None, [f"image {name!r} is missing"]
-        faults: list[str] = []
+        faults = [] if path is not None else [f"image {name!r} is missing"]
         findings = self._findings(record["Finding Labels"], faults)
         label = int(bool(findings) if self._chosen == ABNORMAL else self._chosen in findings)
-        boxes = self._boxes(name, self._files[path], findings, faults)
-        sex = self._sex(record, faults)
+        boxes = self._boxes(name, self._files[path], findings, faults) if path is not None else ()
+        sex = parsed(parse_sex, next((record[each] for each in _SEX_COLUMNS if each in record), ""), faults)
         if not record["Patient ID"]:
             faults.append("Patient ID is empty")
-        if faults:
+        if faults or path is None:
             return None, faults
         return Case(
             case_id=path.stem,
@@ -144,7 +142,7 @@ class _RecordReader:
             tags=self._tags(record, findings),
             study_id=f"{record['Patient ID']}/{record.get('Follow-up #', '')}",
             age_years=self._age(record),
-            sex=sex,
+            sex=sex or "",
         ), []
 
     def notes(self) -> list[str]:
@@ -161,9 +159,9 @@ class _RecordReader:
         words = tuple(word.strip() for word in text.split("|"))
         if words == (_NORMAL,):
             return ()
-        unknown = [word for word in words if word not in FINDINGS]
+        unknown = ", ".join(repr(word) for word in words if word not in FINDINGS)
         if unknown:
-            faults.append(f"finding {unknown[0]!r} is none of {', '.join((_NORMAL, *FINDINGS))}")
+            faults.append(f"finding {unknown} is none of {', '.join((_NORMAL, *FINDINGS))}")
         return words
 
     def _boxes(
@@ -180,13 +178,6 @@ class _RecordReader:
                 except ValueError as error:
                     faults.append(str(error))
         return tuple(boxes)
-
-    def _sex(self, record: Record, faults: list[str]) -> str:
-        try:
-            return parse_sex(next((record[name] for name in _SEX_COLUMNS if name in record), ""))
-        except ValueError as error:
-            faults.append(str(error))
-            return ""
 
     def _age(self, record: Record) -> float | None:
         try:

@@ -1,6 +1,7 @@
 """What reading a dataset gave: cases, and a list of everything that is wrong or worth knowing.
 
-A source reads its own tables into drafts; `finish` does what is the same for all of them. Whoever wants to
+A source reads its own tables into drafts; `finish` does what is the same for all of them (`apply_sidecars`
+for a table, whose files nobody vouches for). Whoever wants to
 work with the data calls `Reading.dataset`, which refuses faulty data; `ulna data inspect` shows the faults.
 """
 
@@ -9,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from compress.datasets.base import Case
 from compress.datasets.digests import digest_cases, shared_images
 from compress.datasets.image_files import ImageFile
+from compress.datasets.patients import said_of_unnamed
 from compress.datasets.problems import Problem, refuse
-from compress.datasets.sidecars import EXCLUDED, GROUPS, Sidecars, key_of
+from compress.datasets.sidecars import EXCLUDED, GROUPS, NOTHING_NAMED, Named, Sidecars
 from runtime import readers
 from runtime.errors import UnreadableImageError
 from runtime.radiograph import Radiograph
@@ -37,7 +39,8 @@ class Reading:
     where boxes come from, what was left out). has_patients: whether anything says whose image it is.
     unreadable: why a file cannot be read, by the id of its image; these are among the problems too.
     caution: what label 1 means where it is not simply a fracture, "" where it is. patient_groups: the group
-    that took a patient's place, by the patient's own id.
+    that took a patient's place, by the patient's own id. by_study: ids of images whose patient nobody names
+    and whose study counts as one. source: the table itself, where that is all there is to the layout.
     """
 
     layout: str
@@ -50,6 +53,14 @@ class Reading:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     caution: str = ""
     patient_groups: Mapping[str, str] = field(default_factory=dict)
+    by_study: frozenset[str] = frozenset()
+    source: Path | None = None
+
+    @property
+    def unnamed_patients(self) -> str:
+        """Why images of one person can end up in two sets, "" where every image has its patient."""
+        by_study = sum(case.case_id in self.by_study for case in self.cases)
+        return said_of_unnamed(self.has_patients, by_study, len(self.cases))
 
     @property
     def name(self) -> str:
@@ -57,23 +68,24 @@ class Reading:
         return self.root.resolve().name
 
     def dataset(self) -> FileDataset:
-        """The dataset. Raises StepError that lists all problems, and for a dataset without a case.
-
-        Warns (UserWarning) when nothing names the patients, since splits then go by image, and when the
-        labels are no fractures.
-        """
-        refuse(f"{self.root}", self.problems, _HINT)
-        if not self.cases:
-            refuse(f"{self.root}", ["it holds no labelled image"], "check the folder")
-        if self.caution:
-            warnings.warn(f"{self.root}: {self.caution}", stacklevel=2)
-        if not self.has_patients:
-            warnings.warn(
-                f"{self.root} names no patients: every image counts as a patient, so images of one person "
-                f"can end up in both training and test sets; a table {GROUPS} (image_id, group) would say",
-                stacklevel=2,
-            )
+        """The dataset. Raises StepError and warns as `check` does."""
+        self.check()
         return FileDataset(self)
+
+    def check(self) -> None:
+        """Raise StepError that lists all problems, and for a dataset without a case.
+
+        Warns (UserWarning) where nothing names the patients of images, since splits then go by study or by
+        image, and when the labels are no fractures.
+        """
+        where = self.source or self.root
+        refuse(f"{where}", self.problems, _HINT)
+        if not self.cases:
+            refuse(f"{where}", ["it holds no labelled image"], "check the folder")
+        if self.caution:
+            warnings.warn(f"{where}: {self.caution}", stacklevel=3)
+        if self.unnamed_patients:
+            warnings.warn(f"{where} {self.unnamed_patients}", stacklevel=3)
 
 
 class FileDataset:
@@ -110,35 +122,48 @@ def finish(reading: Reading, files: Mapping[Path, ImageFile], sidecars: Sidecars
     `reading` holds the source's drafts; its image_digests are not looked at. `files` holds the facts of every
     draft's file.
     """
-    kept = [case for case in reading.cases if key_of(case.case_id) not in sidecars.reason_of]
-    groups, mixed = _groups(kept, sidecars.group_of or {})
-    kept = [
-        dataclasses.replace(case, patient_id=groups.get(case.patient_id, case.patient_id)) for case in kept
-    ]
-    sound = [case for case in kept if not files[case.path].fault]
-    unreadable = {case.case_id: files[case.path].fault for case in kept if files[case.path].fault}
-    problems = [p for p in reading.problems if key_of(p.case_id) not in sidecars.reason_of]
-    problems += [*sidecars.problems, *mixed]
-    problems += repeated(kept)
-    problems += [Problem(f"{case_id!r}: {fault}", case_id) for case_id, fault in unreadable.items()]
+    reading = apply_sidecars(reading, sidecars)
+    sound = tuple(case for case in reading.cases if not files[case.path].fault)
+    unreadable = {case.case_id: files[case.path].fault for case in reading.cases if files[case.path].fault}
     digests = {case.case_id: files[case.path].sha256 for case in sound}
-    problems += shared_images(sound, digests)
-    known = {key_of(case.case_id) for case in reading.cases}
-    known |= {key_of(p.case_id) for p in reading.problems if p.case_id}
     return dataclasses.replace(
         reading,
-        cases=tuple(sound),
+        cases=sound,
         image_digests=digests,
-        problems=tuple(problems),
-        notes=(
-            *filter(None, [reading.caution]),
-            *reading.notes,
-            *_said_of_sidecars(sidecars, known),
-            *_said_of_turned(kept, files),
+        problems=(
+            *reading.problems,
+            *(Problem(f"{case_id!r}: {fault}", case_id) for case_id, fault in unreadable.items()),
+            *shared_images(sound, digests),
         ),
-        has_patients=reading.has_patients or sidecars.group_of is not None,
+        notes=(*reading.notes, *_said_of_turned(reading.cases, files)),
         unreadable=unreadable,
+    )
+
+
+def apply_sidecars(reading: Reading, sidecars: Sidecars) -> Reading:
+    """Leave out what excluded.csv names, with its problems, and put groups in the place of patients.
+
+    Of two images with one id the first is kept, and that is a problem.
+    """
+    kept = [case for case in reading.cases if sidecars.reasons.get(case.case_id) is None]
+    groups, mixed = _groups(kept, sidecars.groups or NOTHING_NAMED)
+    ungrouped = frozenset(case.case_id for case in kept if case.patient_id not in groups)
+    cases = [dataclasses.replace(c, patient_id=groups.get(c.patient_id, c.patient_id)) for c in kept]
+    known = {case.case_id for case in reading.cases}
+    known |= {problem.case_id for problem in reading.problems if problem.case_id}
+    return dataclasses.replace(
+        reading,
+        cases=_first_of_each_id(cases),
+        problems=(
+            *(p for p in reading.problems if sidecars.reasons.get(p.case_id) is None),
+            *sidecars.problems,
+            *mixed,
+            *repeated(cases),
+        ),
+        notes=(*filter(None, [reading.caution]), *reading.notes, *_said_of_sidecars(sidecars, known)),
+        has_patients=reading.has_patients or sidecars.groups is not None,
         patient_groups=groups,
+        by_study=reading.by_study & ungrouped,
     )
 
 
@@ -157,7 +182,15 @@ def repeated(cases: Iterable[Case]) -> list[Problem]:
     return problems
 
 
-def _groups(cases: list[Case], group_of: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
+def _first_of_each_id(cases: Sequence[Case]) -> tuple[Case, ...]:
+    """A digest, a fingerprint and a label belong to an id, so only one image can have it."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(case.case_id, case)
+    return tuple(first.values())
+
+
+def _groups(cases: list[Case], group_of: Named) -> tuple[dict[str, str], list[Problem]]:
     """The group of each patient who has one, and patients who stand in two groups.
 
     A group holds all images of its patients, also those that the table does not name: else it would split
@@ -166,7 +199,7 @@ def _groups(cases: list[Case], group_of: Mapping[str, str]) -> tuple[dict[str, s
     groups: dict[str, str] = {}
     problems = []
     for case in cases:
-        group = group_of.get(key_of(case.case_id))
+        group = group_of.get(case.case_id)
         if group is not None and groups.setdefault(case.patient_id, group) != group:
             text = (
                 f"{GROUPS}: patient {case.patient_id!r} stands in {groups[case.patient_id]!r} and {group!r}"
@@ -177,15 +210,14 @@ def _groups(cases: list[Case], group_of: Mapping[str, str]) -> tuple[dict[str, s
 
 def _said_of_sidecars(sidecars: Sidecars, known: set[str]) -> list[str]:
     notes = []
-    reasons = Counter(
-        reason.partition(":")[0] for case_id, reason in sidecars.reason_of.items() if case_id in known
-    )
+    said = filter(None, (sidecars.reasons.get(case_id) for case_id in sorted(known)))
+    reasons = Counter(reason.partition(":")[0] for reason in said)
     if reasons:
         listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
         more = ", ..." if len(reasons) > _REASONS_SHOWN else ""
         notes.append(f"{EXCLUDED} leaves out {sum(reasons.values())} images: {listed}{more}")
-    for name, named in ((EXCLUDED, sidecars.reason_of), (GROUPS, sidecars.group_of or {})):
-        strangers = sorted(set(named) - known)
+    for name, named in ((EXCLUDED, sidecars.reasons), (GROUPS, sidecars.groups or NOTHING_NAMED)):
+        strangers = sorted(set(named.values) - {named.name_for(case_id) for case_id in known})
         if strangers:
             notes.append(
                 f"{name} names {len(strangers)} images that are not here, for example {strangers[0]!r}"

@@ -50,7 +50,7 @@ def open_dataset(path: Path, layout: str | None = None) -> Dataset:
     """Open what lies there, in the layout named ("NAME" or "NAME:RULE"), else in the first that fits.
 
     Raises StepError that lists every problem of the data; where no layout fits, it says what was looked for.
-    Warns (UserWarning) where nothing names the patients.
+    Warns (UserWarning) where nothing names the patients, and where the labels are no fractures.
     """
     chosen, rule = find_layout(path, layout)
     if chosen is _TABLE_LAYOUT:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.datasets.base import Case
-from compress.datasets.cells import parse_label, parse_sex
+from compress.datasets.cells import parse_label, parse_sex, parsed
 from compress.datasets.csv_files import Record, read_records
-from compress.datasets.image_files import images_below, scan
+from compress.datasets.image_files import by_name, images_below, scan, without_row
 from compress.datasets.layout import Layout, without_rule
 from compress.datasets.problems import Problem
 from compress.datasets.reading import Reading, finish
@@ -59,41 +59,50 @@ def read_rsna_boneage(root: Path) -> Reading:
     """All images of the parts that are there. Raises StepError for a table that lacks a column."""
     problems: list[Problem] = []
     drafts: list[Case] = []
+    notes: list[str] = []
     for part in _PARTS:
         if (root / f"{part.folder}.csv").is_file():
-            drafts += _read_part(root, part, problems)
+            drafts += _read_part(root, part, problems, notes)
     reading = Reading(
         layout=NAME,
         root=root,
         cases=tuple(drafts),
         problems=tuple(problems),
+        notes=tuple(notes),
         caution=_RULE,
     )
     return finish(reading, scan(case.path for case in drafts), read_sidecars(root))
 
 
-def _read_part(root: Path, part: _Part, problems: list[Problem]) -> list[Case]:
+def _read_part(root: Path, part: _Part, problems: list[Problem], notes: list[str]) -> list[Case]:
     table = root / f"{part.folder}.csv"
     faults: list[str] = []
     _, records = read_records(table, part.needed, faults)
     problems += map(Problem, faults)
-    path_of = {path.stem: path for path in images_below(root / part.folder)}
+    path_of = by_name(images_below(root / part.folder), root, problems, lambda path: path.stem)
     drafts = []
     for line, record in records:
         case_id = record[part.id_column]
-        try:
-            drafts.append(_draft(case_id, record, part, path_of))
-        except ValueError as error:
-            problems.append(Problem(f"{table.name} line {line}: {error}", case_id))
+        own: list[str] = []
+        draft = _draft(case_id, record, part, path_of, own)
+        problems += [Problem(f"{table.name} line {line}: {text}", case_id) for text in own]
+        drafts += [draft] if draft is not None else []
+    notes += without_row(set(path_of) - {record[part.id_column] for _, record in records}, table.name)
     return drafts
 
 
-def _draft(case_id: str, record: Record, part: _Part, path_of: Mapping[str, Path]) -> Case:
+def _draft(
+    case_id: str, record: Record, part: _Part, path_of: Mapping[str, Path], faults: list[str]
+) -> Case | None:
     if case_id not in path_of:
-        raise ValueError(f"image {case_id + '.png'!r} is missing")
+        faults.append(f"image {case_id + '.png'!r} is missing")
     tags = {"split": part.split}
-    if "boneage" in record:
-        tags["bone_age_months"] = f"{_months(record['boneage']):g}"
+    months = parsed(_months, record["boneage"], faults) if "boneage" in record else None
+    if months is not None:
+        tags["bone_age_months"] = f"{months:g}"
+    sex = _sex(record, faults)
+    if faults:
+        return None
     return Case(
         case_id=case_id,
         patient_id=case_id,
@@ -102,7 +111,7 @@ def _draft(case_id: str, record: Record, part: _Part, path_of: Mapping[str, Path
         body_part="hand",
         view="frontal",
         tags={**tags, "laterality": "left"},
-        sex=_sex(record),
+        sex=sex,
     )
 
 
@@ -116,10 +125,14 @@ def _months(text: str) -> float:
     return months
 
 
-def _sex(record: Record) -> str:
+def _sex(record: Record, faults: list[str]) -> str:
     if "male" in record:
-        return "male" if parse_label(record["male"], "male") else "female"
-    return parse_sex(record["Sex"])
+        return parsed(_sex_of_male, record["male"], faults) or ""
+    return parsed(parse_sex, record["Sex"], faults) or ""
+
+
+def _sex_of_male(text: str) -> str:
+    return "male" if parse_label(text, "male") else "female"
 
 
 LAYOUT = Layout(

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from compress.cli import app
 from compress.datasets.registry import open_dataset
 from runtime.errors import StepError
-from tests.compress.datasets.folders import make_folder
-from tests.compress.datasets.layouts import make_fracatlas, make_nih
+from tests.compress.datasets.folders import COLUMNS, make_folder, row, write_table
+from tests.compress.datasets.layouts import make_fracatlas, make_mura, make_nih
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(names no patients|label. )")
 
@@ -102,3 +102,50 @@ def test_convert_refuses_faulty_data(tmp_path: Path) -> None:
 
 def test_the_verbs_stand_under_data() -> None:
     assert set(typer.main.get_group(app).commands["data"].commands) == {"inspect", "convert"}  # type: ignore[attr-defined]
+
+
+def test_what_it_proposes_for_a_table_makes_the_table_open(tmp_path: Path) -> None:
+    root, out = make_folder(tmp_path / "data"), tmp_path / "out"
+    rows = [row(number, **({"fractured": "?"} if number == 4 else {})) for number in range(6)]
+    write_table(root, rows)
+    shutil.copy(root / "images/0.png", root / "images/2.png")
+    with pytest.raises(StepError, match="2 problems"):
+        open_dataset(root)
+    run("inspect", root, "--out", out)
+    shutil.copy(out / "excluded.csv", root)
+    assert [case.case_id for case in open_dataset(root).cases] == ["image0", "image1", "image3", "image5"]
+    (root / "excluded.csv").write_text("image_id,reason\nimage4,no label\n")
+    shutil.copy(out / "groups.csv", root)
+    assert [case.patient_id for case in open_dataset(root).cases] == ["g0", "g0", "g0", "g0", "g2"]
+
+
+def test_an_id_used_twice_is_the_one_problem_that_is_told(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    write_table(root, [row(0), row(1, image_id="image0"), row(2)])
+    table = json.loads(run("inspect", root, "--json").stdout)
+    assert table["problems"] == ["image_id 'image0' is used twice"]
+    assert table["unreadable"] == {}
+
+
+def test_inspect_says_that_studies_count_as_patients(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    columns = [name for name in COLUMNS if name != "group"]
+    write_table(root, [row(n, study_id=f"s{n // 2}") for n in range(6)], [*columns, "study_id"])
+    done = run("inspect", root)
+    assert "no patients named, 3 studies" in done.stdout
+    assert "every study counts as a patient" in done.stdout
+
+
+def test_convert_of_a_table_writes_beside_it(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "labels.csv").rename(root / "second reading.csv")
+    run("convert", root / "second reading.csv")
+    assert len(open_dataset(root).cases) == 6
+
+
+def test_convert_keeps_the_caution_and_says_where(tmp_path: Path) -> None:
+    root = make_mura(tmp_path / "MURA")
+    done = run("convert", root)
+    assert "labels.caution.txt: label: 1 where the study is abnormal" in done.stdout
+    with pytest.warns(UserWarning, match="more than fractured"):
+        open_dataset(root)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.datasets.annotations import parse_coco, parse_voc, parse_yolo
+from compress.datasets.annotations import AnnotationError, faults_of, parse_coco, parse_voc, parse_yolo
 from tests.compress.datasets.layouts import voc_text
 
 json_values = st.recursive(
@@ -124,3 +124,24 @@ def test_any_text_is_a_yolo_file_or_refused(text: str) -> None:
     except ValueError:
         return
     assert all(0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1 for x0, y0, x1, y1 in boxes)
+
+
+def test_every_bad_yolo_line_is_named() -> None:
+    with pytest.raises(AnnotationError) as caught:
+        parse_yolo("0 0.5 0.5 0.2 0.2\n0 1\n0 a b c d\n")
+    assert [fault.partition(":")[0] for fault in faults_of(caught.value)] == ["line 2", "line 3"]
+
+
+def test_every_bad_size_and_object_of_a_voc_file_is_named() -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+    objects = "".join(f"<object>{box.format(*ends)}</object>" for ends in ((9, 9), ("x", "y"), (900, 900)))
+    size = "<size><width>40</width><height>60</height></size>"
+    with pytest.raises(AnnotationError) as caught:
+        parse_voc(f"<annotation>{size}{objects}</annotation>")
+    found = [fault.rpartition(",")[0] or fault for fault in faults_of(caught.value)]
+    assert found[:2] == ["object 2: bndbox/xmax must be a number", "object 2: bndbox/ymax must be a number"]
+    assert (
+        len(found) == 3 and "object 3: box [1, 1, 900, 900] lies for the most part" in caught.value.faults[2]
+    )
+    with pytest.raises(AnnotationError, match=r"size/height is missing; size/width is missing; object 1"):
+        parse_voc("<annotation><object><bndbox/></object></annotation>")

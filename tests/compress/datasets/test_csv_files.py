@@ -37,7 +37,7 @@ def test_any_bytes_are_a_table_or_a_step_error(tmp_path: Path, data: bytes) -> N
         try:
             read(path)
         except StepError as error:
-            assert str(error).startswith("cannot read")
+            assert str(error).startswith("cannot read") or "is named twice" in str(error)
 
 
 def test_ragged_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
@@ -57,3 +57,32 @@ def test_every_missing_column_is_named(tmp_path: Path) -> None:
     path.write_text("a\n")
     with pytest.raises(StepError, match="2 problems: column b is missing; column c is missing"):
         read_records(path, ("a", "b", "c"), [])
+
+
+def test_a_column_named_twice_is_refused_and_columns_without_a_name_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,a,b,,\n1,2,3,4,,\n")
+    with pytest.raises(StepError, match="2 problems: column a is named twice; column b is named twice"):
+        read_records(path, ("a",), [])
+    path.write_text("a,b,,\n1,2,,\n")
+    assert len(read_records(path, ("a",), [])[1]) == 1
+
+
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_with_other_separators_is_told_from_one_without_its_columns(
+    tmp_path: Path, mark: str, word: str
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"image_id{mark}file\n1{mark}1.png\n")
+    with pytest.raises(StepError, match=f"separated by {word}, expected commas") as caught:
+        read_records(path, ("image_id", "file"), [])
+    assert "commas between the cells" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["Image_ID", "image id", "IMAGEID"])
+def test_a_column_in_other_letters_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"{name},file\n")
+    with pytest.raises(StepError, match=f"column image_id is missing .rename '{name}' to it") as caught:
+        read_records(path, ("image_id", "file"), [])
+    assert f"columns found: {name}, file" in caught.value.hint

@@ -123,3 +123,36 @@ def test_real_dicom_files_give_their_facts(real_data: Path, tmp_path: Path) -> N
     reading = read_dicom_dir(root)
     assert {case.body_part for case in reading.cases} == {"hand"}
     assert len(reading.cases) == len(names)
+
+
+def test_a_study_of_an_unnamed_patient_is_one_patient(root: Path) -> None:
+    pixels = np.full((40, 30), 7, np.uint16)
+    for number in (0, 1):
+        facts = {"SOPInstanceUID": f"1.2.3.{number}", "StudyInstanceUID": "1.2.9.7"}
+        (root / f"{number}.dcm").write_bytes(dicom(pixels + number, **facts))
+    with pytest.warns(UserWarning, match="names no patient of 2 images: their study counts as a patient"):
+        cases = open_dataset(root).cases
+    assert cases[0].patient_id == cases[1].patient_id == cases[0].study_id != cases[2].patient_id
+
+
+def test_every_bad_cell_of_a_row_is_reported(root: Path) -> None:
+    row = {"sop_instance_uid": "1.2.3.0", "boxes": "[[0.1,", "fractured": "?"}
+    write_csv(root / "labels.csv", tuple(row), [row])
+    found = problems(root)
+    assert len(found) == 2
+    assert any("fractured must be" in each for each in found) and any("not JSON" in each for each in found)
+
+
+@pytest.mark.parametrize("names", [("gone.dcm", "1.dcm"), ("gone.dcm", "away.DCM")])
+def test_a_table_that_begins_with_a_missing_file_is_still_one_of_dicom_files(
+    root: Path, names: tuple[str, str]
+) -> None:
+    write_csv(root / "labels.csv", ("file", "fractured"), [{"file": name, "fractured": 1} for name in names])
+    with pytest.raises(StepError, match=r"file 'gone.dcm' is no readable DICOM file of this folder"):
+        open_dataset(root)
+
+
+def test_hidden_folders_are_not_read(root: Path) -> None:
+    (root / ".ipynb_checkpoints").mkdir()
+    shutil.copy(root / "0.dcm", root / ".ipynb_checkpoints/0-checkpoint.dcm")
+    assert not problems(root)

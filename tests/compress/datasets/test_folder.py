@@ -67,3 +67,27 @@ def test_files_that_are_no_images_are_reported_and_macos_shadows_are_not_read(tm
     (root / "normal/notes.txt").write_text("read me")
     (problem,) = read_folder(root).problems
     assert problem.text == "'normal/text.png': it is no JPEG, PNG, TIFF or DICOM file"
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".WEBP"])
+def test_images_of_a_form_that_is_not_read_are_reported_not_passed_over(tmp_path: Path, suffix: str) -> None:
+    root = make_class_folders(tmp_path / "data")
+    (root / f"fractured/p9{suffix}").write_bytes(b"picture")
+    with pytest.raises(StepError, match=f"'fractured/p9{suffix}': images of the form {suffix} are not read"):
+        open_dataset(root)
+    (root / "excluded.csv").write_text(f"image_id,reason\nfractured/p9{suffix},not needed\n")
+    assert not read_folder(root).problems
+
+
+def test_other_files_of_a_class_are_counted(tmp_path: Path) -> None:
+    root = make_class_folders(tmp_path / "data")
+    for name in ("normal/notes.txt", "normal/more.txt", "fractured/IM0001", "README.md"):
+        (root / name).write_text("read me")
+    notes = read_folder(root).notes
+    assert "3 files below class folders are not read: 2 .txt, 1 without a suffix" in notes
+
+
+def test_hidden_folders_are_not_read(tmp_path: Path) -> None:
+    root = make_class_folders(tmp_path / "data")
+    write_image(root / "normal/.ipynb_checkpoints/p1_0-checkpoint.png", 5)
+    assert len(read_folder(root).cases) == 4

@@ -189,7 +189,8 @@ def test_an_image_that_is_missing_or_lies_twice_is_reported(root: Path) -> None:
     shutil.copy(image(root, 3), root / "images/Fractured/IMG0000003.jpg")
     image(root, 4).unlink()
     found = problems(root)
-    assert any("'IMG0000003' lies in images/Fractured and images/Non_fractured" in each for each in found)
+    places = "'images/Fractured/IMG0000003.jpg' and 'images/Non_fractured/IMG0000003.jpg'"
+    assert any(f"'IMG0000003' is there twice: {places}" in each for each in found)
     assert any("'IMG0000004.jpg' is missing" in each for each in found)
 
 
@@ -218,3 +219,20 @@ def test_what_is_left_out_is_said_with_its_reasons(root: Path) -> None:
     notes = read_fracatlas(root).notes
     assert any("leaves out 1 images: 1 looked at" in note for note in notes)
     assert any("names 1 images that are not here" in note and "IMG0000099" in note for note in notes)
+
+
+def test_every_fault_of_an_image_in_one_annotation_file_is_reported(root: Path) -> None:
+    write_coco(root, [[10, 12, 20, 12, 20, 24]])
+    path = root / "Annotations/COCO JSON/COCO_fracture_masks.json"
+    bad = '{"image_id": 7, "bbox": [500, 0, 10, 10]}, {"image_id": 7, "bbox": [1, 2]}, {'
+    path.write_text(path.read_text().replace('"annotations": [{', f'"annotations": [{bad}'))
+    write_yolo(root / "Annotations/YOLO/IMG0000001.txt", "0 1\n0 2\n")
+    found = problems(root)
+    assert len([each for each in found if "COCO_fracture_masks.json: IMG0000000: " in each]) == 2
+    assert len([each for each in found if "IMG0000001.txt: line" in each]) == 2
+
+
+def test_a_row_of_a_missing_image_tells_of_its_bad_cells_too(root: Path) -> None:
+    image(root, 0).unlink()
+    rewrite(root, hand="perhaps", leg="x")
+    assert len([each for each in problems(root) if "dataset.csv line 2" in each]) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,29 @@ def test_a_bad_box_file_is_reported_and_its_image_left_out_on_demand(root: Path)
 def test_images_without_a_row_are_noted(root: Path) -> None:
     write_csv(root / "dataset.csv", GRAZ_COLUMNS, [graz_row(number) for number in range(3)])
     assert any("1 images have no row" in note for note in read_grazpedwri(root).notes)
+
+
+def test_every_bad_cell_of_a_row_is_reported(root: Path) -> None:
+    stem = graz_row(1)["filestem"]
+    write_yolo(root / f"folder_structure/yolov5/labels/{stem}.txt", "3 0.5\n3 x\n")
+    rewrite(
+        root, age="old", gender="x", projection="4", laterality="up", cast="?", metal="?", patient_id="",
+        fracture_visible="maybe",
+    )  # fmt: skip
+    found = problems(root)
+    for words in (
+        "age must be", "sex must be", "projection must be", "laterality must be", "cast must be",
+        "metal must be", "patient_id is empty", "fracture_visible must be", "line 1: expected a class",
+        "line 2: could not convert",
+    ):  # fmt: skip
+        assert sum(words in each and "dataset.csv line 3" in each for each in found) == 1, words
+    assert len(found) == 10
+
+
+def test_an_image_in_two_folders_is_reported_and_hidden_folders_are_not_read(root: Path) -> None:
+    stem = graz_row(0)["filestem"]
+    shutil.copytree(root / "images_part1", root / ".ipynb_checkpoints")
+    assert not problems(root)
+    shutil.copy(root / f"images_part1/{stem}.png", root / f"images_part2/{stem}.png")
+    (problem,) = problems(root)
+    assert f"is there twice: 'images_part1/{stem}.png' and 'images_part2/{stem}.png'" in problem

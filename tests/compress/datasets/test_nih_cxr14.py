@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,26 @@ def test_a_box_that_is_none_is_reported(root: Path, line: str) -> None:
 def test_a_box_outside_its_image_is_reported(root: Path) -> None:
     (root / "BBox_List_2017.csv").write_text("head\n00000001_001.png,Effusion,900,2,3,4\n")
     assert any("outside the image" in p.text for p in read_nih_cxr14(root).problems)
+
+
+def test_every_bad_cell_of_a_row_is_reported(root: Path) -> None:
+    header = (root / "Data_Entry_2017.csv").read_text().splitlines()[0]
+    line = "00000009_000.png,Gout|Flu,0,,50,Z,PA,1,1,0.1,0.1,"
+    (root / "Data_Entry_2017.csv").write_text("\n".join((header, NIH_LINES[0], line)) + "\n")
+    found = [problem.text for problem in read_nih_cxr14(root).problems]
+    assert len(found) == 4
+    for words in ("is missing", "finding 'Gout', 'Flu' is none of", "Patient ID is empty", "sex must be"):
+        assert any(words in each for each in found), words
+
+
+def test_images_without_a_row_are_noted_and_one_in_two_folders_is_reported(root: Path) -> None:
+    images = root / "images_001/images"
+    shutil.copy(images / "00000001_000.png", images / "00000042_000.png")
+    shutil.copytree(images, root / ".thumbnails")
+    reading = read_nih_cxr14(root)
+    assert not reading.problems
+    assert any("1 images have no row in Data_Entry_2017.csv" in note for note in reading.notes)
+    (root / "images_002").mkdir()
+    shutil.copy(images / "00000001_000.png", root / "images_002/00000001_000.png")
+    (problem,) = read_nih_cxr14(root).problems
+    assert "'images_001/images/00000001_000.png' and 'images_002/00000001_000.png'" in problem.text

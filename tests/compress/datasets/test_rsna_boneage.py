@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from compress.datasets.rsna_boneage import read_rsna_boneage
 from compress.datasets.splits import split_by_patient
 from compress.recipe import SplitFractions
 from runtime.errors import StepError
+from tests.compress.datasets.folders import write_image
 from tests.compress.datasets.layouts import make_rsna, write_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nobody looked for fractures")
@@ -59,3 +61,24 @@ def test_a_missing_column_is_named(root: Path) -> None:
     write_csv(root / "boneage-training-dataset.csv", ("id", "male"), [])
     with pytest.raises(StepError, match="column boneage is missing"):
         open_dataset(root)
+
+
+def test_every_bad_cell_of_a_row_is_reported(root: Path) -> None:
+    row = {"id": 1, "boneage": "young", "male": "perhaps"}
+    write_csv(root / "boneage-training-dataset.csv", ("id", "boneage", "male"), [row])
+    found = [problem.text for problem in read_rsna_boneage(root).problems]
+    assert len(found) == 3
+    for words in ("image '1.png' is missing", "boneage must be", "male must be"):
+        assert any(words in each for each in found), words
+
+
+def test_images_without_a_row_are_noted_and_one_in_two_folders_is_reported(root: Path) -> None:
+    folder = root / "boneage-training-dataset"
+    write_image(folder / "9.png", 99)
+    reading = read_rsna_boneage(root)
+    assert not reading.problems
+    wanted = "1 images have no row in boneage-training-dataset.csv, for example '9': left out"
+    assert wanted in reading.notes
+    shutil.copy(folder / "boneage-training-dataset/1377.png", folder / "1377.png")
+    (problem,) = read_rsna_boneage(root).problems
+    assert "image '1377' is there twice" in problem.text

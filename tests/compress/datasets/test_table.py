@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.datasets.table import TableDataset
+from compress.datasets.splits import split_by_patient
+from compress.datasets.table import TableDataset, read_table
+from compress.recipe import SplitFractions
 from runtime.errors import InputError, StepError
 from tests.compress.datasets.folders import COLUMNS, make_folder, row, write_image, write_table
 
@@ -87,6 +89,113 @@ def test_without_a_patient_column_it_warns_and_counts_images(folder: Path) -> No
         dataset = TableDataset(folder)
     assert [case.patient_id for case in dataset.cases] == [case.case_id for case in dataset.cases]
     assert not dataset.has_patients
+
+
+def study_table(folder: Path, *named: tuple[str, str], columns: tuple[str, ...] = ()) -> Path:
+    """One image each of (patient, study), every second study fractured."""
+    rows = [row(n, group=patient, study_id=study, boxes="") for n, (patient, study) in enumerate(named)]
+    for number in range(len(named)):
+        write_image(folder / f"images/{number}.png", number)
+    return write_table(folder, rows, columns or (*COLUMNS, "study_id"))
+
+
+def test_a_study_is_never_divided_where_no_column_names_the_patient(tmp_path: Path) -> None:
+    columns = tuple(name for name in (*COLUMNS, "study_id") if name != "group")
+    named = [("", f"s{number // 4}") for number in range(80)]
+    with pytest.warns(UserWarning, match="names no patients: every study counts as a patient, so"):
+        dataset = TableDataset(study_table(tmp_path / "data", *named, columns=columns))
+    assert not dataset.has_patients
+    homes: dict[str, set[str]] = {}
+    for name, cases in split_by_patient(dataset.cases, SplitFractions(), 0).items():
+        for case in cases:
+            homes.setdefault(case.study_id, set()).add(name)
+    assert len(homes) == 20
+    assert all(len(home) == 1 for home in homes.values())
+
+
+def test_an_empty_patient_is_the_study_and_that_is_said(tmp_path: Path) -> None:
+    folder = study_table(tmp_path / "data", ("p1", "s1"), ("", "s1"), ("", "s2"), ("", "s2"))
+    with pytest.warns(UserWarning, match="names no patient of 2 images: their study counts as a patient"):
+        dataset = TableDataset(folder)
+    assert [case.patient_id for case in dataset.cases] == ["p1", "p1", "s2", "s2"]
+    assert dataset.has_patients
+
+
+def test_an_empty_patient_of_a_study_of_two_is_refused(tmp_path: Path) -> None:
+    folder = study_table(tmp_path / "data", ("p1", "s1"), ("p2", "s1"), ("", "s1"))
+    with pytest.raises(StepError, match="'image2' names no patient, and its study 's1' is of several"):
+        TableDataset(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*names no patient")
+def test_a_column_of_patients_without_a_patient_names_none(tmp_path: Path) -> None:
+    dataset = TableDataset(study_table(tmp_path / "data", ("", "s1"), ("", "s1"), ("", "s2")))
+    assert not dataset.has_patients
+    assert [case.patient_id for case in dataset.cases] == ["s1", "s1", "s2"]
+
+
+def test_images_named_by_excluded_csv_are_left_out_with_their_faults(folder: Path) -> None:
+    write_table(folder, [row(0, fractured="?"), *(row(number) for number in range(1, 6))])
+    (folder / "excluded.csv").write_text("image_id,reason\nimage0,no label\nimage5,cut off\nimage9,gone\n")
+    dataset = TableDataset(folder)
+    assert [case.case_id for case in dataset.cases] == ["image1", "image2", "image3", "image4"]
+    assert "excluded.csv leaves out 2 images: 1 no label, 1 cut off" in dataset.notes
+    assert "excluded.csv names 1 images that are not here, for example 'image9'" in dataset.notes
+
+
+def test_groups_csv_takes_the_place_of_patients(folder: Path) -> None:
+    (folder / "groups.csv").write_text("image_id,group\nimage0,one\nimage2,one\n")
+    dataset = TableDataset(folder)
+    assert [case.patient_id for case in dataset.cases] == ["one", "one", "one", "one", "g2", "g2"]
+    assert dataset.patient_groups == {"g0": "one", "g1": "one"}
+
+
+@pytest.mark.parametrize(
+    ("named", "left"),
+    [("a.png", {"a.tif", "b"}), ("a", {"b"}), ("b.jpg", {"a.png", "a.tif"}), ("c", {"a.png", "a.tif", "b"})],
+)
+def test_an_image_is_named_with_or_without_its_suffix_and_never_by_anothers(
+    folder: Path, named: str, left: set[str]
+) -> None:
+    ids = ("a.png", "a.tif", "b")
+    write_table(folder, [row(number, image_id=name) for number, name in enumerate(ids)])
+    (folder / "excluded.csv").write_text(f"image_id,reason\n{named},looked at\n")
+    assert {case.case_id for case in TableDataset(folder).cases} == left
+
+
+def test_an_image_in_two_groups_is_refused(folder: Path) -> None:
+    (folder / "groups.csv").write_text("image_id,group\nimage0,one\nimage0,two\n")
+    with pytest.raises(StepError, match=r"groups.csv line 3: 'image0' has the groups 'one' and 'two'"):
+        TableDataset(folder)
+
+
+def test_an_exclusion_table_that_names_none_of_the_images_changes_no_digest(folder: Path) -> None:
+    before = TableDataset(folder).digest
+    (folder / "excluded.csv").write_text("image_id,reason,group\nimage77,duplicate_of:image1,g0\n")
+    assert TableDataset(folder).digest == before
+
+
+def test_a_grouped_study_is_no_longer_warned_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    folder = study_table(tmp_path / "data", ("p1", "s1"), ("", "s2"), ("", "s2"))
+    (folder / "groups.csv").write_text("image_id,group\nimage1,p1\n")
+    assert {case.patient_id for case in TableDataset(folder).cases} == {"p1"}
+    assert not recwarn.list
+
+
+def test_a_caution_beside_the_table_is_warned_of(folder: Path) -> None:
+    (folder / "labels.caution.txt").write_text("label: 1 where\nthe study is abnormal\n")
+    with pytest.warns(UserWarning, match=r"labels.csv: label: 1 where the study is abnormal$"):
+        TableDataset(folder)
+    (folder / "labels.caution.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(StepError, match=r"cannot read .*labels.caution.txt"):
+        TableDataset(folder)
+
+
+def test_of_two_images_with_one_id_the_first_is_kept(folder: Path) -> None:
+    write_table(folder, [row(0), row(1, image_id="image0"), row(2)])
+    reading = read_table(folder)
+    assert [case.path.name for case in reading.cases] == ["0.png", "2.png"]
+    assert [problem.text for problem in reading.problems] == ["image_id 'image0' is used twice"]
 
 
 @pytest.mark.parametrize("missing", ["image_id", "file", "fractured"])
