@@ -24,10 +24,19 @@ class LocateOptions:
     cut: height of the contour between the map's median (0) and its peak (1).
     keep: a further place is shown when its own peak lies at least this high on the same scale.
     max_boxes: strongest first.
+
+    Chosen on the reference model's calibration patients (50 fractured images with boxes) and confirmed on its
+    gate patients (92). cut: from 0.75 to 0.825 the strongest box lies on a fracture most often, and at 0.75
+    overlap is best among these. keep: the lowest, in steps of 0.05, that shows no more boxes on healthy
+    images than 0.5 and 0.7 did, since a second fracture not shown costs more than a box too many. From 0.5
+    and 0.7 to 0.75 and 0.85, calibration then gate patients: strongest box on a fracture 0.66 to 0.82 and
+    0.71 to 0.80, mean IoU 0.21 to 0.35 and 0.17 to 0.32, boxes on a healthy image that gets a verdict other
+    than none 1.88 to 1.77 and 1.77 to 1.55. The mask is left as it is: closing changed nothing or widened
+    the boxes, opening by 0.3 of a cell gained 0.002 and 0.004 of IoU, by 0.4 it lost 0.02.
     """
 
-    cut: float = 0.5
-    keep: float = 0.7
+    cut: float = 0.75
+    keep: float = 0.85
     max_boxes: int = 5
 
 

@@ -107,6 +107,19 @@ def test_two_places_give_two_boxes_and_a_much_weaker_third_none() -> None:
     assert len(locate(logits, placement, LocateOptions(max_boxes=1))[0]) == 1
 
 
+def test_a_box_holds_the_summit_of_a_hill_and_not_its_slopes() -> None:
+    """A cone of 100 px: cut at three quarters of its height it is 50 px wide, up to the cells of 5 px."""
+    placement = place(320, 320, 320)
+    rows, columns = np.mgrid[0:64, 0:64] * 5 + 2.5
+    cone = np.maximum(0, 100 - np.hypot(columns - 160, rows - 160)).astype(np.float32)
+    (box,) = locate(cone, placement)[0]
+
+    assert box.x1_px - box.x0_px == pytest.approx(50, abs=8)
+    assert box.y1_px - box.y0_px == pytest.approx(50, abs=8)
+    (wide,) = locate(cone, placement, LocateOptions(cut=0.5))[0]
+    assert wide.x1_px - wide.x0_px == pytest.approx(100, abs=8)
+
+
 def test_a_box_is_never_finer_than_a_cell_of_the_map() -> None:
     logits = np.zeros((8, 8), np.float32)
     logits[3, 3] = 5
