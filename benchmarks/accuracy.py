@@ -15,6 +15,7 @@ from compress.datasets.base import Dataset
 from compress.datasets.registry import open_dataset
 from compress.evaluate import EvaluateOptions, EvaluationResult, evaluate_bundle
 from compress.intervals import Interval
+from compress.metrics import PEAK_TITLE, PLACE_TITLES
 from runtime.bundle import Bundle, open_bundle
 from runtime.errors import BackendError
 
@@ -35,7 +36,8 @@ def _row(bundle: Bundle, dataset: Dataset, key: str) -> Row:
 
 def _figures(result: EvaluationResult) -> Row:
     report = result.report
-    figures = {"auroc": report.auroc, "brier": report.brier, "localisation": report.localisation}
+    figures = {"auroc": report.auroc, "brier": report.brier, PEAK_TITLE: report.localisation}
+    figures |= {title: getattr(report.places, name) for name, title in PLACE_TITLES.items()}
     for name, point in report.points.items():
         figures[f"sensitivity ({name})"] = point.sensitivity
         figures[f"specificity ({name})"] = point.specificity

@@ -36,18 +36,22 @@ class SeenFeatures:
         return len(self.features)
 
 
+def require_enough_images(fit: int, calibration: int) -> None:
+    """Raise StepError where statistics of so few images would say nothing."""
+    if min(fit, calibration) < _LEAST:
+        raise StepError(
+            f"anomaly statistics need {_LEAST} fit and calibration images, got {fit} and {calibration}",
+            "bring more, or leave them out with [anomaly] quantile = 0",
+        )
+
+
 def fit_statistics(fit: SeenFeatures, calibration: SeenFeatures, quantile: float) -> FeatureStatistics:
     """Statistics in whose unit a share `quantile` of the calibration images lies nearer than 1.
 
     A body part with too few images has no mean of its own; with none left, all images share one.
     Raises StepError for too few images.
     """
-    if min(len(fit), len(calibration)) < _LEAST:
-        raise StepError(
-            f"anomaly statistics need {_LEAST} fit and calibration images, got {len(fit)} and "
-            f"{len(calibration)}",
-            "bring more, or leave them out with [anomaly] quantile = 0",
-        )
+    require_enough_images(len(fit), len(calibration))
     parts = _parts(fit.parts)
     centres = np.stack([fit.features[_of(fit, part)].mean(axis=0, dtype=np.float64) for part in parts])
     about = np.concatenate(

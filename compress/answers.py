@@ -12,14 +12,14 @@ import numpy as np
 from compress.datasets.base import Case
 from compress.datasets.progress import Progress
 from compress.intervals import Interval, proportion
-from compress.localisation import boxes_hit, evidence_hits, mean_iou
+from compress.localisation import boxes_hit, mean_iou, peak_hits
 from compress.metadata import facts_of_case
 from compress.metrics import thresholds
 from compress.predictions import NOT_ASKED, Predictions
 from runtime.detector import Detector
 from runtime.errors import StepError
 from runtime.examination import logit_of
-from runtime.findings import Findings, OperatingPoints, Refusal, RefusalCode, Verdict
+from runtime.findings import Box, OperatingPoints, Refusal, RefusalCode, Verdict
 from runtime.metadata import NOTHING_SAID, PatientFacts
 
 
@@ -36,9 +36,12 @@ class RefusedCase:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a clinic sees of places, against the true boxes; in the words of Predictions."""
+    """The boxes that a clinic sees, against the true ones.
 
-    peak: int
+    boxed, iou: see Predictions. boxes: how many are shown.
+    """
+
+    boxed: int
     iou: float
     boxes: int
 
@@ -47,7 +50,7 @@ class Shown:
 class Answer:
     """One case's outcome; the logit is NaN when there is a refusal.
 
-    shown: None where only a score was asked for.
+    located: see Predictions. shown: None where only a score was asked for.
     """
 
     case: Case
@@ -80,21 +83,20 @@ def read(detector: Detector, case: Case) -> Answer:
     findings = detector.detect_bytes(data, case.path.name, facts_for(detector, case))
     if findings.probability is None:
         return Answer(case, findings.verdict, refusal=findings.refusal)
-    size_px = findings.width_px, findings.height_px
-    located = boxes_hit(findings.boxes, case.boxes, *size_px)
-    logit = logit_of(findings.probability)
-    return Answer(case, findings.verdict, logit, located, shown=_shown(findings, case))
+    assert findings.evidence is not None  # an answer comes with its evidence
+    located = peak_hits(findings.evidence, case.boxes)
+    shown = show(findings.boxes, case, (findings.width_px, findings.height_px))
+    return Answer(case, findings.verdict, logit_of(findings.probability), located, shown=shown)
+
+
+def show(boxes: Sequence[Box], case: Case, size_px: tuple[int, int]) -> Shown:
+    """The boxes on an image of (width, height), held against the case's true ones."""
+    return Shown(boxes_hit(boxes, case.boxes, *size_px), mean_iou(boxes, case.boxes, *size_px), len(boxes))
 
 
 def facts_for(detector: Detector, case: Case) -> PatientFacts:
     """What the data set says of the case, for a model that takes any of it."""
     return NOTHING_SAID if detector.spec.metadata is None else facts_of_case(case)
-
-
-def _shown(findings: Findings, case: Case) -> Shown:
-    assert findings.evidence is not None  # an answer comes with its evidence
-    overlap = mean_iou(findings.boxes, case.boxes, findings.width_px, findings.height_px)
-    return Shown(evidence_hits(findings.evidence, case.boxes), overlap, len(findings.boxes))
 
 
 def collect(answers: Sequence[Answer]) -> Predictions:
@@ -111,7 +113,7 @@ def collect(answers: Sequence[Answer]) -> Predictions:
         logits=np.array([item.logit for item in answered], np.float64),
         located=np.array([item.located for item in answered], np.int64),
         refused=tuple(item.case.case_id for item in answers if item.refusal is not None),
-        peaks=np.array([item.peak for item in shown], np.int64) if seen else None,
+        boxed=np.array([item.boxed for item in shown], np.int64) if seen else None,
         ious=np.array([item.iou for item in shown], np.float64) if seen else None,
         boxes_shown=np.array([item.boxes for item in shown], np.int64) if seen else None,
         views=np.array([case.view for case in cases], np.str_) if seen else None,

@@ -14,6 +14,7 @@ from compress.cli_matrix import matrix
 from compress.cli_patches import patches as patches_verbs
 from compress.cli_synth import synth
 from compress.cli_train import train
+from compress.launch import require_one_process
 
 _LOG_WIDTH = 120
 
@@ -36,13 +37,27 @@ def run(
         Path | None, typer.Option(help="folder with labels.csv; without it, synthetic data")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run [default: runs/RECIPE]")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="a network.pt whose weights to begin with, as `ulna train`")
+    ] = None,
+    teachers: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", help="a network.pt to follow, as `ulna train`; several: their mean"),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option(help="private key that signs [default: this machine's own]")
     ] = None,
 ) -> None:
-    """Train, prune, fine-tune, quantize and compile; gate every step; report; sign what passed."""
+    """Train, prune, fine-tune, quantize and compile; gate every step; report; sign what passed.
+
+    A training of `ulna train` in the same folder is gone on from. One with --from or --teacher needs the same
+    files here; they must have learned from none but fit patients of this division of this data.
+    """
+    require_one_process("a run")
     from rich.console import Console
 
+    from compress.begin_with import BeginWith
+    from compress.from_files import FromFiles
     from compress.pipeline import RunOptions, run_pipeline
     from compress.progress import ProgressReporter
     from compress.recipe import load_recipe
@@ -55,7 +70,8 @@ def run(
         console = Console(
             width=_LOG_WIDTH
         )  # the table of steps would be cut into pieces at a log's 80 columns
-    run_pipeline(plan, RunOptions(folder, data, signing_key(key)), ProgressReporter(console))
+    options, begin = RunOptions(folder, data, signing_key(key)), BeginWith(start, tuple(teachers or ()))
+    run_pipeline(plan, options, ProgressReporter(console), FromFiles(begin))
 
 
 @app.command()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from compress.launch import require_one_process
+
 _LOG_WIDTH = 160
 
 
@@ -31,6 +33,7 @@ def matrix(
     words. Run again, it goes on where it was; what is done is not done again. The table holds the models
     that are asked for, no others of an earlier run.
     """
+    require_one_process("a matrix")
     from rich.console import Console
 
     from compress.matrix.recipe import load_matrix_recipe

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.launch import require_one_process
+
 if TYPE_CHECKING:
     from compress.progress import ProgressReporter
     from compress.recipe import Recipe
@@ -100,6 +102,8 @@ def _with_share(plan: Recipe, share: float) -> Recipe:
 
 
 def _reporter() -> ProgressReporter:
+    """Of every verb here, each of which works in one process. Raises RecipeError under torchrun."""
+    require_one_process("ulna patches")
     from rich.console import Console
 
     from compress.progress import ProgressReporter

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compress.launch import require_one_process
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -56,9 +58,9 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
 ) -> None:
     """Train as a recipe says, and nothing else; a killed training goes on where it was.
 
-    Writes network.pt, history.json, curves.png and calibration.json. `ulna run` with the same recipe, data
-    and folder goes on from the checkpoint. Several processes: torchrun --nproc-per-node 2 -m runtime.main
-    train …
+    Writes network.pt, history.json, curves.png and calibration.json. `ulna run` with the same recipe, data,
+    folder, --from and --teacher goes on from the checkpoint. Several processes: torchrun --nproc-per-node 2
+    -m runtime.main train …
 
     With --add a released bundle learns from new confirmed cases and those of --data that it was made from. It
     then goes through all of `ulna run`, and is released where it is shown to be no worse than before on the
@@ -72,6 +74,7 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
         return
     from rich.console import Console
 
+    from compress.begin_with import BeginWith
     from compress.progress import ProgressReporter
     from compress.recipe import load_recipe
     from compress.train_alone import TrainRequest, train_alone
@@ -79,7 +82,7 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
 
     plan = load_recipe(recipe or "demo")
     folder = out if out is not None else Path("runs") / plan.name
-    request = TrainRequest(folder, data, start, tuple(teachers or ()))
+    request = TrainRequest(folder, data, BeginWith(start, tuple(teachers or ())))
     with joined_processes() as processes:
         console = Console(quiet=not processes.is_first)
         if not console.is_terminal:
@@ -88,7 +91,8 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
         if trained is not None:
             history = trained.artifact.facts["history"]
             console.print(f"{folder}: epoch {history['kept_epoch']} of {len(history['loss'])} was kept")
-            _tell(console, trained.report)
+            chosen = "thresholds" if plan.train.keep == "last" else "epoch and thresholds"
+            _tell(console, trained.report, chosen)
 
 
 @dataclass(frozen=True)
@@ -121,19 +125,15 @@ def _refuse_strays(add: Path | None, start: Path | None, strays: Mapping[str, ob
 
 
 def _improve(start: Path, old: Path | None, new: Path, how: _Improvement) -> None:
-    import os
-
+    require_one_process("an improvement")
     from rich.console import Console
 
     from compress.improve.run import ImproveRequest, improve
     from compress.progress import ProgressReporter
     from compress.recipe import load_recipe
     from compress.signing import signing_key
-    from runtime.errors import RecipeError
     from runtime.trust import TrustStore
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says it
-        raise RecipeError("a model is improved in one process", "start it without torchrun")
     console = Console()
     if not console.is_terminal:
         console = Console(width=_LOG_WIDTH)
@@ -149,12 +149,11 @@ def _improve(start: Path, old: Path | None, new: Path, how: _Improvement) -> Non
     improve(request, ProgressReporter(console))
 
 
-def _tell(console: Console, report: MetricsReport) -> None:
+def _tell(console: Console, report: MetricsReport, chosen: str) -> None:
+    """chosen: by the calibration images themselves."""
     from compress.evaluation_tables import show
 
-    console.print(
-        f"{report.images} calibration images, which chose epoch and thresholds: the figures flatter it"
-    )
+    console.print(f"{report.images} calibration images, which chose {chosen}: the figures flatter it")
     console.print(f"  AUROC {show(report.auroc)}")
     for name, point in report.points.items():
         words = name.replace("_", " ")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress import anomaly
 from compress.artifact import StepOutput
 from compress.breakdown import measure_without
 from compress.checkpoint import TRAINERS, open_checkpoint, train_checkpoint
@@ -74,6 +75,12 @@ def require_enough_patients(bench: Workbench) -> None:
     for fold in rounds:
         require_enough(_labels((*fold.fit, *splits.calibration)), options)
     require_enough(_labels(splits.fit), options)
+
+
+def require_enough_images(bench: Workbench) -> None:
+    """Before anything is trained too: raises StepError where anomaly statistics are wanted of too few."""
+    if bench.recipe.has_statistics:
+        anomaly.require_enough_images(len(bench.splits.fit), len(bench.splits.calibration))
 
 
 def _labels(cases: Sequence[Case]) -> NDArray[np.int64]:

@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress import breakdown, studies
-from compress.answers import Answer, RefusedCase, ask_all, collect, count_verdicts, pessimistic, read, refused
+from compress.answers import (
+    Answer,
+    RefusedCase,
+    ask_all,
+    collect,
+    count_verdicts,
+    pessimistic,
+    read,
+    refused,
+    show,
+)
 from compress.breakdown import Breakdown, tag_values
 from compress.datasets.base import Case, Dataset
 from compress.datasets.progress import Progress, silent
@@ -19,7 +29,7 @@ from compress.intervals import Interval
 from compress.localisation import peak_hits
 from compress.metadata import facts_of_case
 from compress.metrics import MetricsReport, measure, measure_by, parts_to_json
-from compress.predictions import NOT_ASKED, Predictions
+from compress.predictions import Predictions
 from compress.seen import FILE, NOTHING_SEEN, SeenImages, leave_out_seen, seen_from_json
 from runtime.backends.base import Backend, BackendOptions
 from runtime.bundle import Bundle, Manifest
@@ -27,6 +37,7 @@ from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints, Refusal, RefusalCode, Verdict
 from runtime.metadata import NOTHING_SAID, PatientFacts
+from runtime.postprocess import locate, probability
 from runtime.preprocess import Placement
 
 SEEN_LEFT_OUT, SEEN_INCLUDED, SEEN_UNKNOWN = "left out", "included", "unknown"
@@ -126,22 +137,66 @@ def predict(
     A case for which the engine gives no sound answer goes into `refused`, which no gate lets pass.
     Raises InferenceError when no case gets an answer, StepError without cases.
     """
-    detector = Detector(backend, spec)
+    asked = _Asked(Detector(backend, spec), tensors, facts)
+    return _collect_sound(ask_all(cases, asked.score, progress))
 
-    def answer(case: Case) -> Answer:
-        try:
-            score = detector.score(tensors.tensor(case), facts(case))
-        except InferenceError as error:
-            refusal = Refusal(RefusalCode.ENGINE, str(error), error.hint)
-            return Answer(case, Verdict.UNREADABLE, refusal=refusal)
-        located = peak_hits(score.map, case.boxes, tensors.placement(case)) if case.boxes else NOT_ASKED
-        return Answer(case, Verdict.NONE, float(score.logit), located)
 
-    answers = ask_all(cases, answer, progress)
+def predict_shown(
+    backend: Backend,
+    spec: DetectorSpec,
+    tensors: TensorSource,
+    cases: Sequence[Case],
+    progress: Progress = silent,
+    facts: Callable[[Case], PatientFacts] = facts_of_case,
+) -> Predictions:
+    """The same with the boxes that a clinic is shown at the spec's operating points, and with the views.
+
+    The pictures themselves are not looked at: none is refused as unusable or unfamiliar. Raises as `predict`.
+    """
+    asked = _Asked(Detector(backend, spec), tensors, facts)
+    return _collect_sound(ask_all(cases, asked.show, progress))
+
+
+def _collect_sound(answers: Sequence[Answer]) -> Predictions:
     first = answers[0].refusal
     if first is not None and all(item.refusal for item in answers):
         raise InferenceError(f"no case got an answer; the first: {first.message}", first.advice)
     return collect(answers)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One network and what it is asked about."""
+
+    detector: Detector
+    tensors: TensorSource
+    facts: Callable[[Case], PatientFacts]
+
+    def score(self, case: Case) -> Answer:
+        """Nothing is located where there is no true box to hold it against."""
+        return self._answer(case, shows=False)
+
+    def show(self, case: Case) -> Answer:
+        """With what is shown, on healthy images too."""
+        return self._answer(case, shows=True)
+
+    def _answer(self, case: Case, shows: bool) -> Answer:
+        try:
+            score = self.detector.score(self.tensors.tensor(case), self.facts(case))
+        except InferenceError as error:
+            refusal = Refusal(RefusalCode.ENGINE, str(error), error.hint)
+            return Answer(case, Verdict.UNREADABLE, refusal=refusal)
+        verdict = self.detector.spec.operating_points.decide(probability(score.logit))
+        if not shows and not case.boxes:
+            return Answer(case, verdict, score.logit)
+        placement = self.tensors.placement(case)
+        boxes, evidence = locate(score.map, placement)
+        located = peak_hits(evidence, case.boxes)
+        if not shows:
+            return Answer(case, verdict, score.logit, located)
+        size_px = placement.source_width_px, placement.source_height_px
+        shown = show(() if verdict is Verdict.NONE else boxes, case, size_px)
+        return Answer(case, verdict, score.logit, located, shown=shown)
 
 
 def nothing_known(case: Case) -> PatientFacts:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from compress.evaluate import SEEN_INCLUDED, SEEN_UNKNOWN, EvaluationResult
 from compress.intervals import Interval
-from compress.metrics import MetricsReport
+from compress.metrics import PEAK_TITLE, PLACE_TITLES, MetricsReport
 
 _POINTS = {"high_sensitivity": "high sensitivity", "high_specificity": "high specificity"}
 
@@ -71,10 +71,8 @@ def _overall(report: MetricsReport) -> Table:
         "average precision": report.average_precision,
         "Brier score": report.brier,
         "expected calibration error": report.ece,
-        "place found, of fractured images with a box": report.localisation,
-        "peak of evidence on the fracture, likewise": report.places.peak,
-        "overlap with the true box (IoU), likewise": report.places.iou,
-        "false boxes per healthy image": report.places.false_boxes,
+        PEAK_TITLE: report.localisation,
+        **{title: getattr(report.places, name) for name, title in PLACE_TITLES.items()},
     }
     for name, interval in figures.items():
         table.add_row(name, show(interval), str(interval.n))

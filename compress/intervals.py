@@ -24,6 +24,9 @@ _PSEUDO_EVENTS = 2.0
 single error could allow a narrower interval than none at all. Chosen by simulation: at 2, gates hold their
 error rate also for patients with 1 to 16 images; at 1 they exceed it, at 3 they lose half their power."""
 
+_ROUNDING = 1e-9
+"""Equal numbers differ from their mean by no more than this."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -123,31 +126,17 @@ def by_patient(values: Floats, patients: Strings) -> tuple[Floats, Floats]:
     return np.asarray(np.bincount(index, values), np.float64), np.asarray(np.bincount(index), np.float64)
 
 
-def mean(values: Floats, patients: Strings, confidence: float) -> Interval:
-    """Mean of non-negative values up to 1 with a Student interval over patients, kept within 0 to 1."""
-    if not len(values):
-        return Interval.missing("no images to average")
-    value = float(np.mean(values))
-    sums, _ = by_patient(values - value, patients)
-    count = len(sums)
-    if count == 1:
-        return Interval(value, 0.0, 1.0, len(values))
-    error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(values)
-    width = student_quantile((1 + confidence) / 2, count - 1) * error
-    return Interval(value, max(0.0, value - width), min(1.0, value + width), len(values))
-
-
 def on_logit_scale(value: float, half_width: float) -> tuple[float, float]:
     """Bounds of a figure strictly within 0 to 1 that stay there: symmetric about its logit."""
     middle, width = math.log(value / (1 - value)), half_width / (value * (1 - value))
     return _expit(middle - width), _expit(middle + width)
 
 
-def bounded_mean(values: Floats, patients: Strings, confidence: float, largest: float) -> Interval:
-    """Mean of counts or overlaps, 0 to `largest` an image, with a Student interval over patients.
+def bounded_mean(values: Floats, patients: Strings, confidence: float, largest: float = 1) -> Interval:
+    """Mean, 0 to `largest`, of errors, overlaps or counts, with a Student interval over patients.
 
-    Where all are the same their spread says nothing: the interval then allows for as many patients with
-    another value as may have stayed unseen (Wilson's bound for no event), each off by one.
+    Where all patients are the same their spread says nothing: the interval then allows for as many patients
+    with another value as may have stayed unseen (Wilson's bound for no event), each off by one.
     """
     if not len(values):
         return Interval.missing("no images to average")
@@ -155,7 +144,7 @@ def bounded_mean(values: Floats, patients: Strings, confidence: float, largest: 
     sums, _ = by_patient(values - value, patients)
     if number == 1:
         width = largest
-    elif not sums.any():
+    elif np.abs(sums).max() <= _ROUNDING * largest:
         width = wilson(0.0, number, two_sided_z(confidence))[1]
     else:
         error = math.sqrt(number / (number - 1) * float(np.sum(sums**2))) / len(values)

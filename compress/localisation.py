@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from compress.datasets.base import FractionBox
 from compress.predictions import HIT, MISSED, NOT_ASKED
 from runtime.findings import Box
-from runtime.preprocess import Placement
 
 PixelBox = tuple[float, float, float, float]
 
@@ -20,24 +19,8 @@ _MIN_IOU = 0.1
 _PEAK_TOLERANCE = 0.03
 
 
-def peak_hits(evidence: NDArray[np.float32], boxes: tuple[FractionBox, ...], placement: Placement) -> int:
-    """HIT when the map's (h, w) highest cell touches a true box, NOT_ASKED without boxes.
-
-    The pointing game of Zhang et al., "Top-down neural attention by excitation backprop", IJCV 126 (2018)
-    1084-1102, whose tolerance is here the cell's own size.
-    """
-    if not boxes:
-        return NOT_ASKED
-    row, column = np.unravel_index(int(np.argmax(evidence)), evidence.shape)
-    height_px, width_px = (placement.size_px / cells for cells in evidence.shape)
-    x0, y0 = placement.to_source(float(column) * width_px, float(row) * height_px)
-    x1, y1 = placement.to_source(float(column + 1) * width_px, float(row + 1) * height_px)
-    true = _to_pixels(boxes, placement.source_width_px, placement.source_height_px)
-    return HIT if any(intersection((x0, y0, x1, y1), box) > 0 for box in true) else MISSED
-
-
 def boxes_hit(shown: Iterable[Box], boxes: tuple[FractionBox, ...], width_px: int, height_px: int) -> int:
-    """HIT when the best shown box has its centre in a true one or overlaps it enough (IoU).
+    """HIT when the strongest box shown has its centre in a true one or overlaps it enough (IoU).
 
     NOT_ASKED without true boxes; MISSED when nothing is shown.
     """
@@ -51,11 +34,11 @@ def boxes_hit(shown: Iterable[Box], boxes: tuple[FractionBox, ...], width_px: in
     return HIT if any(_holds_centre(box, found) or iou(found, box) >= _MIN_IOU for box in true) else MISSED
 
 
-def evidence_hits(evidence: NDArray[np.float32], boxes: tuple[FractionBox, ...]) -> int:
+def peak_hits(evidence: NDArray[np.float32], boxes: tuple[FractionBox, ...]) -> int:
     """HIT when the peak of the evidence (h, w) over the source image lies in a true box, or close to one.
 
-    The pointing game, as in `peak_hits`; its tolerance is here that of the paper, about 3% of the long side,
-    since the evidence's cells are finer than the network's. NOT_ASKED without boxes.
+    The pointing game of Zhang et al., "Top-down neural attention by excitation backprop", IJCV 126 (2018)
+    1084-1102, with its tolerance of about 3% of the long side. NOT_ASKED without boxes.
     """
     if not boxes:
         return NOT_ASKED

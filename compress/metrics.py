@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from compress import auroc, precision_recall
 from compress.auroc import RocCurve
-from compress.intervals import Interval, bounded_mean, mean, proportion
+from compress.intervals import Interval, bounded_mean, proportion
 from compress.operating_points import choose_operating_points
 from compress.predictions import HIT, MISSED, NOT_ASKED, Predictions, Strings, sigmoid
 from runtime.findings import OperatingPoints
@@ -21,6 +21,8 @@ __all__ = [
     "HIT",
     "MISSED",
     "NOT_ASKED",
+    "PEAK_TITLE",
+    "PLACE_TITLES",
     "Confusion",
     "Interval",
     "MetricsReport",
@@ -37,6 +39,13 @@ __all__ = [
     "thresholds",
 ]
 
+PEAK_TITLE = "peak of the evidence in a fracture's box"
+PLACE_TITLES = {
+    "box": "box on a fracture",
+    "iou": "mean IoU with the true boxes",
+    "false_boxes": "false boxes per healthy image",
+}
+"""What every table calls `localisation` and the figures of `places`: they are easily taken for each other."""
 _CALIBRATION_BINS = 10
 
 
@@ -69,13 +78,12 @@ class PointReport:
 
 @dataclass(frozen=True)
 class PlaceReport:
-    """Where the model looks. All but the last are over fractured images with known boxes.
+    """The boxes shown, none for the verdict none. All but the last: over fractured images with true boxes.
 
-    peak: share whose peak of evidence hits a true box. box: share whose best shown box does. iou: mean
-    overlap of true boxes with shown ones. false_boxes: shown boxes per healthy image.
+    box: share whose strongest box shown lies on a fracture. iou: mean overlap of true boxes with those shown,
+    0 for one not found. false_boxes: boxes shown per healthy image.
     """
 
-    peak: Interval
     box: Interval
     iou: Interval
     false_boxes: Interval
@@ -89,8 +97,8 @@ class MetricsReport:
     confidence, None without an AUROC. refused: images that got no answer and are in none of the figures.
     points: by name, "high_sensitivity" and "high_specificity". ece: expected calibration error.
     verdicts: how many images are called fracture, doubt and none. localisation: share of the fractured images
-    with a known place whose suspected place hits it. places: more on that. by_body_part, by_view: the same
-    figures, without further parts.
+    with known boxes whose evidence has its peak in one. places: of the boxes shown. by_body_part, by_view:
+    the same figures, without further parts.
     """
 
     confidence: float
@@ -174,7 +182,7 @@ def calibration_error(predictions: Predictions, confidence: float) -> Interval:
     order = np.argsort(predictions.logits, kind="stable")
     for chosen in np.array_split(order, min(_CALIBRATION_BINS, max(1, len(order)))):
         signed[chosen] = excess[chosen] * (1.0 if np.sum(excess[chosen]) >= 0 else -1.0)
-    return mean(signed, predictions.patient_ids, confidence)
+    return bounded_mean(signed, predictions.patient_ids, confidence)
 
 
 def _measure_one(predictions: Predictions, points: OperatingPoints, confidence: float) -> MetricsReport:
@@ -192,7 +200,7 @@ def _measure_one(predictions: Predictions, points: OperatingPoints, confidence: 
             name: _at_point(predictions, threshold, confidence)
             for name, threshold in thresholds(points).items()
         },
-        brier=mean(squared, predictions.patient_ids, confidence),
+        brier=bounded_mean(squared, predictions.patient_ids, confidence),
         ece=calibration_error(predictions, confidence),
         verdicts=_count_verdicts(predictions, points),
         localisation=_hit_rate(predictions, predictions.located, confidence),
@@ -251,11 +259,8 @@ def _count_verdicts(predictions: Predictions, points: OperatingPoints) -> dict[s
 
 
 def _places(predictions: Predictions, confidence: float) -> PlaceReport:
-    # Where no boxes were made, `located` is about the peak of the network's own map.
-    boxes = None if predictions.boxes_shown is None else predictions.located
     return PlaceReport(
-        peak=_hit_rate(predictions, predictions.peaks, confidence),
-        box=_hit_rate(predictions, boxes, confidence),
+        box=_hit_rate(predictions, predictions.boxed, confidence),
         iou=_overlap(predictions, confidence),
         false_boxes=_false_boxes(predictions, confidence),
     )
@@ -276,7 +281,7 @@ def _overlap(predictions: Predictions, confidence: float) -> Interval:
     known = ~np.isnan(predictions.ious) & (predictions.labels == 1)
     if not known.any():
         return Interval.missing("no fractured image has a known place")
-    return bounded_mean(predictions.ious[known], predictions.patient_ids[known], confidence, 1)
+    return bounded_mean(predictions.ious[known], predictions.patient_ids[known], confidence)
 
 
 def _false_boxes(predictions: Predictions, confidence: float) -> Interval:

@@ -18,9 +18,9 @@ from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.breakdown import measure_without
 from compress.checkpoint import check_model, open_checkpoint
-from compress.cross_validation import require_enough_patients
+from compress.cross_validation import require_enough_images, require_enough_patients
 from compress.datasets.base import Case
-from compress.evaluate import nothing_known, predict
+from compress.evaluate import nothing_known, predict_shown
 from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
@@ -123,6 +123,7 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source
         check_model(recipe)
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = source.open_bench(recipe, options, reporter)
+    require_enough_images(bench)
     ledger = Ledger(bench.steps, reporter)
     shown: dict[str, Any] = {}
     try:
@@ -242,7 +243,7 @@ def _final_figures(
     backend = open_backend(entry.engine, bundle.model_files(entry))
     try:
         with bench.reporter.task("test patients") as advance:
-            seen = predict(backend, court.spec, bench.tensors, bench.splits.test, advance, facts)
+            seen = predict_shown(backend, court.spec, bench.tensors, bench.splits.test, advance, facts)
     finally:
         backend.close()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.errors import StepError
 
 NOT_ASKED, MISSED, HIT = -1, 0, 1
-"""Values of `Predictions.located`."""
+"""Values of `Predictions.located` and `boxed`."""
 
 Strings = NDArray[np.str_]
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 _TEXTS = ("case_ids", "patient_ids", "body_parts")
 _OPTIONAL = {
     "located": np.int64,
-    "peaks": np.int64,
+    "boxed": np.int64,
     "ious": np.float64,
     "boxes_shown": np.int64,
     "views": np.str_,
@@ -36,12 +36,13 @@ class Predictions:
     """Logits of N cases; the arrays are (N,), in the order of the cases, and read-only.
 
     patient_ids: the unit that intervals respect. labels: 1 fractured, 0 not. logits: of a fracture, finite.
-    located: for each case whether the suspected place hits a true fracture box (HIT, MISSED), or NOT_ASKED
-    where no box is given; None when nobody looked. refused: ids of cases that got no answer at all; they
-    are not among the N.
-    Further arrays, None when nobody looked. peaks: whether the evidence's peak hits a true box, in the words
-    of `located`. ious: overlap of shown and true boxes, 0 to 1, NaN where no true box is given. boxes_shown:
-    how many places were shown. views: "" where not known. study_ids: the examination, "" for none.
+    located: for each case whether the peak of the evidence lies in a true fracture box (HIT, MISSED), or
+    NOT_ASKED where no box is given; None when nobody looked. refused: ids of cases that got no answer at all;
+    they are not among the N.
+    Further arrays, None when nobody looked. boxed: whether the strongest box shown lies on a fracture, in the
+    words of `located`. ious: overlap of shown and true boxes, 0 to 1, NaN where no true box is given.
+    boxes_shown: how many places were shown. views: "" where not known. study_ids: the examination, "" for
+    none.
 
     Raises ValueError where arrays contradict each other, an id appears twice or a logit is not finite.
     """
@@ -53,7 +54,7 @@ class Predictions:
     logits: Floats
     located: NDArray[np.int64] | None = None
     refused: tuple[str, ...] = ()
-    peaks: NDArray[np.int64] | None = None
+    boxed: NDArray[np.int64] | None = None
     ious: Floats | None = None
     boxes_shown: NDArray[np.int64] | None = None
     views: Strings | None = None
@@ -87,7 +88,7 @@ class Predictions:
             raise ValueError("labels must be 0 or 1")
         if not np.isfinite(self.logits).all():
             raise ValueError(f"logits must be finite, case {self._first(~np.isfinite(self.logits))} is not")
-        for name, array in (("located", self.located), ("peaks", self.peaks)):
+        for name, array in (("located", self.located), ("boxed", self.boxed)):
             if array is not None and not np.isin(array, (NOT_ASKED, MISSED, HIT)).all():
                 raise ValueError(f"{name} must be -1, 0 or 1")
         if self.ious is not None and ((self.ious < 0) | (self.ious > 1)).any():

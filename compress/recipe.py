@@ -36,6 +36,9 @@ METHODS = {
 SMALLEST_PLATE_PX, LARGEST_PLATE_PX = 64, 4096
 """Long sides of computed radiographs."""
 CLASSICAL = "classical"
+REFUSE, WARN, IGNORE = "refuse", "warn", "ignore"
+LOOK_ALIKES = (REFUSE, WARN, IGNORE)
+"""What to do about near-duplicates that stand in two sets."""
 LARGEST_FOLDS = 20
 GOLDEN_SOURCES = ("gate", "synthetic")
 IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
@@ -79,9 +82,15 @@ class DataOptions:
     """Where cases come from without --data, and how patients are divided.
 
     stratify: what must be spread evenly besides labels and body parts: "view" or columns of the data.
+    official: the publisher's test images, or else validation images (tag or column "split"), are the test
+    set; the other patients are divided, their three shares kept relative to each other. Cases that are added
+    later (`--add`) are divided by patient.
+    look_alikes: refuse | warn | ignore, what to do where images that look the same stand in two sets.
+    Ignoring them saves reading every image once more; radiographs computed for want of --data are not
+    looked at.
     also_without: "TAG=VALUE" of images without which the figures on new patients are given as well.
     outlines: file of fracture outlines (compress.training.outlines) in the folder of the data; "" for boxes.
-    Cases that are added later (`--add`) keep their boxes.
+    Cases that are added later (`--add`) have a file of that name in their own folder, or keep their boxes.
     """
 
     split: SplitFractions = SplitFractions()
@@ -89,10 +98,13 @@ class DataOptions:
     stratify: tuple[str, ...] = ()
     also_without: tuple[str, ...] = ()
     outlines: str = ""
+    official: bool = False
+    look_alikes: str = REFUSE
     synthetic: SyntheticOptions = SyntheticOptions()
 
     def __post_init__(self) -> None:
         seed_like("split_seed", self.split_seed)
+        one_of("look_alikes", self.look_alikes, LOOK_ALIKES)
         if Path(self.outlines).is_absolute() or ".." in Path(self.outlines).parts:
             raise ValueError(f"outlines must lie in the folder of the data, got {self.outlines}")
         wrong = [word for word in self.also_without if not word.partition("=")[0] or "=" not in word]

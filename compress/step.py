@@ -2,7 +2,8 @@
 
 A step works in `NAME.partial` and appears under its name only when whole, so a folder with a `step.json` is
 always a finished step. A killed step leaves its `.partial` behind; the next run with the same key gives it
-that folder again, and a step that keeps checkpoints there goes on from them.
+that folder again, and a step that keeps checkpoints there goes on from them. Two processes never make the
+same step at once (compress.lock).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifact import Artifact, StepOutput, digest_files
+from compress.lock import alone_in
 from runtime.errors import StepError
 
 RECORD = "step.json"
@@ -68,12 +70,25 @@ class StepResult:
 def run_step(plan: StepPlan, folder: Path, body: Callable[[Path], StepOutput]) -> StepResult:
     """Return the finished step in `folder`, computing it with `body(partial_folder)` where needed.
 
-    Raises StepError when the body names a file that it did not write; errors of the body pass through, and
-    what it wrote stays in the partial folder for the next try.
+    Raises StepError when the body names a file that it did not write, and where another process is making the
+    step; errors of the body pass through, and what it wrote stays in the partial folder for the next try.
     """
-    finished = load_step(folder)
-    if finished is not None and _key_of(folder) == plan.key and _is_whole(finished):
-        return StepResult(finished, reused=True)
+    finished = _finished(plan, folder)
+    if finished is None:
+        with alone_in(folder):
+            finished = _finished(plan, folder)  # by another process, between that look and the lock
+            if finished is None:
+                return StepResult(_make(plan, folder, body))
+    return StepResult(finished, reused=True)
+
+
+def _finished(plan: StepPlan, folder: Path) -> Artifact | None:
+    """The whole step of this very key."""
+    found = load_step(folder)
+    return found if found is not None and _key_of(folder) == plan.key and _is_whole(found) else None
+
+
+def _make(plan: StepPlan, folder: Path, body: Callable[[Path], StepOutput]) -> Artifact:
     partial = _open_partial(folder, plan.key)
     started = time.monotonic()
     _reset_peak_memory()
@@ -83,7 +98,7 @@ def run_step(plan: StepPlan, folder: Path, body: Callable[[Path], StepOutput]) -
     _publish(partial, folder)
     published = load_step(folder)
     assert published is not None
-    return StepResult(published)
+    return published
 
 
 def load_step(folder: Path) -> Artifact | None:

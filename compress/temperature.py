@@ -1,9 +1,9 @@
-"""Temperature scaling: probabilities that mean what they say, without a change of the ranking.
+"""Scaling of logits: probabilities that mean what they say, without a change of the ranking.
 
-Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017: one positive factor on
-the logit, found by maximum likelihood on patients that the network was not fitted on. With a shift as well it
-is the scaling of Platt ("Probabilistic outputs for support vector machines", 1999), which also mends another
-share of fractures than the network was trained with.
+A positive factor on the logit, found by maximum likelihood on patients that the network was not fitted on, is
+temperature scaling (Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017).
+With a shift as well it is the scaling of Platt ("Probabilistic outputs for support vector machines", 1999),
+which also mends another share of fractures than the network was trained with.
 """
 
 from __future__ import annotations
@@ -22,41 +22,14 @@ _STEPS = 100
 _TOLERANCE = 1e-10
 
 
-def temperature_fit(
-    logits: Floats, labels: NDArray[np.int64], with_shift: bool = False
-) -> tuple[float, float]:
-    """(scale, shift) such that scale * logit + shift is calibrated; the temperature is 1 / scale.
-
-    logits, labels: (N,), of patients that the network was not fitted on, or out of fold. The map rises, so
-    no image passes another and the AUROC stays. Without `with_shift` the shift is 0.
-    Raises StepError without images of both kinds, and where no scale from 1/10 to 10 fits best: scores that
-    part the two kinds (almost) perfectly, or that tell nothing of them.
-    """
-    if set(np.unique(labels).tolist()) != {0, 1}:
-        raise StepError(
-            f"a temperature needs fractured and healthy images, got {int(np.sum(labels == 1))} and "
-            f"{int(np.sum(labels == 0))}",
-            "give the calibration split more patients",
-        )
-    if np.ptp(logits) == 0:
-        raise StepError("no temperature calibrates logits that are all the same", "train longer")
-    columns = np.stack([logits, np.ones_like(logits)], axis=1)[:, : 1 + with_shift]
-    scale, *shift = _most_likely(columns, labels).tolist()
-    if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
-        raise StepError(
-            f"no temperature calibrates these logits: the best factor, {scale:.3g}, is not within "
-            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}",
-            "use more patients, or leave calibrate off",
-        )
-    return scale, shift[0] if shift else 0.0
-
-
 def platt_fit(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """(scale, shift) as above, against targets that are a little less sure than the labels (Platt 1999).
+    """(scale, shift) such that scale * logit + shift is calibrated; the map rises, so the AUROC stays.
 
-    So scores that part the two kinds perfectly have a scale too, at most LARGEST_SCALE: a network that makes
-    no mistake on the patients at hand is no reason to throw its training away. Raises StepError without
-    images of both kinds, and for scores that tell nothing of them.
+    logits, labels: (N,), of patients that the network was not fitted on, or out of fold. Fitted to targets
+    that are a little less sure than the labels (Platt 1999), so scores that part the two kinds perfectly have
+    a scale too, at most LARGEST_SCALE: a network that makes no mistake on the patients at hand is no reason
+    to throw its training away. Raises StepError without images of both kinds, and for scores that tell
+    nothing of them.
     """
     ill, healthy = int(np.sum(labels == 1)), int(np.sum(labels == 0))
     if not ill or not healthy:

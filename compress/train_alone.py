@@ -1,8 +1,8 @@
 """Training without what follows it: a checkpoint, its history and curves, and what it does on calibration.
 
 The step is the one that `ulna run` begins with, in the same place and under the same key: a run of the same
-recipe in the same folder goes on from it. Started by torchrun, several processes train together, and only
-the first writes.
+recipe, with the same checkpoints (compress.begin_with), goes on from it in the same folder. Started by
+torchrun, several processes train together, and only the first writes.
 """
 
 from __future__ import annotations
@@ -10,25 +10,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from compress.artifact import Artifact, StepOutput, digest_files
+from compress.artifact import Artifact, StepOutput
+from compress.begin_with import BeginWith
 from compress.cross_validation import require_enough_patients
-from compress.datasets.problems import refuse
 from compress.evaluate import predict
 from compress.metrics import MetricsReport, measure
 from compress.operating_points import choose_operating_points
-from compress.patches.source import with_patches
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.step import StepPlan, run_step
-from compress.steps.train import NETWORK_FILE, finetune_network, train_network, warm_start
+from compress.steps.train import NETWORK_FILE
 from compress.torch_backend import TorchBackend
 from compress.training.curves import draw_curves
-from compress.training.loop import TrainRun
 from compress.training.processes import ALONE, Processes
-from compress.trunk import train_plan
 from compress.workbench import Workbench, open_workbench
 from compress.zoo.checkpoint import load_network
 from runtime.detector import DetectorSpec
@@ -42,24 +39,17 @@ HISTORY_FILE, CURVES_FILE, CALIBRATION_FILE = "history.json", "curves.png", "cal
 class TrainRequest:
     """folder: of the results. data: as for a run; None for synthetic radiographs.
 
-    start: a network.pt whose weights are begun with, instead of the recipe's. teachers: checkpoints that
-    distill_weight follows, the mean of them where there are several.
+    begin: with which checkpoints.
     """
 
     folder: Path
     data: Path | None = None
-    start: Path | None = None
-    teachers: tuple[Path, ...] = ()
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Everything that is read besides the data."""
-        return tuple(path for path in (self.start, *self.teachers) if path is not None)
+    begin: BeginWith = field(default_factory=BeginWith)
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The finished step, and its figures on the calibration patients, who chose epoch and thresholds."""
+    """The finished step, and its figures on the calibration patients, who chose the thresholds."""
 
     artifact: Artifact
     report: MetricsReport
@@ -74,17 +64,16 @@ def train_alone(
     calibration patients themselves reach, without an assurance for others.
     Returns None in every process but the first. Raises StepError, InputError or RecipeError.
     """
-    if request.teachers and not recipe.train.distill_weight:
+    if recipe.is_classical:
         raise RecipeError(
-            "a teacher is given, and train.distill_weight is 0", "set it in the recipe, up to 1"
+            "a classical baseline is fitted at once, it has no epochs to train", "make it with `ulna run`"
         )
-    missing = [f"{path} is no file" for path in request.files if not path.is_file()]
-    refuse("what training begins with", missing, "check the paths")
+    request.begin.check(recipe)
     with processes.one_after_the_first():
         bench = open_workbench(recipe, request.folder, request.data, reporter)
     if not recipe.operating_points.folds:
         require_enough_patients(bench)
-    artifact = _run_together(_plan(bench, request), bench, request, processes)
+    artifact = _run_together(request.begin.plan(bench), bench, request, processes)
     if artifact is None:
         return None
     (request.folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of a former network
@@ -97,29 +86,13 @@ def train_alone(
     return Trained(artifact, report)
 
 
-def _plan(bench: Workbench, request: TrainRequest) -> StepPlan:
-    """The run's own plan; what else is read becomes part of the key."""
-    plan = train_plan(bench)
-    if not request.files:
-        return plan
-    named = {
-        "start": int(request.start is not None),
-        "teachers": len(request.teachers),
-    }
-    digests = tuple(digest_files((path,)) for path in request.files)
-    return replace(plan, params={**plan.params, "files": named}, parents=(*plan.parents, *digests))
-
-
 def _run_together(
     plan: StepPlan, bench: Workbench, request: TrainRequest, processes: Processes
 ) -> Artifact | None:
     """The first process keeps the step's books; the others join in where it computes."""
 
     def body(folder: Path) -> StepOutput:
-        with bench.reporter.task("training") as advance:
-            teachers = [load_network(path) for path in request.teachers]
-            run = TrainRun(folder, bench.recipe.seed, teachers or None, advance, processes)
-            return _train(bench, request, run)
+        return request.begin.train(bench, folder, processes)
 
     if not processes.is_first:
         shared = processes.agree("")
@@ -140,16 +113,6 @@ def _run_announced(
     if result.reused:
         processes.agree("")
     return result.artifact
-
-
-def _train(bench: Workbench, request: TrainRequest, run: TrainRun) -> StepOutput:
-    recipe = bench.recipe
-    data, run = with_patches(recipe.patches, recipe.train, bench.train_data(), run)
-    calibrate = recipe.operating_points.calibrate
-    if request.start is None:
-        return train_network(recipe.model, data, recipe.train, run, calibrate)
-    network = warm_start(request.start, recipe.model, recipe.preprocess.size_px)
-    return finetune_network(network, data, recipe.train, run, calibrate)
 
 
 def _evaluate(bench: Workbench, trained: Artifact) -> MetricsReport:

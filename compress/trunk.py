@@ -98,6 +98,8 @@ def grow_trunk(bench: Workbench, ledger: Ledger, beginning: Beginning | None = N
     """Make and judge the nodes, until a gate stops the trunk. beginning: None is the recipe alone."""
     begin = beginning or Beginning(train_plan, train_body, open_court)
     trained = ledger.make(TRAIN, begin.plan(bench), lambda folder: begin.train(bench, folder)).artifact
+    if "files" in trained.params:
+        ledger.remark(TRAIN, files=trained.params["files"])
     if "history" in trained.facts:
         ledger.histories["train"] = trained.facts["history"]
     with ledger.recording_errors(TRAIN):  # a network that answers nothing sound ends here

@@ -10,9 +10,10 @@ from typing import Any
 from compress import breakdown
 from compress.datasets.base import Case, Dataset
 from compress.datasets.registry import open_dataset
-from compress.datasets.splits import Splits, split_by_patient
+from compress.datasets.splits import Splits, split_by_patient, split_officially
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
+from compress.look_alikes import check_looks
 from compress.metadata import Fusion, learn_facts
 from compress.progress import ProgressReporter, spoken_warnings
 from compress.recipe import Recipe
@@ -20,6 +21,7 @@ from compress.step import tool_versions
 from compress.training.data import TrainData, train_data
 from compress.training.outlines import Outlines, outlines_of
 from runtime import machine
+from runtime.errors import StepError
 from runtime.metadata import MetadataSpec
 
 _RECORDED_TOOLS = (
@@ -88,19 +90,23 @@ class Workbench:
 def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Workbench:
     """Open (or compute) the data, divide the patients, preprocess every image once.
 
-    Raises StepError or InputError that lists everything wrong with the data.
+    Raises StepError or InputError that lists everything wrong with the data or their division.
     """
+    _refuse_no_publisher(recipe, data)
     folder.mkdir(parents=True, exist_ok=True)
     dataset = open_data(recipe, folder, data, reporter)
     how = recipe.data
     breakdown.check(dataset.cases, breakdown.Breakdown(without=breakdown.parse_without(how.also_without)))
-    splits = split_by_patient(dataset.cases, how.split, how.split_seed, how.stratify)
+    divide = split_officially if how.official else split_by_patient
+    splits = divide(dataset.cases, how.split, how.split_seed, how.stratify)
     learn_facts(recipe.metadata, splits.fit)  # what the data cannot tell is refused before hours are spent
     outlines = outlines_of(dataset.cases, data, how.outlines)
     if outlines.polygons:
         fractured = [case for case in dataset.cases if case.label]
         known = sum(bool(outlines.polygons.get(case.case_id)) for case in fractured)
         reporter.say(f"  outlines of {known} of {len(fractured)} fractured images")
+    if data is not None:  # computed patients look alike by construction
+        check_looks(dataset, splits, how.look_alikes, folder, reporter)
     return replace(lay_out(recipe, folder, dataset, splits, reporter), outlines=outlines)
 
 
@@ -132,6 +138,14 @@ def open_data(recipe: Recipe, folder: Path, data: Path | None, reporter: Progres
             return open_dataset(data)
     with reporter.task("synthetic radiographs") as advance:
         return generate(recipe.data.synthetic, folder / "data", advance)
+
+
+def _refuse_no_publisher(recipe: Recipe, data: Path | None) -> None:
+    if recipe.data.official and data is None:
+        raise StepError(
+            "data.official is set, and computed radiographs have no publisher who divided them",
+            "give --data, or set [data] official = false",
+        )
 
 
 def _describe(cases: tuple[Case, ...]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from compress.datasets.progress import Progress, silent
 from runtime.errors import InputError
 
 PATIENT, FILE, LOOKS = "one patient", "one file", "near-duplicates"
+_HINT = "give images that belong together one group (patient_id), then split again"
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,9 @@ def find_leaks(
     return tuple(leaks)
 
 
-def refuse_leaks(leaks: Sequence[Leak]) -> None:
-    """Raise StepError that names the leaks, where there are any."""
-    refuse(
-        "the sets share images",
-        [str(leak) for leak in leaks],
-        "give images that belong together one group (patient_id), then split again",
-    )
+def refuse_leaks(leaks: Sequence[Leak], hint: str = _HINT) -> None:
+    """Raise StepError that names the leaks and says what to do (`hint`), where there are any."""
+    refuse("the sets share images", [str(leak) for leak in leaks], hint)
 
 
 def fingerprints_of(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from runtime.radiograph import Radiograph
 
 HASH_BITS = 64
-_SIDE_PX = 32
+SIDE_PX = 32
 _FREQUENCIES = 8
 _LEAST_CONTRAST = 1e-6  # of the value range; an even plate has no structure to compare
 _BLOCK_PAIRS = 1 << 24
@@ -63,7 +63,7 @@ class Similar:
 
 def fingerprint(radiograph: Radiograph) -> Fingerprint | None:
     """The fingerprint of an image, None for one without any contrast."""
-    small = cv2.resize(radiograph.pixels, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(radiograph.pixels, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     plane = np.asarray(small, np.float32)
     spread = float(plane.std())
     if spread <= _LEAST_CONTRAST * (1 << radiograph.bit_depth):

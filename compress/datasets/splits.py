@@ -75,12 +75,15 @@ def divide_by_patient(
     return _divide(cases, shares, seed, stratify)
 
 
-def split_officially(cases: Sequence[Case], fractions: SplitFractions, seed: int) -> Splits:
+def split_officially(
+    cases: Sequence[Case], fractions: SplitFractions, seed: int, stratify: Sequence[str] = ()
+) -> Splits:
     """The publisher's test (or else validation) images are the test set; the others are divided by patient.
 
-    The tag "split" names the division; the other sets keep their shares relative to each other.
-    Raises StepError where the dataset has no such division, a patient stands on both sides of it, or a set
-    lacks a label.
+    The tag "split" names the division; the other sets keep their shares relative to each other, and over
+    those three `stratify` is spread as `split_by_patient` does.
+    Raises StepError where the dataset has no such division, a patient stands on both sides of it, a set lacks
+    a label, or nothing is known by a name of `stratify`.
     """
     official = official_sets(cases)
     name = next((word for word in OFFICIAL_TEST if word in official), None)
@@ -88,11 +91,12 @@ def split_officially(cases: Sequence[Case], fractions: SplitFractions, seed: int
         said = ", ".join(official) or "none"
         raise StepError(
             f"the dataset has no official division to follow: its sets are {said}",
-            f"a tag `split` with one of {', '.join(OFFICIAL_TEST)} is needed, or split by patient",
+            f"a column `split` that says {' or '.join(OFFICIAL_TEST)} of some images is needed; or divide by "
+            "patient: [data] official = false",
         )
     rest = [case for case in cases if case.tags.get("split") != name]
     shares = [getattr(fractions, each) for each in NAMES[:-1]]
-    fit, calibration, gate = _divide(rest, [share / sum(shares) for share in shares], seed)
+    fit, calibration, gate = _divide(rest, [share / sum(shares) for share in shares], seed, stratify)
     splits = Splits(fit, calibration, gate, official[name])
     check_disjoint(splits)
     _check_labels(splits)

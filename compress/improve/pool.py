@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from compress.datasets.splits import Splits, check_disjoint, divide_by_patient, 
 from compress.improve.persons import tell_persons
 from compress.recipe import DataOptions
 from compress.seen import SETS, SeenImages
+from compress.training.outlines import Outlines, outlines_of, read_outlines, require_fractured
 from runtime.errors import StepError
 from runtime.radiograph import Radiograph
 
@@ -105,6 +107,22 @@ def pool_cases(old: Dataset, new: Dataset, seen: SeenImages, how: DataOptions) -
     pool = Pool(dataset, splits, frozenset(case.case_id for case in strangers), facts)
     refuse("too few cases", list(_lacking(pool)), "bring the data that the released model was made with")
     return pool
+
+
+def pooled_outlines(old: tuple[Dataset, Path | None], new: tuple[Dataset, Path], name: str) -> Outlines:
+    """Those of both data sets, each with its folder; the new ones need none, their fractures keep boxes then.
+
+    Raises StepError as compress.training.outlines.outlines_of does, but for a new file that outlines none of
+    the new fractures: all new cases may be healthy.
+    """
+    known, (added, folder) = outlines_of(old[0].cases, old[1], name), new
+    if not name or not (folder / name).is_file():
+        return known
+    more = read_outlines(folder / name)
+    require_fractured(added.cases, more, name)
+    polygons = {f"{ADDED}{case_id}": rings for case_id, rings in more.polygons.items()}
+    digest = hashlib.sha256(f"{known.digest}\n{more.digest}".encode()).hexdigest()
+    return Outlines({**known.polygons, **polygons}, digest)
 
 
 def require_judges(pool: Pool) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from compress.improve.lineage import lineage
 from compress.improve.parent import Parent, open_parent
 from compress.improve.plan import improved_recipe
-from compress.improve.pool import Pool, pool_cases, require_judges
+from compress.improve.pool import Pool, pool_cases, pooled_outlines, require_judges
 from compress.improve.start import Start
 from compress.judgement import Court
 from compress.pipeline import RunOptions, run_pipeline
@@ -20,7 +20,7 @@ from compress.progress import ProgressReporter
 from compress.recipe import Recipe
 from compress.record import RunRecord
 from compress.seen import SeenImages, seen_in
-from compress.training.outlines import Outlines, outlines_of
+from compress.training.outlines import Outlines
 from compress.trunk import Beginning
 from compress.workbench import Workbench, lay_out, open_data
 from runtime.errors import StepError
@@ -95,7 +95,7 @@ def improve(request: ImproveRequest, reporter: ProgressReporter) -> RunRecord:
         "new": new.name,
         "recipe": "" if request.recipe is None else request.recipe.name,
     }
-    outlines = outlines_of(old.cases, request.old, recipe.data.outlines)
+    outlines = pooled_outlines((old, request.old), (new, request.new), recipe.data.outlines)
     return run_pipeline(recipe, options, reporter, FromBundle(parent, pool, command, outlines))
 
 

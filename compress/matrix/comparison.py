@@ -30,7 +30,7 @@ def _columns(record: MatrixRecord) -> tuple[str, ...]:
     return (
         *("model", "kind", "parameters", "MACs", "ONNX", "export differs by", "AUROC", "AP"),
         *points,
-        *("place found", *parts, "p50 ms", "training min"),
+        *("peak in box", *parts, "p50 ms", "training min"),
     )
 
 
@@ -64,16 +64,16 @@ def _name(row: Row, reasons: Reasons) -> str:
 def table(record: MatrixRecord, reasons: Reasons) -> Table:
     """Short, one row a model."""
     found = plain_table("all models on the same patients, before any engine", legend(record))
-    titles = ("model", "MACs", "AUROC", "AP", "HS\nsens./spec.", "HP\nsens./spec.", "place\nfound")
+    titles = ("model", "MACs", "AUROC", "AP", "HS\nsens./spec.", "HP\nsens./spec.", "peak\nin box")
     for title in (*titles, *(f"AUROC\n{part}" for part in _parts(record)), "p50 ms", "training\nmin"):
         found.add_column(escape(title), justify="left" if title == "model" else "right", overflow="fold")
     for row in record.rows:
         line = _line(record, row, reasons)
         overall = (figures.interval(row.metrics, name) for name in ("auroc", "average_precision"))
-        place = figures.value_text(figures.interval(row.metrics, "localisation"), 2)
+        peak = figures.value_text(figures.interval(row.metrics, "localisation"), 2)
         parts = (figures.value_text(item) for item in _by_part(record, row))
         stacked = map(figures.stacked_text, overall)
-        found.add_row(*(escape(line[0]), line[3], *stacked, *_pairs(row), place, *parts, line[-2], line[-1]))
+        found.add_row(*(escape(line[0]), line[3], *stacked, *_pairs(row), peak, *parts, line[-2], line[-1]))
     return found
 
 
@@ -98,7 +98,7 @@ def legend(record: MatrixRecord) -> str:
     """What the words of the head mean."""
     return (
         f"With {record.confidence:.0%} intervals. HS, HP: high-sensitivity and high-specificity point, "
-        "locked on the calibration patients. Place found: share of the fractured images with a box whose "
+        "locked on the calibration patients. Peak in box: share of the fractured images with a box whose "
         "evidence peaks in it. AP: average precision. Export differs by: the ONNX graph from what was "
         "trained, at most. Training min: on this machine, since its last start."
     )

@@ -18,12 +18,12 @@ from compress.report import figures
 
 _NONE = Interval.missing("not measured")
 FEW_FRACTURES = 15
-"""A body part with fewer fractured test images has no figure worth a name."""
+"""A body part or view with fewer fractured test images has no figure worth a name."""
 
 
 @dataclass(frozen=True)
 class CardPart:
-    """One body part of the test patients."""
+    """One body part or view of the test patients."""
 
     name: str
     images: int
@@ -53,10 +53,14 @@ def render_card(record: RunRecord) -> str:
     page = {
         "record": record,
         "release": record.recipe.get("release", {}),
+        "files": next((node.facts.get("files", {}) for node in record.nodes if node.kind == "train"), {}),
         "shipped": [node for node in record.nodes if node.kind == "compile" and _made(node)],
         "checkpoint": next((node for node in record.nodes if node.kind == "train"), None),
+        "trained_on": list(dict.fromkeys(_trained_on(record))),
         "calibration_use": _calibration_use(record),
         "parts": list(_parts(record.test)),
+        "views": list(_parts(record.test, "by_view")),
+        "shows_boxes": figures.interval(record.test, "places", "box").value is not None,
         "measured": record.expectation.get("measured", {}),
         "without": record.expectation.get("without", {}),
         "measured_rows": _side_by_side(record.expectation),
@@ -80,10 +84,10 @@ def _made(node: NodeRecord) -> bool:
     return node.status == STATUS_OK and figures.outcome(node) == "pass"
 
 
-def _parts(test: dict[str, Any]) -> Iterator[CardPart]:
-    for name, metrics in test.get("by_body_part", {}).items():
+def _parts(test: dict[str, Any], divided: str = "by_body_part") -> Iterator[CardPart]:
+    for name, metrics in test.get(divided, {}).items():
         yield CardPart(
-            name=name,
+            name=name or "not said",
             images=metrics["images"],
             fractured=metrics["fractured"],
             auroc=figures.interval(metrics, "auroc"),
@@ -97,6 +101,16 @@ def _expected(expectation: dict[str, Any]) -> Iterator[tuple[str, Interval, Inte
     for name, found in expectation.get("at_points_of_other_folds", {}).items():
         title = figures.POINTS[name]
         yield title, figures.interval(found, "sensitivity"), figures.interval(found, "specificity")
+
+
+def _trained_on(record: RunRecord) -> Iterator[str]:
+    """Where the weights that ship were learned: machine, precision and torch, epoch by epoch."""
+    for node in record.nodes:
+        history = node.facts.get("history", {}) if node.kind in ("train", "finetune") else {}
+        if "trained_on" in history:
+            yield from history["trained_on"]
+        elif history.get("loss") and node.facts.get("trained_on"):  # as older trainings noted it
+            yield node.facts["trained_on"]
 
 
 def _calibration_use(record: RunRecord) -> str:

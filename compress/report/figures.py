@@ -7,6 +7,7 @@ from typing import Any
 
 from compress.artifact import STATUS_DEFERRED
 from compress.intervals import Interval
+from compress.metrics import PEAK_TITLE, PLACE_TITLES
 from compress.record import NodeRecord, RunRecord
 
 DASH = "\N{EN DASH}"
@@ -17,12 +18,7 @@ _OVERALL = {
     "average_precision": "average precision",
     "brier": "Brier score",
     "ece": "expected calibration error",
-    "localisation": "fracture place found",
-}
-_PLACES = {
-    "peak": "peak of evidence on the fracture",
-    "iou": "overlap with the true box (IoU)",
-    "false_boxes": "false boxes per healthy image",
+    "localisation": PEAK_TITLE,
 }
 LINEAGE = {
     "old": "On gate patients of the released model, on whom it may not be worse",
@@ -55,9 +51,9 @@ def at_point(metrics: dict[str, Any], point: str, figure: str) -> Interval:
 
 
 def overall(metrics: dict[str, Any]) -> list[tuple[str, Interval]]:
-    """Figures over all images, by title; of the places shown only those that somebody looked at."""
+    """Figures over all images, by title; of the boxes shown only those that somebody looked at."""
     found = [(title, interval(metrics, name)) for name, title in _OVERALL.items()]
-    places = [(title, interval(metrics, "places", name)) for name, title in _PLACES.items()]
+    places = [(title, interval(metrics, "places", name)) for name, title in PLACE_TITLES.items()]
     return found + [(title, figure) for title, figure in places if figure.value is not None]
 
 

@@ -10,7 +10,6 @@ import torch
 
 from compress.artifact import StepOutput
 from compress.training.data import TrainData
-from compress.training.device import trained_on
 from compress.training.loop import TrainRun, train
 from compress.training.match import LogitMatch, calibrate_logits, match_logits
 from compress.training.options import TrainOptions
@@ -22,7 +21,7 @@ from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.cost import cost_of
 from compress.zoo.fused import with_facts
 from compress.zoo.options import ModelOptions
-from runtime.errors import StepError
+from runtime.errors import RecipeError, StepError
 
 NETWORK_FILE = "network.pt"
 
@@ -47,10 +46,13 @@ def finetune_network(
     Where the data hold facts of the patients, the network takes them from now on (compress.zoo.fused).
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
     calibration patients. Of several processes only the first writes. facts: macs, parameters, trained_on
-    (machine, precision, torch), history (see History.to_json), logit_match where the scale was changed,
-    mirrors where mirror images are looked at, and patches, the digest of what made windows.
-    Raises StepError for a network or a teacher that takes other facts than the data hold.
+    (machine, precision, torch; several where the training moved, none without an epoch), history (see
+    History.to_json), logit_match where the scale was changed, mirrors where mirror images are looked at, and
+    patches, the digest of what made windows.
+    Raises StepError for a network or a teacher that takes other facts than the data hold, and RecipeError
+    where the options follow a teacher and there is none.
     """
+    require_teacher(options, one_teacher(run.teacher) is not None)
     spec = None if data.fusion is None else data.fusion.spec
     require_same_facts(run.teacher, spec)
     network = with_facts(network, spec)
@@ -63,9 +65,10 @@ def finetune_network(
     facts: dict[str, Any] = {
         "macs": cost.macs,
         "parameters": cost.parameters,
-        "trained_on": trained_on(options.precision),
         "history": history.to_json(),
     }
+    if history.trained_on:
+        facts["trained_on"] = "; then ".join(history.trained_on)
     if any(one.options.mirror for one in (network, *network.members)):
         facts["mirrors"] = True
     if match is not None:
@@ -73,6 +76,15 @@ def finetune_network(
     if data.patches is not None:
         facts["patches"] = data.patches.digest
     return StepOutput(NETWORK_FILE, "torch", facts=facts)
+
+
+def require_teacher(options: TrainOptions, is_there: bool) -> None:
+    """Raise RecipeError where a teacher is to be followed and there is none."""
+    if options.distill_weight and not is_there:
+        raise RecipeError(
+            f"distill_weight is {options.distill_weight:g}, and no teacher is given",
+            "name a checkpoint with --teacher, or set it to 0",
+        )
 
 
 def _scale(network: FractureNet, data: TrainData, run: TrainRun, calibrate: bool) -> LogitMatch | None:

@@ -19,6 +19,7 @@ from compress.training.options import AverageOptions
 from compress.zoo.base import FractureNet
 
 _Normalisation = nn.modules.batchnorm._BatchNorm  # the common base, which torch gives no public name
+_Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def ema_decay(decay: float, updates: int) -> float:
@@ -37,7 +38,7 @@ class WeightAverage:
         self._options = options
         self._average: AveragedModel | None = None
         if options.kind == "ema":
-            self._average = AveragedModel(network, avg_fn=self._move, use_buffers=True)
+            self._average = AveragedModel(network, multi_avg_fn=self._move, use_buffers=True)
         elif options.kind == "swa":
             self._average = AveragedModel(network)
 
@@ -72,11 +73,13 @@ class WeightAverage:
         if self._average is not None:
             self._average.load_state_dict(state)
 
-    def _move(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        if not average.is_floating_point():
-            return current
-        share = 1 - ema_decay(self._options.decay, int(updates))
-        return average + (current - average) * share
+    def _move(self, averages: _Tensors, currents: _Tensors, updates: Tensor | int) -> None:
+        """All tensors of one kind at once: a GPU would be asked for the count of updates once for each."""
+        if not averages[0].is_floating_point():
+            torch._foreach_copy_(averages, currents)
+            return
+        steps = torch._foreach_sub(currents, averages)
+        torch._foreach_add_(averages, steps, alpha=1 - ema_decay(self._options.decay, int(updates)))
 
 
 def estimate_statistics(network: nn.Module, images: Iterable[Tensor], like: nn.Module) -> None:

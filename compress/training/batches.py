@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from compress.training.augment import change_images, move_masks
 from compress.training.course import Course
 from compress.training.data import TrainData
+from compress.training.device import SideStream
 from compress.training.draws import Draws, draw
 from compress.training.options import ImbalanceOptions, TrainOptions
 from compress.training.processes import Processes
@@ -60,6 +61,7 @@ class BatchSource:
         self._course = course
         self._processes = processes
         self._device = device
+        self._side = SideStream(device)
 
     def epoch(self, number: int, generator: Generator) -> Iterator[Batch]:
         """The batches of the epoch with this number, from 0."""
@@ -108,8 +110,11 @@ class BatchSource:
             yield Batch(changed, masks.amax(dim=(1, 2, 3)), masks)
 
     def _change(self, images: Tensor, masks: Tensor, draws: Draws) -> Tensor:
-        there = images.to(self._device), masks.to(self._device), draws.to(self._device)
-        return change_images(*there, self._options.augment, self._data.preprocess)
+        def change() -> Tensor:
+            there = images.to(self._device), masks.to(self._device), draws.to(self._device)
+            return change_images(*there, self._options.augment, self._data.preprocess)
+
+        return self._side.made(change)
 
     def _rows(self, generator: Generator, shuffle_only: bool = False) -> list[Rows]:
         imbalance = ImbalanceOptions("none") if shuffle_only else self._options.imbalance

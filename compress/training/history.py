@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from compress.auroc import placements
 
+_NOT_NOTED = "a machine that was not noted"
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -17,7 +19,8 @@ class Epoch:
 
     on_windows: learnt from small windows, not from whole images. learning_rate: the head's, in the last step.
     learning_rates: all that there are, from the head to the input. frozen_stages: counted from the input.
-    averaged: the weights that were judged are an average, not those of the last step.
+    averaged: the weights that were judged are an average, not those of the last step. trained_on: machine,
+    precision and torch; "" where nobody noted it.
     """
 
     number: int
@@ -30,6 +33,7 @@ class Epoch:
     learning_rates: tuple[float, ...] = ()
     frozen_stages: int = 0
     averaged: bool = False
+    trained_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,20 @@ class History:
         since = self.epochs[self.best :]
         return 0 if self.best == 0 else sum(not epoch.on_windows for epoch in since)
 
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Every machine, precision and torch that an epoch was learned with, in their order."""
+        return tuple(dict.fromkeys(epoch.trained_on or _NOT_NOTED for epoch in self.epochs))
+
     def to_json(self) -> dict[str, Any]:
-        """One list a measure: {"loss": [...], "auroc": [...], …, "kept_epoch": n}."""
+        """One list a measure: {"loss": [...], "auroc": [...], …, "trained_on": [...], "kept_epoch": n}."""
         rows = [asdict(epoch) for epoch in self.epochs]
         columns = ("loss", "calibration_loss", "calibration_auroc", "learning_rate", "seconds")
         curves: dict[str, Any] = {name: [round(row[name], 6) for row in rows] for name in columns}
         states = {name: [row[name] for row in rows] for name in ("frozen_stages", "averaged")}
         rates = [[round(rate, 9) for rate in epoch.learning_rates] for epoch in self.epochs]
-        return {**curves, **states, "learning_rates": rates, "kept_epoch": self.kept}
+        places = {"trained_on": [epoch.trained_on or _NOT_NOTED for epoch in self.epochs]}
+        return {**curves, **states, **places, "learning_rates": rates, "kept_epoch": self.kept}
 
 
 def auroc(scores: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]]) -> float:

@@ -15,6 +15,7 @@ from torch import nn
 
 from compress.temperature import platt_fit
 from compress.training.data import LabelledTensors
+from compress.training.device import on_training_device
 from compress.training.loop import predict
 from compress.zoo.base import FractureNet, Head
 from runtime.errors import StepError
@@ -54,7 +55,9 @@ def match_logits(network: FractureNet, teacher: nn.Module, data: LabelledTensors
 def calibrate_logits(network: FractureNet, data: LabelledTensors) -> LogitMatch:
     """Fold Platt's scaling into `network` in place; see compress.temperature. Raises StepError as it does."""
     labels = (data.labels > 0.5).astype(np.int64)
-    found = LogitMatch(*platt_fit(predict(network, data).astype(np.float64), labels))
+    with on_training_device(network):
+        seen = predict(network, data)
+    found = LogitMatch(*platt_fit(seen.astype(np.float64), labels))
     fold(network.head, found)
     return found
 

@@ -42,12 +42,17 @@ def outlines_of(cases: Iterable[Case], data: Path | None, name: str) -> Outlines
             f"outlines {name} are named and no data", "give --data, or leave [data] outlines empty"
         )
     cases, found = tuple(cases), read_outlines(data / name)
-    wrong = [case for case in cases if not case.label and found.polygons.get(case.case_id)]
-    problems = [f"{case.case_id} is healthy" for case in wrong]
-    refuse(f"outlines {name}", problems, "correct the label or the outline")
+    require_fractured(cases, found, name)
     if not any(found.polygons.get(case.case_id) for case in cases if case.label):
         raise StepError(f"{data / name} outlines no fracture of this data", "check its case ids")
     return found
+
+
+def require_fractured(cases: Iterable[Case], found: Outlines, name: str) -> None:
+    """Raise StepError that lists the healthy images that are outlined. name: of the file."""
+    wrong = [case for case in cases if not case.label and found.polygons.get(case.case_id)]
+    problems = [f"{case.case_id} is healthy" for case in wrong]
+    refuse(f"outlines {name}", problems, "correct the label or the outline")
 
 
 def read_outlines(path: Path) -> Outlines:

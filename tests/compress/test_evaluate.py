@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,17 @@ from compress.cli_evaluate import evaluate
 from compress.datasets.base import Case
 from compress.datasets.table import TableDataset
 from compress.datasets.tensors import TensorCache
-from compress.evaluate import EvaluateOptions, EvaluationResult, evaluate_bundle, predict
+from compress.evaluate import EvaluateOptions, EvaluationResult, evaluate_bundle, predict, predict_shown
 from compress.evaluation_tables import evaluation_tables
 from compress.gate import FAIL, gate
+from compress.metrics import PLACE_TITLES, measure
 from compress.recipe import Margins
 from runtime.backends.base import LOGIT_NAME, Backend, BackendOptions, ModelFiles, TensorInfo
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import DetectorSpec
 from runtime.errors import BundleError, InferenceError, StepError, UlnaError
-from runtime.findings import Provenance
+from runtime.findings import OperatingPoints, Provenance
 from runtime.preprocess import PreprocessSpec
 from runtime.trust import TrustStore, generate_key, public_pem
 from tests.bundles import OPERATING_POINTS, gap_network, make_bundle
@@ -34,6 +36,7 @@ from tests.compress.clinic import write_data
 
 _SPEC = DetectorSpec(PreprocessSpec(size_px=64), OPERATING_POINTS, (), Provenance("", "", "test", "1"))
 _ENGINE = "onnxruntime-fp32"
+_VIEWS = ("frontal", "lateral")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,34 @@ def test_the_evidence_peak_lies_in_the_gap(sound: TableDataset, tmp_path: Path) 
     assert prepared.located is not None
     assert set(prepared.located[prepared.labels == 1].tolist()) == {1}
     assert set(prepared.located[prepared.labels == 0].tolist()) == {-1}
+
+
+def test_prepared_tensors_and_files_are_measured_alike(
+    bundle: Bundle, sound: TableDataset, tmp_path: Path
+) -> None:
+    tensors = TensorCache(sound, _SPEC.preprocess, tmp_path)
+    prepared = measure(predict_shown(_network(), _SPEC, tensors, sound.cases), OPERATING_POINTS)
+    whole = evaluate_bundle(bundle, sound, EvaluateOptions(engine=_ENGINE)).report
+    for mine, its in ((prepared, whole), *((prepared.by_view[view], whole.by_view[view]) for view in _VIEWS)):
+        assert mine.localisation.value == its.localisation.value is not None
+        for name in PLACE_TITLES:
+            assert getattr(mine.places, name).value == pytest.approx(getattr(its.places, name).value)
+
+
+def test_no_box_is_shown_where_the_answer_is_none(sound: TableDataset, tmp_path: Path) -> None:
+    tensors = TensorCache(sound, _SPEC.preprocess, tmp_path)
+    certain = replace(_SPEC, operating_points=OperatingPoints(1 - 1e-9, 1 - 1e-9))
+    silent = predict_shown(_network(), certain, tensors, sound.cases)
+    places = measure(silent, OPERATING_POINTS).places
+    assert (places.box.value, places.iou.value, places.false_boxes.value) == (0, 0, 0)
+    assert silent.located is not None and set(silent.located[silent.labels == 1].tolist()) == {1}
+
+
+def test_scores_alone_say_nothing_of_boxes(sound: TableDataset, tmp_path: Path) -> None:
+    tensors = TensorCache(sound, _SPEC.preprocess, tmp_path)
+    report = measure(predict(_network(), _SPEC, tensors, sound.cases), OPERATING_POINTS)
+    assert report.localisation.value == 1.0
+    assert all(getattr(report.places, name).reason for name in PLACE_TITLES)
 
 
 def test_progress_runs_from_nothing_to_all(sound: TableDataset, tmp_path: Path) -> None:
@@ -297,8 +328,9 @@ def test_views_are_reported_apart_and_add_up(result: EvaluationResult) -> None:
 
 
 def test_places_are_measured_on_what_the_clinic_is_shown(result: EvaluationResult) -> None:
-    places = result.report.places
-    assert (places.peak.value, places.peak.n) == (1.0, 8)
+    places, peak = result.report.places, result.report.localisation
+    assert (peak.value, peak.n) == (1.0, 8)
+    assert places.box.n == 8
     assert places.iou.value is not None and 0.1 < places.iou.value <= 1
     assert (places.false_boxes.value, places.false_boxes.n) == (0.0, 8)
     assert places.false_boxes.high is not None and places.false_boxes.high > 0

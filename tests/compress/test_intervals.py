@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from compress import auroc
-from compress.intervals import bounded_mean, design_effect, mean, proportion, student_quantile, wilson
+from compress.intervals import bounded_mean, design_effect, proportion, student_quantile, wilson
 from compress.paired import compare_shares, tango_lower
 from compress.predictions import Predictions
 from tests.compress.cohort import CohortOptions, cohort, with_logits
@@ -123,7 +123,7 @@ def test_student_quantile_agrees_with_scipy(degrees: int, probability: float) ->
 
 
 def test_a_mean_over_one_patient_says_that_it_knows_nothing() -> None:
-    found = mean(np.array([0.1, 0.2]), np.array(["p", "p"]), 0.95)
+    found = bounded_mean(np.array([0.1, 0.2]), np.array(["p", "p"]), 0.95)
     assert (found.low, found.high) == (0.0, 1.0)
 
 
@@ -167,6 +167,15 @@ def test_equal_counts_still_allow_for_unseen_ones() -> None:
     one = bounded_mean(np.array([1.0, 3.0]), np.array(["p", "p"]), 0.95, 5)
     assert (one.value, one.low, one.high) == (2.0, 0.0, 5)
     assert bounded_mean(np.array([]), np.array([]), 0.95, 5).reason
+
+
+@given(st.floats(0, 1), st.integers(2, 60))
+def test_equal_errors_of_any_size_still_allow_for_unseen_ones(error: float, patients: int) -> None:
+    """Sums of equal fractions are rounded, so that their spread need not be exactly 0."""
+    found = bounded_mean(np.full(patients, error), _ids(patients), 0.95)
+    assert found.low is not None and found.high is not None
+    unseen = wilson(0.0, patients, 1.959964)[1]
+    assert found.high - found.low >= min(unseen, max(error, 1 - error)) - 1e-6
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), min_size=1, max_size=40))

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 ENGINES = ("onnxruntime", "openvino", "tensorrt")
 TEXT = """
 seed = 3
+[data]
+look_alikes = "ignore"
 [data.split]
 fit = 0.4
 calibration = 0.25

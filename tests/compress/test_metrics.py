@@ -99,6 +99,66 @@ def test_calibration_error_is_small_for_honest_and_large_for_overconfident_proba
     assert _value(calibration_error(bold, 0.95)) > 0.1
 
 
+def test_calibration_error_of_twenty_images_agrees_with_a_sum_by_hand() -> None:
+    """Ten bins of two images each, by rising probability:
+
+    | probabilities | their mean | share fractured | difference |
+    | 0.05 and 0.12 | 0.085 | 0   | 0.085 |
+    | 0.15 and 0.22 | 0.185 | 0   | 0.185 |
+    | 0.25 and 0.32 | 0.285 | 0   | 0.285 |
+    | 0.35 and 0.42 | 0.385 | 0.5 | 0.115 |
+    | 0.45 and 0.52 | 0.485 | 0.5 | 0.015 |
+    | 0.55 and 0.62 | 0.585 | 0.5 | 0.085 |
+    | 0.65 and 0.72 | 0.685 | 0.5 | 0.185 |
+    | 0.75 and 0.82 | 0.785 | 1   | 0.215 |
+    | 0.85 and 0.92 | 0.885 | 1   | 0.115 |
+    | 0.95 and 0.99 | 0.970 | 1   | 0.030 |
+
+    The differences add up to 1.315; a tenth of that is 0.1315. Bins of equal width would hold other images.
+    """
+    low = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95]
+    high = [0.12, 0.22, 0.32, 0.42, 0.52, 0.62, 0.72, 0.82, 0.92, 0.99]
+    labels = [*[0, 0, 0, 1, 0, 0, 1, 1, 1, 1], *[0, 0, 0, 0, 1, 1, 0, 1, 1, 1]]
+    odds = np.array(low + high) / (1 - np.array(low + high))
+    assert _value(calibration_error(_tiny(labels, np.log(odds).tolist()), 0.95)) == pytest.approx(0.1315)
+
+
+def _plain_calibration_error(labels: list[int], probabilities: list[float]) -> float:
+    """Bin by bin: its share of the images times the distance of mean probability and share fractured."""
+    rows = sorted(zip(probabilities, labels, strict=True))
+    bins = min(10, len(rows))
+    error, start = 0.0, 0
+    for number in range(bins):
+        size = len(rows) // bins + (1 if number < len(rows) % bins else 0)
+        own = rows[start : start + size]
+        start += size
+        distance = sum(chance for chance, _ in own) / size - sum(label for _, label in own) / size
+        error += size / len(rows) * abs(distance)
+    return error
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(-80, 80)),
+        min_size=1,
+        max_size=60,
+        unique_by=lambda row: row[1],
+    )
+)
+def test_calibration_error_of_any_images_agrees_with_a_plain_sum(rows: list[tuple[int, int]]) -> None:
+    labels, tenths = (list(column) for column in zip(*rows, strict=True))
+    drawn = _tiny(labels, [value / 10 for value in tenths])
+    expected = _plain_calibration_error(labels, drawn.probabilities.tolist())
+    assert _value(calibration_error(drawn, 0.95)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_equally_wrong_probabilities_of_few_patients_have_no_certain_error() -> None:
+    report = measure(_tiny([0, 0, 0], [-3.0, -3.0, -3.0]), _POINTS)
+    for error in (report.brier, report.ece):
+        assert error.low is not None and error.high is not None
+        assert error.high - error.low > 0.3
+
+
 def test_a_probability_on_the_threshold_counts_as_positive() -> None:
     report = measure(_tiny([1, 0], [0.0, -1.0]), OperatingPoints(0.5, 0.5))
     assert report.verdicts == {"fracture": 1, "doubt": 0, "none": 1}
@@ -132,7 +192,7 @@ def test_body_parts_are_reported_apart_and_add_up() -> None:
     assert not measure(cohort(np.random.default_rng(4)), _POINTS).by_body_part
 
 
-def test_localisation_counts_only_fractured_images_with_a_known_place() -> None:
+def test_the_peak_counts_only_on_fractured_images_with_a_known_place() -> None:
     ids = np.arange(6).astype(str)
     labels, located = [1, 1, 1, 1, 0, 0], [HIT, HIT, MISSED, NOT_ASKED, NOT_ASKED, NOT_ASKED]
     drawn = Predictions(ids, ids, np.full(6, "hand"), np.array(labels), np.zeros(6), np.array(located))
@@ -145,17 +205,17 @@ def test_views_and_places_are_reported_where_they_are_known() -> None:
     ids, views = np.arange(4).astype(str), np.array(["frontal", "lateral", "frontal", "lateral"])
     drawn = Predictions(
         ids, ids, np.full(4, "hand"), np.array([1, 1, 0, 0]), np.zeros(4),
-        located=np.array([HIT, MISSED, NOT_ASKED, NOT_ASKED]),
-        peaks=np.array([HIT, HIT, NOT_ASKED, NOT_ASKED]),
+        located=np.array([HIT, HIT, NOT_ASKED, NOT_ASKED]),
+        boxed=np.array([HIT, MISSED, NOT_ASKED, NOT_ASKED]),
         ious=np.array([0.5, 0.0, np.nan, np.nan]), boxes_shown=np.array([1, 2, 0, 3]), views=views,
     )  # fmt: skip
     report = measure(drawn, _POINTS)
     places = report.places
-    figures = [_value(item) for item in (places.box, places.peak, places.iou, places.false_boxes)]
-    assert figures == [0.5, 1.0, 0.25, 1.5]
+    figures = [_value(item) for item in (report.localisation, places.box, places.iou, places.false_boxes)]
+    assert figures == [1.0, 0.5, 0.25, 1.5]
     assert set(report.by_view) == {"frontal", "lateral"}
     assert _value(report.by_view["lateral"].places.false_boxes) == 3
-    assert measure(_tiny([0, 1], [0.0, 1.0]), _POINTS).places.peak.reason
+    assert measure(_tiny([0, 1], [0.0, 1.0]), _POINTS).places.box.reason
 
 
 def test_one_sided_bounds_are_tighter_than_the_two_sided_interval() -> None:

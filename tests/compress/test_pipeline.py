@@ -22,6 +22,7 @@ from compress.branches import branch_nodes
 from compress.datasets.table import TableDataset
 from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
+from compress.metrics import PLACE_TITLES
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
 from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
@@ -98,6 +99,16 @@ def test_an_evaluation_on_the_runs_own_data_is_over_its_test_patients_alone(made
     assert every.left_out == {}
     assert (unseen.seen, every.seen) == ("left out", "included")
     assert "flatter" in "".join(item for item in evaluation_tables(every) if isinstance(item, str))
+
+
+def test_the_boxes_shown_to_test_patients_are_in_the_record_and_on_the_card(made: Made) -> None:
+    places, split = made.record.test["places"], made.record.data["splits"]["test"]
+    healthy = split["images"] - split["fractured"]
+    counts = {name: places[name]["n"] for name in PLACE_TITLES}
+    assert counts == {"box": split["fractured"], "iou": split["fractured"], "false_boxes": healthy}
+    assert places["iou"]["value"] > 0
+    card = (made.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert all(f"| {title} | {places[name]['value']:.3f} [" in card for name, title in PLACE_TITLES.items())
 
 
 def test_pruning_really_removed_work(made: Made) -> None:

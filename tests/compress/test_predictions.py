@@ -31,7 +31,7 @@ def _make(**changes: object) -> Predictions:
         ({"labels": [0, 1, 2]}, "0 or 1"),
         ({"located": [0, 1, 5]}, "located"),
         ({"located": [[0, 1, 1]]}, "located must have shape"),
-        ({"peaks": [0, 1, 5]}, "peaks"),
+        ({"boxed": [0, 1, 5]}, "boxed"),
         ({"ious": [0.1, np.nan, 1.5]}, "ious"),
         ({"views": ["frontal"]}, "views must have shape"),
     ],
@@ -54,7 +54,7 @@ def test_a_saved_file_gives_back_every_value_and_needs_no_pickle(tmp_path: Path)
 
 def test_everything_known_of_places_views_and_studies_survives_a_round_trip(tmp_path: Path) -> None:
     known = {
-        "peaks": [HIT, MISSED, NOT_ASKED],
+        "boxed": [HIT, MISSED, NOT_ASKED],
         "ious": [0.5, 0.0, np.nan],
         "boxes_shown": [1, 0, 2],
         "views": ["frontal", "", "lateral"],

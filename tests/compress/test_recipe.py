@@ -53,6 +53,8 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("seed = -1", "seed must be 0 to 4294967295"),
         ("seed = 99999999999999999999", "seed must be 0 to"),
         ("[data]\nsplit_seed = -1", "split_seed must be 0 to"),
+        ("[data]\nlook_alikes = 'allow'", "look_alikes must be one of refuse, warn, ignore"),
+        ("[data]\nofficial = 'yes'", "r.data.official must be bool"),
         ("[data.synthetic]\npatients = 0", "patients must be at least 1"),
         ("[model]\nwidth = 0.0", "width must lie between"),
         ("[train]\nepochs = -3", "epochs must be at least 0"),

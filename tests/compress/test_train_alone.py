@@ -17,8 +17,19 @@ import pytest
 import torch
 from rich.console import Console
 
+from compress.begin_with import BeginWith
+from compress.from_files import FromFiles
+from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import Advance, ProgressReporter
-from compress.recipe import OperatingPointOptions, Recipe, load_recipe
+from compress.recipe import (
+    AnomalyOptions,
+    OperatingPointOptions,
+    PruneOptions,
+    Recipe,
+    TargetOptions,
+    load_recipe,
+)
+from compress.record import RunRecord
 from compress.step import load_step
 from compress.train_alone import Trained, TrainRequest, train_alone
 from compress.trunk import train_plan
@@ -27,6 +38,7 @@ from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError, StepError
+from runtime.trust import generate_key
 
 from .easy_data import write_easy_data
 
@@ -34,6 +46,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 _EASY = load_recipe(Path(__file__).with_name("easy.toml"))
 RECIPE = replace(_EASY, train=replace(_EASY.train, epochs=3))
+FOLLOWING = replace(RECIPE, train=replace(RECIPE.train, epochs=1, distill_weight=0.5))
+NOTHING = BeginWith()
 FILES = ["calibration.json", "curves.png", "history.json", "network.pt"]
 
 
@@ -65,9 +79,14 @@ class Setting:
     folder: Path
     trained: Trained
 
-    def train(self, folder: Path, recipe: Recipe = RECIPE, **more: object) -> Trained:
+    @property
+    def checkpoint(self) -> Path:
+        """What that training left."""
+        return self.folder / "network.pt"
+
+    def train(self, folder: Path, recipe: Recipe = RECIPE, begin: BeginWith = NOTHING) -> Trained:
         """On the same data."""
-        request = TrainRequest(folder, self.data, **more)  # type: ignore[arg-type]
+        request = TrainRequest(folder, self.data, begin)
         trained = train_alone(recipe, request, quiet())
         assert trained is not None
         return trained
@@ -132,11 +151,11 @@ def test_weights_of_a_checkpoint_are_begun_with_also_at_another_size(
 ) -> None:
     still = replace(RECIPE, train=replace(RECIPE.train, epochs=0))
     start = setting.folder / "network.pt"
-    setting.train(tmp_path / "same", still, start=start)
+    setting.train(tmp_path / "same", still, BeginWith(start))
     begun, given = load_network(tmp_path / "same" / "network.pt"), load_network(start)
     assert states_equal(begun, given)
     larger = replace(still, preprocess=replace(still.preprocess, size_px=96))
-    setting.train(tmp_path / "larger", larger, start=start)
+    setting.train(tmp_path / "larger", larger, BeginWith(start))
     begun = load_network(tmp_path / "larger" / "network.pt")
     assert begun.size_px == 96
     assert states_equal(begun, given)
@@ -148,8 +167,8 @@ def test_what_else_is_read_makes_another_training(setting: Setting, tmp_path: Pa
     (setting.data / "polygons.json").write_text(json.dumps(triangle))
     outlined = replace(short, data=replace(short.data, outlines="polygons.json"))
     records = []
-    for recipe, more in ((short, {}), (outlined, {}), (short, {"start": setting.folder / "network.pt"})):
-        setting.train(tmp_path / "out", recipe, **more)
+    for recipe, begin in ((short, NOTHING), (outlined, NOTHING), (short, BeginWith(setting.checkpoint))):
+        setting.train(tmp_path / "out", recipe, begin)
         records.append(json.loads((tmp_path / "out" / "steps" / "train" / "step.json").read_text())["key"])
     assert len(set(records)) == 3
 
@@ -183,14 +202,14 @@ def test_outlines_are_learned_from_and_fractures_without_one_keep_their_boxes(
 def test_a_checkpoint_of_another_network_is_refused(setting: Setting, tmp_path: Path) -> None:
     wider = replace(RECIPE, model=ModelOptions("cnn", width=1.0))
     with pytest.raises(StepError, match="the recipe describes") as caught:
-        setting.train(tmp_path, wider, start=setting.folder / "network.pt")
+        setting.train(tmp_path / "out", wider, BeginWith(setting.checkpoint))
     assert "[model]" in caught.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_file_that_is_not_there_is_named(setting: Setting, tmp_path: Path) -> None:
-    following = replace(RECIPE, train=replace(RECIPE.train, distill_weight=0.5))
     with pytest.raises(StepError, match="2 problems") as caught:
-        setting.train(tmp_path, following, start=tmp_path / "gone.pt", teachers=(tmp_path / "lost.pt",))
+        setting.train(tmp_path, FOLLOWING, BeginWith(tmp_path / "gone.pt", (tmp_path / "lost.pt",)))
     assert "gone.pt" in str(caught.value)
     assert "lost.pt" in str(caught.value)
 
@@ -198,12 +217,75 @@ def test_every_file_that_is_not_there_is_named(setting: Setting, tmp_path: Path)
 def test_a_teacher_that_nobody_follows_is_refused_and_one_that_is_followed_gives_its_scale(
     setting: Setting, tmp_path: Path
 ) -> None:
-    checkpoint = setting.folder / "network.pt"
-    with pytest.raises(RecipeError, match="distill_weight"):
-        setting.train(tmp_path, teachers=(checkpoint,))
-    following = replace(RECIPE, train=replace(RECIPE.train, epochs=1, distill_weight=0.5))
-    trained = setting.train(tmp_path, following, teachers=(checkpoint, checkpoint))
+    with pytest.raises(RecipeError, match="distill_weight is 0"):
+        setting.train(tmp_path, begin=BeginWith(teachers=(setting.checkpoint,)))
+    trained = setting.train(tmp_path, FOLLOWING, BeginWith(teachers=(setting.checkpoint, setting.checkpoint)))
     assert trained.artifact.facts["logit_match"]["scale"] > 0
+
+
+def run_on(setting: Setting, folder: Path, recipe: Recipe, begin: BeginWith) -> RunRecord:
+    """`ulna run`, as short as it can be."""
+    recipe = replace(
+        recipe,
+        prune=PruneOptions(ratio=0),
+        targets=(TargetOptions("onnxruntime", precisions=("fp32",)),),
+        anomaly=AnomalyOptions(quantile=0.0),
+    )
+    return run_pipeline(recipe, RunOptions(folder, setting.data, generate_key()), quiet(), FromFiles(begin))
+
+
+def test_a_distilled_checkpoint_is_released_by_a_run_with_the_same_teacher(
+    setting: Setting, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", replace(FOLLOWING, train=replace(FOLLOWING.train, epochs=6))
+    begin = BeginWith(setting.checkpoint, (setting.checkpoint,))
+    trained = setting.train(out, whole, begin).artifact
+    record = run_on(setting, out, whole, begin)
+    assert record.nodes[0].reused and record.nodes[0].sha256 == trained.sha256
+    assert record.release
+    assert "--from path/to/network.pt --teacher path/to/network.pt\n" in (out / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_a_run_that_would_silently_train_without_its_teacher_or_leak_him_into_the_folds_is_refused(
+    setting: Setting, tmp_path: Path, folds: int
+) -> None:
+    recipe = replace(FOLLOWING, operating_points=OperatingPointOptions(folds=folds))
+    begin = BeginWith(teachers=(setting.checkpoint,)) if folds else NOTHING
+    with pytest.raises(RecipeError, match="each fold" if folds else "no teacher") as caught:
+        run_on(setting, tmp_path / "run", recipe, begin)
+    assert ("folds = 0" if folds else "--teacher") in caught.value.hint
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_is_to_follow_a_teacher_and_has_none_is_refused(
+    setting: Setting, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="no teacher"):
+        setting.train(tmp_path / "out", FOLLOWING)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(ModelOptions("classical"), "ulna run"), (ModelOptions("cnn", weights="gone.pt"), "weights")],
+)
+def test_a_model_that_cannot_be_trained_is_refused_before_the_data_are_touched(
+    setting: Setting, tmp_path: Path, model: ModelOptions, words: str
+) -> None:
+    with pytest.raises((RecipeError, StepError)) as caught:
+        setting.train(tmp_path / "out", replace(RECIPE, model=model))
+    assert words in f"{caught.value} {caught.value.hint}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_checkpoint_is_refused_before_the_data_are_touched(
+    setting: Setting, tmp_path: Path
+) -> None:
+    (tmp_path / "text.pt").write_text("no network")
+    with pytest.raises(StepError, match=r"text\.pt"):
+        setting.train(tmp_path / "out", FOLLOWING, BeginWith(teachers=(tmp_path / "text.pt",)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_started_by_torchrun_leave_one_set_of_files_and_speak_once(
@@ -212,7 +294,7 @@ def test_two_processes_started_by_torchrun_leave_one_set_of_files_and_speak_once
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     recipe, out = Path(__file__).with_name("easy.toml"), tmp_path / "out"
     short = tmp_path / "short.toml"
-    short.write_text(recipe.read_text().replace("epochs = 10", "epochs = 2"))
+    short.write_text(recipe.read_text().replace("epochs = 10", 'epochs = 2\nkeep = "last"'))
     verb = ["-m", "runtime.main", "train", "--recipe", short, "--data", setting.data, "--out", out]
     for _ in range(2):
         done = subprocess.run(
@@ -225,6 +307,6 @@ def test_two_processes_started_by_torchrun_leave_one_set_of_files_and_speak_once
             timeout=500,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.count("was kept") == 1
+        assert done.stdout.count("was kept") == done.stdout.count("which chose thresholds:") == 1
     assert sorted(path.name for path in out.iterdir() if path.is_file()) == FILES
     assert [path.name for path in (out / "steps").iterdir()] == ["train"]

@@ -15,7 +15,7 @@ from compress.progress import ProgressReporter
 from compress.recipe import AnomalyOptions, PruneOptions, Recipe, TargetOptions, load_recipe
 from compress.trunk import trunk_nodes
 from compress.zoo.options import ModelOptions
-from runtime.errors import RecipeError
+from runtime.errors import RecipeError, StepError
 from runtime.trust import generate_key
 
 from .easy_data import write_easy_data
@@ -57,6 +57,15 @@ def test_a_network_that_cannot_be_pruned_is_refused_before_it_is_trained(tmp_pat
     assert "ratio = 0" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
     assert "prune" not in parents(replace(UNPRUNED, model=ModelOptions("vit")))
+
+
+def test_too_few_images_for_anomaly_statistics_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    data = write_easy_data(tmp_path / "easy", patients=40)
+    options = RunOptions(tmp_path / "run", data, generate_key())
+    with pytest.raises(StepError, match="anomaly statistics need 32") as caught:
+        run_pipeline(RECIPE, options, quiet())
+    assert "quantile = 0" in caught.value.hint
+    assert not (tmp_path / "run" / "steps").exists()
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0])

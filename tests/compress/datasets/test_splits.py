@@ -154,6 +154,24 @@ def test_the_publishers_test_images_are_the_test_set_and_the_rest_is_divided() -
         assert share == pytest.approx(getattr(FRACTIONS, name) / rest, abs=0.03)
 
 
+def test_a_named_column_is_spread_over_what_the_publisher_left_to_divide() -> None:
+    rest = [replace_tags(c, split="train") for c in _with_implants()]
+    kept_apart = official([(f"v{n}", n % 2, "valid") for n in range(30)])
+    kept_apart = [replace_tags(c, case_id=f"v{c.case_id}", hardware="0") for c in kept_apart]
+    splits = split_officially([*rest, *kept_apart], FRACTIONS, 4, ("hardware",))
+    whole = FRACTIONS.fit + FRACTIONS.calibration + FRACTIONS.gate
+    for name in ("fit", "calibration", "gate"):
+        wanted = getattr(FRACTIONS, name) / whole * sum(c.tags["hardware"] == "1" for c in rest)
+        assert abs(sum(c.tags["hardware"] == "1" for c in getattr(splits, name)) - wanted) <= 2
+    with pytest.raises(StepError, match="implants to stratify by"):
+        split_officially([*rest, *kept_apart], FRACTIONS, 4, ("implants",))
+
+
+def replace_tags(case: Case, case_id: str = "", **tags: str) -> Case:
+    """The case with further tags, under another id where one is given."""
+    return dataclasses.replace(case, case_id=case_id or case.case_id, tags={**case.tags, **tags})
+
+
 def test_test_images_come_before_validation_images() -> None:
     rows = [(f"p{n}", n % 2, "train") for n in range(60)]
     rows += [(f"v{n}", n % 2, "valid") for n in range(10)] + [(f"t{n}", n % 2, "test") for n in range(10)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from compress.datasets.base import Case
 from compress.datasets.reading import FileDataset, Reading
-from compress.improve.pool import Pool, mixed, pool_cases, require_judges
+from compress.improve.pool import ADDED, Pool, mixed, pool_cases, pooled_outlines, require_judges
 from compress.improve.run import found_words
 from compress.recipe import DataOptions
 from compress.seen import SETS, SeenImages
@@ -273,3 +274,43 @@ def test_new_cases_are_repeated_up_to_their_share_and_no_old_one_is_lost() -> No
     counts = {half.count(case) for case in new}
     assert counts == {7, 8}
     assert mixed(old, new, 0.5, 1) == half
+
+
+def test_outlines_beside_the_new_images_are_learned_from_and_the_new_ones_need_none(tmp_path: Path) -> None:
+    triangle = [[[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]]]
+    old, new = dataset("old", [image("a", "p", 1)]), dataset("new", [image("a", "q", 1)])
+    folders = tmp_path / "old", tmp_path / "new"
+    for folder in folders:
+        folder.mkdir()
+    (folders[0] / "o.json").write_text(json.dumps({"a": triangle}))
+    alone = pooled_outlines((old, folders[0]), (new, folders[1]), "o.json")
+    assert set(alone.polygons) == {"a"}
+    (folders[1] / "o.json").write_text(json.dumps({"a": triangle}))
+    both = pooled_outlines((old, folders[0]), (new, folders[1]), "o.json")
+    assert set(both.polygons) == {"a", f"{ADDED}a"} and both.digest != alone.digest
+    assert not pooled_outlines((old, folders[0]), (new, folders[1]), "").polygons
+
+
+@pytest.mark.parametrize("content", [{}, {"of a later delivery": [[[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]]]}])
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_file_that_outlines_no_new_fracture_is_no_fault(
+    tmp_path: Path, content: dict[str, object], label: int
+) -> None:
+    old, new = dataset("old", [image("a", "p", 1)]), dataset("new", [image("b", "q", label)])
+    folders = tmp_path / "old", tmp_path / "new"
+    for folder, table in zip(folders, ({"a": [[[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]]]}, content), strict=True):
+        folder.mkdir()
+        (folder / "o.json").write_text(json.dumps(table))
+    found = pooled_outlines((old, folders[0]), (new, folders[1]), "o.json")
+    assert not found.polygons.get(f"{ADDED}b")
+    assert found.polygons["a"]
+
+
+def test_an_outline_of_a_healthy_new_image_is_refused(tmp_path: Path) -> None:
+    old, new = dataset("old", [image("a", "p", 1)]), dataset("new", [image("b", "q", 0)])
+    for name, case_id in (("old", "a"), ("new", "b")):
+        (tmp_path / name).mkdir()
+        table = {case_id: [[[0.1, 0.1, 0.2, 0.1, 0.2, 0.2]]]}
+        (tmp_path / name / "o.json").write_text(json.dumps(table))
+    with pytest.raises(StepError, match="b is healthy"):
+        pooled_outlines((old, tmp_path / "old"), (new, tmp_path / "new"), "o.json")

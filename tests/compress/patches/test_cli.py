@@ -16,6 +16,8 @@ from ..easy_data import write_easy_data
 
 RECIPE = """
 seed = 3
+[data]
+look_alikes = "ignore"
 [data.split]
 fit = 0.4
 calibration = 0.25
@@ -85,7 +87,9 @@ def test_compare_trains_both_kinds_and_says_a_verdict(place: Path) -> None:
     assert table["verdict"] in printed
     steps = [load_step(out / "steps" / name) for name in ("seed-3", "seed-3-without")]
     assert ["patches" in step.facts for step in steps if step is not None] == [True, False]
-    assert ulna(place, "compare", "--out", str(out), "--seeds", "2") == printed
+    again = ulna(place, "compare", "--out", str(out), "--seeds", "2")
+    # A slow machine also tells how far a training is, which the second time there is none of.
+    assert again[again.index("AUROC on") :] == printed[printed.index("AUROC on") :]
 
 
 def test_a_comparison_without_a_share_or_with_one_seed_is_refused(place: Path) -> None:

@@ -53,7 +53,8 @@ def test_the_worst_errors_are_the_mislabelled_plates(evaluated: tuple[Evaluation
 def test_every_figure_plot_group_and_refusal_is_on_the_page(html: str) -> None:
     for words in (
         "AUROC", "average precision", "Brier score", "expected calibration error", "accuracy", "F1",
-        "overlap with the true box", "false boxes per healthy image", "ROC curve", "Precision and recall",
+        "peak of the evidence in a fracture", "mean IoU with the true boxes", "box on a fracture",
+        "false boxes per healthy image", "ROC curve", "Precision and recall",
         "Calibration", "Confusion, high-sensitivity point", "Confusion, high-specificity point",
         "By body part", "By view", "By hardware", "hardware=1", "noisy_or", "cut", "unreadable",
     ):  # fmt: skip

@@ -118,3 +118,46 @@ def test_the_card_says_where_the_mirror_image_is_looked_at_too() -> None:
     assert "looks at one radiograph, scaled" in render_card(run)
     for one in (mirrored, of_members):
         assert "looks at one radiograph and its mirror image, scaled" in render_card(one)
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"history": {"loss": [], "trained_on": []}}, None),
+        ({"trained_on": "the exporting machine", "history": {"loss": []}}, None),  # as an ensemble noted it
+        ({"trained_on": "CPU, fp32, torch 2", "history": {"loss": [0.5]}}, "CPU, fp32, torch 2."),
+        (
+            {
+                "trained_on": "x",
+                "history": {"loss": [0.5] * 3, "trained_on": ["GPU, bf16", "GPU, bf16", "CPU"]},
+            },
+            "GPU, bf16; then on CPU.",
+        ),
+    ],
+    ids=["no epoch", "no epoch of an older run", "an older run", "a training that moved"],
+)
+def test_the_card_says_where_weights_were_learned_and_nothing_where_none_were(
+    facts: dict[str, object], sentence: str | None
+) -> None:
+    run = finished_run()
+    card = render_card(replace(run, nodes=(replace(run.nodes[0], facts=facts), *run.nodes[1:])))
+    words = "The weights were trained on: "
+    assert f"{words}{sentence}" in card if sentence else words not in card
+
+
+def test_the_card_names_the_machine_of_the_fine_tuning_too() -> None:
+    run = finished_run()
+    places = {"train": "GPU", "finetune": "CPU"}
+    nodes = [
+        replace(node, facts={"history": {"trained_on": [places[node.kind]]}}) if node.kind in places else node
+        for node in run.nodes
+    ]
+    assert "trained on: GPU; then on CPU." in render_card(replace(run, nodes=tuple(nodes)))
+
+
+def test_the_command_on_the_card_has_the_checkpoints_that_a_run_began_with() -> None:
+    run = finished_run()
+    first = replace(run.nodes[0], facts={**run.nodes[0].facts, "files": {"start": 1, "teachers": 2}})
+    command = "--out runs/demo --from path/to/network.pt" + 2 * " --teacher path/to/network.pt" + "\n```"
+    assert command in render_card(replace(run, nodes=(first, *run.nodes[1:])))
+    assert "--out runs/demo\n```" in render_card(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,21 @@ import pytest
 import torch
 
 from compress.training import device
-from compress.training.device import has_bf16, mixed_precision, resolve_precision, trained_on
+from compress.training.device import (
+    full_precision,
+    has_bf16,
+    mixed_precision,
+    repeatable,
+    resolve_precision,
+    trained_on,
+)
 from compress.training.loop import TrainRun, predict, train
 from compress.training.options import TrainOptions
 from runtime.errors import StepError
 from runtime.machine import Machine, describe
 from tests.compress.networks import random_network, spot_data
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def machine_with(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
@@ -97,3 +105,58 @@ def test_training_in_bfloat16_learns_about_the_same_and_its_answers_are_fp32(tmp
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="precision"):
         TrainOptions(precision="fp16")
+
+
+def flags() -> dict[str, bool]:
+    """What torch is told of the kernels that it may take."""
+    return {
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "only warned of": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "cudnn deterministic": torch.backends.cudnn.deterministic,
+        "cudnn searches": torch.backends.cudnn.benchmark,
+        "TF32 convolutions": torch.backends.cudnn.allow_tf32,
+        "TF32 products": torch.backends.cuda.matmul.allow_tf32,
+    }
+
+
+def test_on_a_gpu_torch_is_asked_for_kernels_that_repeat_and_is_set_again_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = flags()
+    with pytest.raises(KeyError), repeatable(CUDA):
+        assert flags() == {
+            **before,
+            "deterministic": True,
+            "only warned of": True,
+            "cudnn deterministic": True,
+            "cudnn searches": False,
+        }
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
+        raise KeyError
+    assert flags() == before
+    with repeatable(CPU):
+        assert flags() == before
+
+
+def test_logits_are_computed_on_a_gpu_with_all_bits_of_fp32() -> None:
+    before = flags()
+    with full_precision(CUDA):
+        assert flags() == {**before, "TF32 convolutions": False, "TF32 products": False}
+    assert flags() == before
+    with full_precision(CPU):
+        assert flags() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_trainings_on_a_gpu_end_with_equal_weights(tmp_path: Path, precision: str) -> None:
+    options, ended = TrainOptions(epochs=2, crop_epochs=1, batch_size=8, precision=precision), []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        network = random_network("cnn", 48, width=0.5)
+        train(network, spot_data(), options, TrainRun(tmp_path / name, 3))
+        ended.append(network.state_dict())
+    for name, value in ended[0].items():
+        assert torch.equal(value, ended[1][name]), name

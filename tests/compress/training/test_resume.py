@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from compress.training import device
 from compress.training.loop import TrainRun, train
 from compress.training.options import (
     AugmentOptions,
@@ -19,6 +20,7 @@ from compress.training.options import (
     TrainOptions,
     TransferOptions,
 )
+from compress.training.state import STATE_FILE
 from compress.zoo.base import FractureNet
 from tests.compress.networks import random_network, spot_data
 
@@ -86,3 +88,37 @@ def test_training_leaves_the_global_generator_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(7)
     train(network, spot_data(32, 16), TrainOptions(1, batch_size=16), TrainRun(tmp_path, 1))
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_training_that_goes_on_with_another_precision_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KilledError
+
+    data, options = spot_data(32, 16), TrainOptions(2, batch_size=16, precision="auto")
+    monkeypatch.setattr(device, "has_bf16", lambda _: False)
+    with pytest.raises(KilledError):
+        train(forgetful_network(), data, options, TrainRun(tmp_path, 1, progress=killed))
+    monkeypatch.setattr(device, "has_bf16", lambda _: True)
+    history = train(forgetful_network(), data, options, TrainRun(tmp_path, 1))
+    assert [", bf16, " in place for place in history.trained_on] == [False, True]
+    assert history.to_json()["trained_on"] == list(history.trained_on)
+
+
+def test_a_training_that_an_older_version_left_goes_on_and_says_what_was_not_noted(tmp_path: Path) -> None:
+    def killed(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KilledError
+
+    data, options = spot_data(32, 16), TrainOptions(2, batch_size=16)
+    with pytest.raises(KilledError):
+        train(forgetful_network(), data, options, TrainRun(tmp_path, 1, progress=killed))
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    for epoch in state["epochs"]:
+        del epoch["trained_on"]
+    torch.save(state, tmp_path / STATE_FILE)
+    history = train(forgetful_network(), data, options, TrainRun(tmp_path, 1))
+    assert len(history.epochs) == len(history.trained_on) == 2
+    assert "not noted" in history.trained_on[0]
