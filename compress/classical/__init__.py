@@ -1,1 +1,1 @@
-"""Classical baselines: texture and edge features scikit-learn's classifiers, graphs like any network's."""
+"""Classical baselines: texture and edge features for scikit-learn, in graphs like any network's."""

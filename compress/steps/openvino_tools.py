@@ -7,7 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import onnx
+
 from compress.steps.graph import load_graph
+from compress.steps.quantize_features import counting_nodes, formula_nodes
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, METADATA_NAME, ModelFiles
 from runtime.backends.quiet import import_openvino
 from runtime.errors import BackendMissingError, StepError
@@ -126,6 +129,22 @@ def float_operations(model: Any) -> tuple[str, ...]:
     )
 
 
+def formula_operations(model: Any, source: onnx.ModelProto) -> tuple[str, ...]:
+    """Friendly names of all operations of a graph with formulas but those that count; () for a network's.
+
+    source: the graph that the model was read from; its convolutions keep their names. Raises StepError where
+    nothing would be left to quantize: see quantize_features.formula_nodes.
+    """
+    if not formula_nodes(source):
+        return ()
+    counting = counting_nodes(source)
+    return tuple(
+        operation.get_friendly_name()
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() not in _DATA and operation.get_friendly_name() not in counting
+    )
+
+
 def _is_of_layer(operation: Any) -> bool:
     """Whether it adds the bias of a matrix product, or works on what a convolution made."""
     makers = [value.get_node() for value in operation.input_values()]
@@ -161,6 +180,7 @@ def count_operations(model: Any) -> dict[str, Any]:
     }
 
 
+_DATA = ("Constant", "Parameter", "Result")
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _SEEN_THROUGH = ("Add", "AvgPool", "Clamp", "Concat", "Interpolate", "MaxPool", "Multiply", "ReLU", "Relu")
 _ARITHMETIC = ("Add", "Divide", "Multiply", "Power", "ReduceMean", "ReduceSum", "Sqrt", "Subtract")

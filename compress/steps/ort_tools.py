@@ -18,6 +18,7 @@ from compress.steps.graph import (
     metadata_nodes,
     name_nodes,
 )
+from compress.steps.quantize_features import formula_nodes, has_formulas, ranges_of_counts
 from compress.steps.rounding import QMAX, QMAX_REDUCED, round_weights
 from runtime.errors import StepError
 
@@ -41,16 +42,19 @@ def insert_qdq(
 ) -> onnx.ModelProto:
     """Read `source`, write the Q/DQ graph to `target` and return it.
 
-    Head, what facts of patients touch, and float_sums stay in float. Per-channel signed weights; activations
-    as the plan says. Raises StepError.
+    Head, what facts of patients touch, float_sums and formula_nodes stay in float. Per-channel signed
+    weights; activations as the plan says. Raises StepError.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     calibrate_method = _method(method)
     activations = QuantType.QInt8 if plan.signed_activations else QuantType.QUInt8
     model = prepare(source)
-    kept = list(dict.fromkeys((*head_nodes(model), *metadata_nodes(model), *float_sums(model))))
-    model = round_weights(model, calibration, QMAX_REDUCED if plan.reduce_range else QMAX)
+    others = (*metadata_nodes(model), *float_sums(model), *formula_nodes(model))
+    kept = list(dict.fromkeys((*head_nodes(model), *others)))
+    ranges = {} if plan.signed_activations else _ranges(model)
+    if not has_formulas(model):  # whose kernels of ones are on any grid, and the others stay in float
+        model = round_weights(model, calibration, QMAX_REDUCED if plan.reduce_range else QMAX)
     try:
         quantize_static(
             model,
@@ -64,7 +68,12 @@ def insert_qdq(
             weight_type=QuantType.QInt8,
             nodes_to_exclude=kept,
             calibrate_method=calibrate_method,
-            extra_options={"CalibStridedMinMax": _STRIDE, "CalibPercentile": PERCENTILE, **plan.extra},
+            extra_options={
+                "CalibStridedMinMax": _STRIDE,
+                "CalibPercentile": PERCENTILE,
+                **plan.extra,
+                **ranges,
+            },
         )
     except (ValueError, RuntimeError, KeyError) as error:
         raise StepError(f"onnxruntime cannot quantize {source.name}: {error}") from error
@@ -91,6 +100,12 @@ def prepare(source: Path) -> onnx.ModelProto:
 
 def _whole_strides(calibration: CalibrationData) -> CalibrationData:
     return calibration.spread(len(calibration) // _STRIDE * _STRIDE)
+
+
+def _ranges(model: onnx.ModelProto) -> dict[str, Any]:
+    """The quantizer's option for ranges that are known without looking at images."""
+    known = ranges_of_counts(model)
+    return {"TensorQuantOverrides": known} if known else {}
 
 
 def _method(name: str) -> Any:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnx
+
 from compress.artifact import StepOutput
 from compress.recipe import TargetOptions
 from compress.steps import openvino_tools
@@ -23,6 +25,7 @@ from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
 from compress.steps.ort_tools import prepare
+from compress.steps.quantize_features import has_formulas
 from compress.steps.quantize_ort import decide_range
 from compress.steps.rounding import round_weights
 from runtime import machine
@@ -46,12 +49,17 @@ def quantize_openvino(
     """
     chosen = calibration.spread(options.calibration_cases)
     decision = decide_range(machine.describe().cpu_flags, reduce_range)
-    parameters = _parameters(options.method, decision.reduce_range)
     with collected():
-        model = _rounded(source, chosen, decision.reduce_range)
+        graph = prepare(source)
+        model = _rounded(graph, chosen, decision.reduce_range)
+    parameters = _parameters(options.method, decision.reduce_range, has_formulas(graph))
     openvino_tools.require_contract(model)
     kept = openvino_tools.head_operations(model)
-    others = (*openvino_tools.metadata_operations(model), *openvino_tools.float_operations(model))
+    others = (
+        *openvino_tools.metadata_operations(model),
+        *openvino_tools.float_operations(model),
+        *openvino_tools.formula_operations(model, graph),
+    )
     kept += tuple(dict.fromkeys(name for name in others if name not in kept))
     with collected() as messages:
         quantized = _quantize(model, chosen, kept, parameters)
@@ -76,15 +84,14 @@ def quantize_openvino(
     return StepOutput(path.name, "openvino", (weights.name,), facts)
 
 
-def _rounded(source: Path, calibration: CalibrationData, reduce_range: bool) -> Any:
+def _rounded(model: onnx.ModelProto, calibration: CalibrationData, reduce_range: bool) -> Any:
     """NNCF's symmetric weight grid is the one of ONNX Runtime's quantizer, so the rounding serves it too.
 
-    Its half range has a grid of its own, to which the weights go by nearest rounding.
+    Its half range has a grid of its own, to which the weights go by nearest rounding. Formulas keep theirs.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rounded.onnx"
-        model = prepare(source)
-        if not reduce_range:
+        if not reduce_range and not has_formulas(model):
             model = round_weights(model, calibration)
         path.write_bytes(model.SerializeToString())
         return openvino_tools.read_model(path)
@@ -109,14 +116,20 @@ def _quantize(model: Any, calibration: CalibrationData, kept: tuple[str, ...], p
         raise StepError(f"nncf cannot quantize the model: {' '.join(str(error).split())}") from error
 
 
-def _parameters(method: str, reduce_range: bool) -> Any:
-    """How ranges are estimated, and how many bits weights get."""
+def _parameters(method: str, reduce_range: bool, one_range: bool) -> Any:
+    """How ranges are estimated, and how many bits weights get.
+
+    one_range: for all channels that a depthwise convolution reads. Of planes of zeros and ones, one for each
+    gray level, NNCF would otherwise make those zero for good that no calibration image shows.
+    """
     nncf = _load_nncf()
+    planes = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
     overflow = nncf.quantization.advanced_parameters.OverflowFix
     return nncf.AdvancedQuantizationParameters(
         overflow_fix=overflow.ENABLE if reduce_range else overflow.DISABLE,
         disable_bias_correction=not reduce_range,
         activations_range_estimator_params=_ranges(nncf, method),
+        **({"activations_quantization_params": planes} if one_range else {}),
     )
 
 

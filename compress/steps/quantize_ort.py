@@ -21,6 +21,7 @@ from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
 from compress.steps.graph import float_sums, head_nodes, load_graph, metadata_nodes, name_nodes, summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
+from compress.steps.quantize_features import float_formulas
 from runtime import machine
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
@@ -75,7 +76,7 @@ def quantize_ort(
         "reduce_range": decision.reduce_range,
         "reduce_range_reason": decision.reason,
         "may_saturate_on": decision.may_saturate_on,
-        "float_nodes": [*float_head(source), *_other_float_nodes(source)],
+        "float_nodes": _float_nodes(source),
         "versions": {"onnxruntime": onnxruntime.__version__},
         "size_bytes": path.stat().st_size,
         **chosen.facts(),
@@ -93,11 +94,11 @@ def float_head(source: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*head_nodes(model), *metadata_nodes(model))))
 
 
-def _other_float_nodes(source: Path) -> tuple[str, ...]:
+def _float_nodes(source: Path) -> list[str]:
     model = load_graph(source)
     name_nodes(model)
-    kept = {*head_nodes(model), *metadata_nodes(model)}
-    return tuple(name for name in float_sums(model) if name not in kept)
+    others = (*float_sums(model), *float_formulas(source, OPERATORS))
+    return list(dict.fromkeys((*float_head(source), *others)))
 
 
 def _open(path: Path) -> OrtBackend:

@@ -20,6 +20,7 @@ from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
 from compress.steps.graph import require_tensorrt_graph, summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
+from compress.steps.quantize_features import float_formulas
 from compress.steps.quantize_ort import float_head
 from compress.steps.stand_in import StandInBackend
 
@@ -49,7 +50,7 @@ def quantize_tensorrt(
     facts: dict[str, Any] = {
         "method": options.method,
         "scheme": "S8 activations and weights, zero points 0, weights per channel, explicit Q/DQ",
-        "float_nodes": list(float_head(source)),
+        "float_nodes": list(dict.fromkeys((*float_head(source), *float_formulas(source, OPERATORS)))),
         "versions": {"onnxruntime": onnxruntime.__version__},
         "size_bytes": path.stat().st_size,
         **chosen.facts(),

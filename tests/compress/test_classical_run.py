@@ -27,9 +27,12 @@ EASY = load_recipe(Path(__file__).with_name("easy.toml"))
 RECIPE = replace(
     EASY,
     model=ModelOptions("classical"),
-    classical=ClassicalOptions("kmeans", features=("hog", "lbp"), words=8),
+    classical=ClassicalOptions("kmeans", features=("hog", "glcm"), words=8),
     prune=replace(EASY.prune, ratio=0.0),
-    targets=(TargetOptions("onnxruntime", ("fp32",)), TargetOptions("openvino", ("fp32",))),
+    targets=(
+        TargetOptions("onnxruntime", ("fp32", "int8")),
+        TargetOptions("openvino", ("fp32",)),
+    ),
 )
 
 
@@ -51,6 +54,8 @@ def test_every_node_of_a_baseline_passes_its_gate_and_ships(made: tuple[RunRecor
         "train",
         "export",
         "onnxruntime/fp32",
+        "onnxruntime/int8-quantized",
+        "onnxruntime/int8",
         "openvino/fp32",
     ]
     assert {node.verdict["outcome"] for node in record.nodes} == {"pass"}
