@@ -2,8 +2,8 @@
 
 For each fold a network is trained as the shipped one is, on the other folds. Its scores on the patients left
 out show what a new patient would get, and there are several times as many of them as calibration patients:
-operating points read off them hold (docs/adr/0009). Every fold is a step of its own; an interrupted run goes
-on there.
+operating points read off them hold (docs/adr/0009). Every fold, and its scores, are steps of their own; an
+interrupted run goes on there.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from runtime.detector import DetectorSpec
 from runtime.findings import OperatingPoints
+
+_SCORES = "scores.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +108,24 @@ def _score(bench: Workbench, spec: DetectorSpec, number: int, fold: Fold) -> Pre
     trained = run_step(
         _plan(bench, number, fold), bench.steps / f"fold-{number}", _body(bench, fold)
     ).artifact
-    backend = open_checkpoint(trained.path)
-    try:
-        with bench.reporter.task(f"scores of fold {number}") as advance:
-            return predict(backend, spec, bench.tensors, fold.held_out, advance)
-    finally:
-        backend.close()
+    name = f"fold-{number}-scores"
+    params = {
+        "preprocess": asdict(bench.recipe.preprocess),
+        "metadata": asdict(bench.recipe.metadata),
+        "held_out": [case.case_id for case in fold.held_out],
+    }
+    plan = StepPlan(name, params, (trained.sha256, bench.dataset.digest), 0, ("torch", "onnxruntime"))
+
+    def body(folder: Path) -> StepOutput:
+        backend = open_checkpoint(trained.path)
+        try:
+            with bench.reporter.task(f"scores of fold {number}") as advance:
+                predict(backend, spec, bench.tensors, fold.held_out, advance).save(folder / _SCORES)
+        finally:
+            backend.close()
+        return StepOutput(_SCORES, "predictions")
+
+    return Predictions.load(run_step(plan, bench.steps / name, body).artifact.path)
 
 
 def _plan(bench: Workbench, number: int, fold: Fold) -> StepPlan:

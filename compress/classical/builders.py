@@ -22,7 +22,7 @@ from compress.classical.fit import (
     forest_scores,
 )
 from compress.classical.graph import export_module, finish, join, whole_graph
-from compress.classical.neighbours import CELL_PX
+from compress.classical.neighbours import cells_along
 from compress.classical.nets import (
     ForestAnswer,
     ForestInputs,
@@ -63,7 +63,7 @@ class Task:
     @property
     def side_cells(self) -> int:
         """Cells along it."""
-        return self.size_px // CELL_PX
+        return cells_along(self.size_px)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from compress.classical.glcm import DISTANCES_PX, STATISTICS, GlcmCells
 from compress.classical.hog import BLOCK_CELLS, ORIENTATIONS, HogCells, normalised_blocks
 from compress.classical.lbp import PATTERNS, RADII_PX, LbpCells
-from compress.classical.neighbours import CELL_PX
+from compress.classical.neighbours import CELL_PX, whole_cells
 from runtime.errors import StepError
 from runtime.preprocess import PreprocessSpec
 
@@ -21,23 +21,25 @@ DESCRIPTOR_WIDTHS = {
     "lbp": PATTERNS * len(RADII_PX),
     "glcm": len(STATISTICS) * len(DISTANCES_PX),
 }
+LEAST_PX = 4 * CELL_PX
 _CENTRE = slice(BLOCK_CELLS // 2 * ORIENTATIONS, (BLOCK_CELLS // 2 + 1) * ORIENTATIONS)
 
 
 class CellFeatures(nn.Module):
     """image (N, 1, S, S) -> (descriptors (N, D, S / 8, S / 8), summaries (N, C, S / 8, S / 8)).
 
+    A side that is no whole number of cells is resampled to the next one that is; S / 8 is rounded up.
+
     names: of options.FEATURES, in the order of their channels. The descriptor holds HOG's whole block, the
     summary the cell's own part of it; of LBP and GLCM, which count in the same neighbourhood, both hold all.
-    Raises StepError for an input that is no whole number of cells.
+    Raises StepError for an input smaller than LEAST_PX.
     """
 
     def __init__(self, names: tuple[str, ...], spec: PreprocessSpec) -> None:
         super().__init__()
-        if spec.size_px % CELL_PX or spec.size_px < 4 * CELL_PX:
+        if spec.size_px < LEAST_PX:
             raise StepError(
-                f"classical features want an input of n x {CELL_PX} px, at least {4 * CELL_PX}, "
-                f"got {spec.size_px} px",
+                f"classical features want an input of at least {LEAST_PX} px, got {spec.size_px} px",
                 "change size_px of the recipe's [preprocess]",
             )
         self.names = names
@@ -52,7 +54,7 @@ class CellFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptors and summaries."""
-        unit = image * self.std + self.mean
+        unit = whole_cells(image) * self.std + self.mean
         descriptors, summaries = [], []
         for name in self.names:
             cells = self.parts[name](unit)

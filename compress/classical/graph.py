@@ -11,7 +11,7 @@ import torch
 from onnx import compose, helper
 from torch import Tensor, nn
 
-from compress.classical.neighbours import CELL_PX
+from compress.classical.neighbours import cells_along
 from compress.steps.export_onnx import OPSET
 from compress.steps.export_passes import drop_unused, unshare_weights
 from compress.steps.graph import drop_unused_domains, name_nodes
@@ -87,8 +87,10 @@ def tidy_domains(model: onnx.ModelProto) -> None:
 
 
 def finish(model: onnx.ModelProto, size_px: int) -> onnx.ModelProto:
-    """Ulna's doors: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, S / 8, S / 8); checked."""
-    cells = size_px // CELL_PX
+    """Ulna's doors: `image` (N, 1, S, S) -> `logit` (N, 1), `map` (N, 1, S / 8, S / 8),
+    rounded up; checked.
+    """
+    cells = cells_along(size_px)
     del model.graph.output[:], model.graph.value_info[:]
     for name, shape in ((LOGIT_NAME, (1,)), (MAP_NAME, (1, cells, cells))):
         doors = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("batch", *shape))

@@ -14,6 +14,20 @@ CELL_PX = 8
 """Side of a cell. Two to three cells span the fractures of a radiograph at 224 to 320 px."""
 
 
+def cells_along(size_px: int) -> int:
+    """How many cells a side of this many pixels has; the last one counts, whole or not."""
+    return -(-size_px // CELL_PX)
+
+
+def whole_cells(planes: Tensor) -> Tensor:
+    """(N, C, S, S) resampled to the next side that is a whole number of cells, where its own is none."""
+    size_px = int(planes.shape[-1])
+    wanted_px = cells_along(size_px) * CELL_PX
+    if wanted_px == size_px:
+        return planes
+    return functional.interpolate(planes, [wanted_px, wanted_px], mode="bilinear", align_corners=False)
+
+
 def pad_with_edge(planes: Tensor, width: int) -> Tensor:
     """(N, C, H, W) -> (N, C, H + 2 width, W + 2 width), the border repeated, so that it shows no edge."""
     for axis in (2, 3):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from compress.training.data import LabelledTensors
 
@@ -29,9 +31,8 @@ class CellTruth:
 
 def cell_truth(data: LabelledTensors, side_cells: int) -> CellTruth:
     """From the labels and the boxes' masks."""
-    step = data.masks.shape[-1] // side_cells
-    split = data.masks.reshape(len(data), side_cells, step, side_cells, step)
-    shares = split.mean(axis=(2, 4), dtype=np.float32)
+    masks = torch.from_numpy(np.asarray(data.masks, np.float32))
+    shares = functional.adaptive_avg_pool2d(masks, side_cells).numpy()  # cells need not be whole mask pixels
     is_fractured = (data.labels > 0.5)[:, None, None]
     if not shares.any():
         everywhere = np.broadcast_to(is_fractured, shares.shape)

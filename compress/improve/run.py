@@ -15,6 +15,7 @@ from compress.improve.plan import improved_recipe
 from compress.improve.pool import Pool, pool_cases, pooled_outlines, require_judges
 from compress.improve.start import Start
 from compress.judgement import Court
+from compress.look_alikes import check_looks
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
@@ -55,8 +56,11 @@ class FromBundle:
         self.beginning: Beginning | None = Beginning(start.plan, start.train, start.open, prunes=False)
 
     def open_bench(self, recipe: Recipe, options: RunOptions, reporter: ProgressReporter) -> Workbench:
-        """The pool as it was divided."""
-        bench = lay_out(recipe, options.folder, self._pool.dataset, self._pool.splits, reporter)
+        """The pool as it was divided. Raises StepError where images of two sets look the same."""
+        pool, how = self._pool, recipe.data.look_alikes
+        if options.data is not None:  # computed patients look alike by construction
+            check_looks(pool.dataset, pool.splits, how, options.folder, reporter)
+        bench = lay_out(recipe, options.folder, pool.dataset, pool.splits, reporter)
         return replace(bench, outlines=self._outlines)
 
     def lineage(self, court: Court) -> dict[str, Any]:

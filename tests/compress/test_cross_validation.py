@@ -92,6 +92,16 @@ def test_the_record_says_what_to_expect_of_the_points_fold_by_fold(made: Made) -
     assert found["sensitivity"]["low"] <= found["sensitivity"]["value"] <= found["sensitivity"]["high"]
 
 
+def test_a_finished_run_asks_no_fold_for_its_scores_again(made: Made) -> None:
+    said = io.StringIO()
+    again = run_pipeline(
+        RECIPE, RunOptions(made.folder, made.data, generate_key()), ProgressReporter(Console(file=said))
+    )
+    assert again.expectation == made.record.expectation
+    assert "fold 2 of 2" in said.getvalue()
+    assert "scores of fold" not in said.getvalue()
+
+
 def test_calibrated_logits_are_part_of_the_checkpoint_of_every_fold(made: Made) -> None:
     for name in ("train", "fold-1", "fold-2"):
         artifact = load_step(made.folder / "steps" / name)

@@ -129,8 +129,16 @@ def test_onnx_runtime_computes_what_torch_computes_at_any_batch_size(names: tupl
     assert got["descriptors"].shape[1] == sum(features.descriptor_widths)
 
 
-@pytest.mark.parametrize("size_px", [60, 24])
-def test_an_input_of_no_whole_number_of_cells_or_too_few_is_refused(size_px: int) -> None:
-    with pytest.raises(StepError, match=f"got {size_px} px") as caught:
-        CellFeatures(FEATURES, PreprocessSpec(size_px=size_px))
+def test_a_side_of_no_whole_number_of_cells_is_resampled_to_the_next_one() -> None:
+    image = batched(texture(7, 60))
+    stretched = torch.nn.functional.interpolate(image, [64, 64], mode="bilinear", align_corners=False)
+    got = CellFeatures(FEATURES, PreprocessSpec(size_px=60))(image)
+    for own, expected in zip(got, CellFeatures(FEATURES, PreprocessSpec(size_px=64))(stretched), strict=True):
+        assert own.shape[2:] == (8, 8)
+        torch.testing.assert_close(own, expected)
+
+
+def test_an_input_of_too_few_cells_is_refused() -> None:
+    with pytest.raises(StepError, match="at least 32 px, got 31 px") as caught:
+        CellFeatures(FEATURES, PreprocessSpec(size_px=31))
     assert "size_px" in caught.value.hint

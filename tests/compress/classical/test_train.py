@@ -71,6 +71,15 @@ def test_the_doors_are_those_of_every_network(trained, kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_side_of_no_whole_number_of_cells_learns_and_is_run_as_well(kind, tmp_path: Path) -> None:
+    output = train_classical(options(*kind), spot_data(64, 32, 50), 5, tmp_path)
+    unseen = spots(40, 50, 3)
+    answers = opened(tmp_path / output.main).infer({"image": unseen.tensors})
+    assert answers[MAP_NAME].shape == (40, 1, 7, 7)
+    assert auroc(answers[LOGIT_NAME][:, 0], unseen.labels) > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_graph_answers_as_scikit_learn_does(trained, kind) -> None:
     parity = trained[kind][1].facts["parity"]
     assert parity["images"] == 32

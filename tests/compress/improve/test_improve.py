@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
@@ -206,6 +208,26 @@ def test_a_gate_patient_among_the_new_ones_does_not_teach(released: Released, tm
     learned = {*step["params"]["fit"], *step["params"]["calibration"]}
     assert not learned & {"added:p001v0", "added:p001v1", "added:p003v0", "added:p003v1"}
     assert learned & {"added:p002v0", "added:p004v0", "added:p005v0", "added:p006v0"}
+
+
+def test_a_new_image_that_looks_like_one_of_a_gate_patient_is_refused(
+    released: Released, tmp_path: Path
+) -> None:
+    seen = seen_from_json(released.bundle.read(FILE))
+    old = TableDataset(released.old)
+    gate = next(c for c in old.cases if seen.set_of(old.image_digests[c.case_id]) == "gate" and c.label)
+    more = _renamed(write_easy_data(tmp_path / "more", patients=48, seed=81), "more-{}")
+    pixels = cv2.imread(str(gate.path), cv2.IMREAD_UNCHANGED)
+    for patient in range(1, 48, 2):  # fractured ones, so that it stands in whatever set is learned from
+        brighter = np.clip(pixels * (1 + patient / 1000), 0, 4095).astype(np.uint16)
+        cv2.imwrite(str(more / "images" / f"p{patient:03d}v0.png"), brighter)
+    careful = replace(BRIEF, data=replace(BRIEF.data, look_alikes="refuse"))
+    with pytest.raises(StepError, match="near-duplicate"):
+        released.improve(tmp_path / "run", careful, new=more)
+    with (tmp_path / "run" / "look_alikes.csv").open(newline="") as stream:
+        pairs = [(row["first"], row["second"]) for row in csv.DictReader(stream)]
+    assert any(gate.case_id in pair and any(name.startswith("added:") for name in pair) for pair in pairs)
+    assert not (tmp_path / "run" / "bundle").exists()
 
 
 def test_the_runs_own_checkpoint_may_be_begun_with_and_another_one_is_found_out(
