@@ -116,7 +116,7 @@ def collect(answers: Sequence[Answer]) -> Predictions:
         boxed=np.array([item.boxed for item in shown], np.int64) if seen else None,
         ious=np.array([item.iou for item in shown], np.float64) if seen else None,
         boxes_shown=np.array([item.boxes for item in shown], np.int64) if seen else None,
-        views=np.array([case.view for case in cases], np.str_) if seen else None,
+        views=np.array([case.view for case in cases], np.str_),
         study_ids=np.array([case.study_id for case in cases], np.str_) if seen else None,
     )
 

@@ -3,6 +3,11 @@
 DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837-845, for clusters: Obuchowski, "Nonparametric
 analysis of clustered ROC curve data", Biometrics 53 (1997) 567-578. Placements by midranks: Sun and Xu, IEEE
 Signal Processing Letters 21 (2014) 1389-1393.
+
+A studentized difference is skew: where the patients at hand are easy ones, both the loss and its standard
+error come out small, so that Student's bounds let a true loss pass too often. They are corrected by the first
+terms of the Edgeworth expansion of a studentized U-statistic (Helmers, Annals of Statistics 19 (1991)
+470-484), through Hall's transformation (intervals.py).
 """
 
 from __future__ import annotations
@@ -10,16 +15,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.intervals import Floats, Interval, on_logit_scale, one_sided_z, student_quantile
+from compress.intervals import (
+    Floats,
+    Interval,
+    on_logit_scale,
+    one_sided_z,
+    student_quantile,
+    unskewed_quantiles,
+)
 from compress.predictions import Predictions, Strings
 
 NO_AUROC = "AUROC needs fractured and healthy images"
 _BISECTIONS = 60
 _ROC_POINTS = 200
+_NEAR_ZERO_Z, _LARGEST_Z = 1e-6, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,24 +135,127 @@ def interval(predictions: Predictions, confidence: float) -> Interval:
     return Interval(area, low, high, len(predictions))
 
 
-def difference(reference: Predictions, candidate: Predictions, confidence: float) -> tuple[float, float]:
-    """Candidate minus reference on the same cases, and the half-width of its one-sided bounds.
+@dataclass(frozen=True)
+class PairedAuroc:
+    """AUROC of reference and candidate on the same cases; one-sided bounds of candidate minus reference."""
 
-    The half-width never falls below what a share z^2 / (n + z^2) of the patients could cost if their scores
-    fell to chance: so many may be lost without one of n patients showing it (the score bound for no event).
-    Equal rankings on a handful of patients therefore prove little, as they should.
+    before: float
+    after: float
+    lower: float
+    upper: float
+
+    @property
+    def change(self) -> float:
+        """Candidate minus reference."""
+        return self.after - self.before
+
+
+def compare(reference: Predictions, candidate: Predictions, confidence: float) -> PairedAuroc:
+    """Both on the same cases, images on both sides; bounds lie within -1 to 1.
+
+    Neither bound is nearer than `unseen_change`. Equal rankings on a handful of patients therefore prove
+    little, as they should.
     """
     groups = Groups.of(reference)
     before = placements(reference.logits, reference.labels)
     after = placements(candidate.logits, candidate.labels)
-    change = after.auroc - before.auroc
-    variance = clustered_variance(
-        after.fractured - before.fractured - change, after.healthy - before.healthy - change, groups
+    moved = _Moved.between(before, after, groups)
+    low, high = _widths(moved, reference, candidate, confidence)
+    floor = unseen_change(before.auroc, groups.smaller, confidence)
+    change = moved.change
+    return PairedAuroc(
+        before.auroc,
+        after.auroc,
+        max(-1.0, change - max(low, floor)),
+        min(1.0, change + max(high, floor)),
     )
+
+
+def difference(reference: Predictions, candidate: Predictions, confidence: float) -> tuple[float, float]:
+    """Candidate minus reference, and how far the lower bound of `compare` lies below it.
+
+    Taken upwards from a loss the same width is on the safe side: a loss is skewed downwards, and its upper
+    bound lies nearer than its lower one.
+    """
+    found = compare(reference, candidate, confidence)
+    return found.change, found.change - found.lower
+
+
+def unseen_change(area: float, patients: int, confidence: float) -> float:
+    """What a share z^2 / (n + z^2) of the patients could cost an AUROC if their scores fell to chance.
+
+    So many may be lost without one of n patients showing it (the score bound for no event). patients: on the
+    side that has fewer.
+    """
     unseen = one_sided_z(confidence) ** 2
-    floor = abs(before.auroc - 0.5) * unseen / (groups.smaller + unseen)
-    width = student_quantile(confidence, groups.smaller - 1) * math.sqrt(variance) if variance else 0.0
-    return change, max(width, floor)
+    return abs(area - 0.5) * unseen / (patients + unseen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """How the placements changed, centred on the change of the AUROC: fractured (M,), healthy (N,)."""
+
+    change: float
+    fractured: Floats
+    healthy: Floats
+    groups: Groups
+
+    @classmethod
+    def between(cls, before: Placements, after: Placements, groups: Groups) -> _Moved:
+        change = after.auroc - before.auroc
+        fractured, healthy = after.fractured - before.fractured, after.healthy - before.healthy
+        return cls(change, fractured - change, healthy - change, groups)
+
+    def influence(self) -> tuple[Floats, Floats, Floats]:
+        """What each patient (P,) adds to the change, and the same for each fractured and healthy image."""
+        _, index = np.unique(
+            np.concatenate([self.groups.fractured, self.groups.healthy]), return_inverse=True
+        )
+        m, n = len(self.fractured), len(self.healthy)
+        shares = np.concatenate([self.fractured / m, self.healthy / n])
+        of_patient = np.asarray(np.bincount(index, shares), np.float64)
+        return of_patient, of_patient[index[:m]], of_patient[index[m:]]
+
+
+def _widths(
+    moved: _Moved, reference: Predictions, candidate: Predictions, confidence: float
+) -> tuple[float, float]:
+    """How far the lower and the upper bound lie from the change; 0 where nothing varies."""
+    variance = clustered_variance(moved.fractured, moved.healthy, moved.groups)
+    if not variance or not math.isfinite(variance):
+        return variance, variance
+    quantile, error = student_quantile(confidence, moved.groups.smaller - 1), math.sqrt(variance)
+    low, high = unskewed_quantiles(quantile, *_bias_and_skewness(moved, reference, candidate, error))
+    return error * high, -error * low
+
+
+def _bias_and_skewness(
+    moved: _Moved, reference: Predictions, candidate: Predictions, error: float
+) -> tuple[float, float]:
+    """Mean and third cumulant of the change over its standard error, to the first order.
+
+    third: of the patients' influences. joint: what two patients add together, over and above their own
+    influences, weighted by both influences. The statistic's mean and skewness then follow from the third
+    moment of the change (third + 6 joint) and its covariance with the estimated variance (third + 4 joint).
+    """
+    of_patient, u, v = moved.influence()
+    ill = reference.labels == 1
+    pairs = _weighted_wins(candidate.logits, ill, v) - _weighted_wins(reference.logits, ill, v)
+    # Centred twice: what is left of each pair's change after both images' own placements.
+    together = u @ pairs - (u @ moved.fractured) * v.sum() - u.sum() * (v @ moved.healthy)
+    together -= moved.change * u.sum() * v.sum()
+    joint = float(together) / (len(u) * len(v))
+    third = float(np.sum(of_patient**3))
+    covariance = (third + 4 * joint) / error**3
+    return -covariance / 2, (third + 6 * joint) / error**3 - 3 * covariance
+
+
+def _weighted_wins(logits: Floats, ill: NDArray[np.bool_], weights: Floats) -> Floats:
+    """For each fractured image (M,) the weights (N,) of the healthy ones that it beats; ties count half."""
+    order = np.argsort(logits[~ill], kind="stable")
+    scores, below = logits[~ill][order], np.append(0.0, np.cumsum(weights[order]))
+    first, last = (np.searchsorted(scores, logits[ill], side) for side in ("left", "right"))
+    return np.asarray((below[first] + below[last]) / 2, np.float64)
 
 
 def roc_curve(predictions: Predictions) -> RocCurve:
@@ -199,3 +316,26 @@ def _root(function: Callable[[float], float], positive: float, negative: float) 
         else:
             negative = middle
     return positive
+
+
+def p_of_loss(reference: Predictions, candidate: Predictions, margin: float) -> float:
+    """One-sided p-value of "the loss is larger than `margin`", from the width that `difference` gives.
+
+    It is the confidence, taken from 1, at which the bound meets -margin: below 1 - confidence exactly where
+    the upper bound at that confidence lies below -margin. Not told apart below 1e-9.
+    """
+    from scipy.optimize import brentq
+
+    change, _ = difference(reference, candidate, 0.5)
+    beyond = -margin - change
+
+    def excess(z: float) -> float:
+        return difference(reference, candidate, NormalDist().cdf(z))[1] - abs(beyond)
+
+    if excess(_NEAR_ZERO_Z) >= 0:
+        z = 0.0
+    elif excess(_LARGEST_Z) <= 0:
+        z = _LARGEST_Z
+    else:
+        z = float(brentq(excess, _NEAR_ZERO_Z, _LARGEST_Z, xtol=1e-7))
+    return NormalDist().cdf(-z if beyond > 0 else z)

@@ -6,27 +6,32 @@ An error in one branch is recorded there and costs the others nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.markup import escape
 
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
+from compress.calibrating import calibration_of
+from compress.faster import Speed, compare_speed
 from compress.judgement import Court, Judged, Trial
+from compress.layers.measured import layer_facts
 from compress.ledger import Ledger, Node
-from compress.metadata import vectors
+from compress.lint.files import lint_file
+from compress.lint.finding import WARNING
+from compress.lint.words import grouped, require_no_errors
 from compress.predictions import Predictions
 from compress.recipe import Recipe, TargetOptions
 from compress.release import Shippable
 from compress.step import StepPlan
-from compress.steps.calibration import CalibrationData
 from compress.steps.quantize_ort import decide_range
 from compress.steps.statistics import refused_share
 from compress.targets import TARGETS, Opener, Target
-from compress.trunk import EXPORT
+from compress.trunk import EXPORT, WHOLE
 from compress.workbench import Workbench
 from runtime import machine
 from runtime.anomaly import AnomalyDetector
+from runtime.backends.feeds import image_alone
 from runtime.errors import RecipeError, StepError, UlnaError
 
 FLOAT = "fp32"
@@ -37,7 +42,8 @@ _SAMPLES = 8
 class Graft:
     """What branches grow from: the exported graph, its predictions on the gate patients, and the court.
 
-    anomaly: what tells strange pictures, None where the recipe wants nothing of the kind.
+    anomaly: what tells strange pictures, None where the recipe wants nothing of the kind. whole: the graph of
+    the unpruned network, where what is grown was pruned: every engine must be faster than its own.
     """
 
     bench: Workbench
@@ -46,6 +52,7 @@ class Graft:
     exported: Artifact
     reference: Predictions
     anomaly: AnomalyDetector | None = None
+    whole: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,16 @@ class _Branch:
             Node(name, before, f"{title} {self.precision}", "compile", engine, self.precision),
         )
 
+    @property
+    def whole_nodes(self) -> tuple[Node, ...]:
+        """The same of the unpruned network: only timed, for what was pruned to be compared with."""
+        parent, nodes = WHOLE.name, []
+        for node in self.nodes:
+            name, title = f"{node.name}-whole", f"{node.title}, unpruned"
+            nodes.append(replace(node, name=name, parent=parent, title=title, kind="timed"))
+            parent = name
+        return tuple(nodes)
+
 
 def target_of(options: TargetOptions) -> Target:
     """The target that a recipe names. Raises RecipeError for one that does not exist."""
@@ -86,7 +103,7 @@ def target_of(options: TargetOptions) -> Target:
 
 
 def branch_nodes(recipe: Recipe) -> tuple[Node, ...]:
-    """All nodes of the recipe's targets, in the order they are made."""
+    """All nodes of the recipe's targets that may ship, in the order they are made."""
     return tuple(node for branch in _branches(recipe) for node in branch.nodes)
 
 
@@ -114,20 +131,15 @@ def _branches(recipe: Recipe) -> Iterator[_Branch]:
 def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     source = graft.exported
     if branch.quantized:
-        quantized = _quantize(graft, branch)
-        if quantized is None:
+        source = _quantize(graft, branch, branch.nodes[0], source)
+        if _judge(graft, branch, branch.nodes[0], source) is None:
             return
-        source = quantized
     node = branch.nodes[-1]
-    plan = _plan(graft, branch, node, {}, (source.sha256,))
-    samples = graft.bench.tensors.stack(graft.bench.splits.calibration[:_SAMPLES])
-
-    def body(folder: Path) -> StepOutput:
-        return branch.target.compile(source.path, folder, samples)
-
-    compiled = graft.ledger.make(node, plan, body).artifact
+    findings = _lint(graft, branch, node, source)
+    compiled = _compile(graft, branch, node, source)
+    graft.ledger.remark(node, lint=findings)
     judged = _judge(graft, branch, node, compiled)
-    if judged is not None:
+    if judged is not None and _is_worth_pruning(graft, branch, compiled):
         run = branch.target.open(compiled)
         _require_familiar(graft, node, run)
         yield Shippable(
@@ -138,6 +150,53 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
             run.open_backend,
             _note(compiled, run.numerics_from),
         )
+
+
+def _lint(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> list[dict[str, str]]:
+    """What the engine would make of the graph, before it is compiled: warnings are said, an error is recorded
+    at the node and stops the branch as a gate does.
+    """
+    graft.ledger.skip_unless_made(node)
+    with graft.ledger.recording_errors(node):
+        findings = lint_file(source.path, branch.options.engine)
+        table = [finding.to_json() for finding in findings]
+        graft.ledger.remark(node, lint=table)
+        for group in grouped(finding for finding in findings if finding.severity == WARNING):
+            graft.bench.reporter.say(f"  [yellow]{group.first.engine}: {escape(group.line)}[/yellow]")
+        require_no_errors(findings)
+    return table
+
+
+def _is_worth_pruning(graft: Graft, branch: _Branch, compiled: Artifact) -> bool:
+    """Whether the engine is faster than the unpruned network's by the same recipe; one that is not stops.
+
+    Where nothing was pruned, or this machine cannot run the engine, there is nothing to measure.
+    """
+    node, run = branch.nodes[-1], branch.target.open(compiled)
+    if graft.whole is None:
+        return True
+    if run.numerics_from:
+        graft.ledger.remark(node, speed={"not_measured": "this machine cannot run the engine"})
+        return True
+    made = graft.whole
+    if branch.quantized:
+        made = _quantize(graft, branch, branch.whole_nodes[0], made)
+    made = _compile(graft, branch, branch.whole_nodes[-1], made)
+    with graft.ledger.recording_errors(node):
+        speed = _time(graft, branch.target.open(made), run)
+    enough = speed.faster or not graft.bench.recipe.prune.must_be_faster
+    graft.ledger.note_speed(node, speed, enough)
+    return enough
+
+
+def _time(graft: Graft, whole: Opener, pruned: Opener) -> Speed:
+    backends = whole.open_backend(), pruned.open_backend()
+    try:
+        image = graft.bench.tensors.tensor(graft.court.cases[0])
+        return compare_speed(*backends, image_alone(backends[0].inputs, image))
+    finally:
+        for backend in backends:
+            backend.close()
 
 
 def _require_familiar(graft: Graft, node: Node, run: Opener) -> None:
@@ -154,26 +213,28 @@ def _require_familiar(graft: Graft, node: Node, run: Opener) -> None:
         )
 
 
-def _quantize(graft: Graft, branch: _Branch) -> Artifact | None:
-    node = branch.nodes[0]
-    images = _calibration(graft.bench, branch.options)
+def _quantize(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> Artifact:
+    images = calibration_of(graft.bench, branch.options.calibration_cases)
     # Another processor may need another range of weights: what was quantized for this one is not for that.
     reduce_range = decide_range(machine.describe().cpu_flags).reduce_range
     params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(branch.options)}
-    plan = _plan(graft, branch, node, params, (graft.exported.sha256,))
 
     def body(folder: Path) -> StepOutput:
-        return branch.target.quantize(graft.exported.path, folder, images, branch.options)
+        return branch.target.quantize(source.path, folder, images, branch.options)
 
-    quantized = graft.ledger.make(node, plan, body).artifact
-    return quantized if _judge(graft, branch, node, quantized) is not None else None
+    quantized = graft.ledger.make(node, _plan(graft, branch, node, params, (source.sha256,)), body).artifact
+    if node in branch.nodes:
+        graft.ledger.remark(node, layer_parity=layer_facts(source, quantized, images))
+    return quantized
 
 
-def _calibration(bench: Workbench, options: TargetOptions) -> CalibrationData:
-    cases = bench.splits.calibration
-    facts = None if bench.metadata is None else vectors(bench.metadata, cases)
-    data = CalibrationData(bench.tensors.stack(cases), tuple(case.case_id for case in cases), facts)
-    return data.spread(options.calibration_cases)
+def _compile(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> Artifact:
+    samples = graft.bench.tensors.stack(graft.bench.splits.calibration[:_SAMPLES])
+
+    def body(folder: Path) -> StepOutput:
+        return branch.target.compile(source.path, folder, samples)
+
+    return graft.ledger.make(node, _plan(graft, branch, node, {}, (source.sha256,)), body).artifact
 
 
 def _plan(

@@ -29,7 +29,7 @@ def check_model(recipe: Recipe) -> None:
         build(recipe.model, recipe.preprocess.size_px)
         return
     CellFeatures(recipe.classical.features, recipe.preprocess)
-    if recipe.prune.ratio:
+    if recipe.prune.is_active:
         raise RecipeError("a classical baseline has no channels to prune", "set [prune] ratio = 0")
 
 

@@ -10,8 +10,11 @@ import typer
 from compress.cli_data import data as data_verbs
 from compress.cli_ensemble import ensemble
 from compress.cli_evaluate import evaluate
+from compress.cli_layers import layers
+from compress.cli_lint import lint
 from compress.cli_matrix import matrix
 from compress.cli_patches import patches as patches_verbs
+from compress.cli_power import power
 from compress.cli_synth import synth
 from compress.cli_train import train
 from compress.launch import require_one_process
@@ -21,7 +24,10 @@ _LOG_WIDTH = 120
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(ensemble)
 app.command()(evaluate)
+app.command()(lint)
+app.command()(layers)
 app.command()(matrix)
+app.command()(power)
 app.command()(synth)
 app.command()(train)
 app.add_typer(data_verbs, name="data")

@@ -149,7 +149,7 @@ def predict_shown(
     progress: Progress = silent,
     facts: Callable[[Case], PatientFacts] = facts_of_case,
 ) -> Predictions:
-    """The same with the boxes that a clinic is shown at the spec's operating points, and with the views.
+    """The same with the boxes that a clinic is shown at the spec's operating points, and the examinations.
 
     The pictures themselves are not looked at: none is refused as unusable or unfamiliar. Raises as `predict`.
     """

@@ -7,77 +7,78 @@ patient, and the largest loss that is allowed (the margin):
     fail          the upper bound lies below -margin: a larger loss is shown
     inconclusive  neither; more patients would tell
 
-All checks over all images must pass, so the chance to pass with a true loss of a margin or more, in any
-figure, is at most 1 - confidence. Single body parts have too few images to pass on their own; of them only a
-shown loss counts, and then fails the gate.
+What is controlled, each at 1 - confidence, in one comparison of a candidate with a reference:
+
+    a harmful pass    All five checks over all images must pass, so the chance to pass with a true loss of a
+                      margin or more in any of these figures is at most that. Drawing patients anew (cluster
+                      bootstrap) is a second opinion: a pass that it does not support becomes inconclusive,
+                      which can only make harmful passes rarer.
+    false alarms in   Single body parts and views have too few images to pass on their own; of them only a
+    subgroups         shown loss counts, and then fails the gate. Their p-values are adjusted together, those
+                      of their drift too, by Holm's method: the chance that any subgroup fails the gate,
+                      although none of them has lost (or drifted) more than it may, is at most that.
+    false alarms of   Each of the up to three checks of drift over all images fails only where a drift beyond
+    drift             its limit is shown, and each of them errs at most that often. Otherwise it is noted.
+
+A small loss in a small subgroup is therefore not ruled out: nothing but the number of its patients can do so.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compress import auroc
+from compress.bootstrap import BootstrapOptions, Statistic, auroc_change, lower_bounds, share_change
+from compress.checks import (
+    ALL_IMAGES,
+    FAIL,
+    INCONCLUSIVE,
+    NOTED,
+    PASS,
+    Check,
+    Group,
+    Measured,
+    Place,
+)
+from compress.drift import drift_checks
+from compress.margin import Margin
 from compress.metrics import MetricsReport, thresholds
 from compress.paired import compare_shares
-from compress.predictions import Predictions, Strings
-from compress.recipe import Floors, Margins
+from compress.predictions import Predictions
+from compress.recipe import DriftLimits, Floors, Margins
+from compress.subgroups import groups, settled
 from runtime.errors import GateError
 from runtime.findings import OperatingPoints
 
-PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
-_POINT_TITLES = {
-    "high_sensitivity": "high-sensitivity point",
-    "high_specificity": "high-specificity point",
-    "floor": "against the floor",
-}
+__all__ = [
+    "FAIL",
+    "INCONCLUSIVE",
+    "NOTED",
+    "PASS",
+    "Check",
+    "Flip",
+    "ParityVerdict",
+    "Rules",
+    "Verdict",
+    "floors",
+    "gate",
+    "joined",
+    "parity",
+    "refusal",
+    "require_pass",
+    "write_verdict",
+]
+
 _IDS_NAMED = 5
 
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One figure compared.
-
-    metric: auroc | sensitivity | specificity | answers. point: which operating point, "" for none.
-    body_part: "" for all images. difference: candidate minus reference, with its one-sided bounds. n: images
-    that the figure is over. reason: why it did not pass, "" if it did. against: what the candidate was
-    compared with, "" for the original checkpoint. Numbers are None where they do not exist.
-    """
-
-    metric: str
-    outcome: str
-    margin: float
-    n: int = 0
-    reference: float | None = None
-    candidate: float | None = None
-    difference: float | None = None
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    point: str = ""
-    body_part: str = ""
-    reason: str = ""
-    against: str = ""
-
-    @property
-    def title(self) -> str:
-        """What a person calls it: "sensitivity, high-specificity point, hand"."""
-        name = "AUROC" if self.metric == "auroc" else self.metric
-        against = self.against and f"against {self.against}"
-        words = (name, _POINT_TITLES.get(self.point, self.point), self.body_part, against)
-        return ", ".join(filter(None, words))
-
-    def to_json(self) -> dict[str, Any]:
-        """As verdict files hold it."""
-        return {"title": self.title, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ class Flip:
 class Verdict:
     """All checks of one gate and every changed decision.
 
-    checks: what the outcome rests on: every figure over all images, and of single body parts those that show
-    a loss. body_parts: every figure of every body part. confidence: of each one-sided bound. images,
-    patients: compared.
+    checks: what the outcome rests on: every figure over all images, and of single body parts and views and of
+    drift those that fail. body_parts, views: every figure of each. drift: every check of it, over all images,
+    then by body part and view. confidence: of each one-sided bound. images, patients: compared.
     """
 
     checks: tuple[Check, ...]
@@ -126,6 +127,13 @@ class Verdict:
     confidence: float = 0.95
     images: int = 0
     patients: int = 0
+    views: tuple[Check, ...] = ()
+    drift: tuple[Check, ...] = ()
+
+    @property
+    def whole(self) -> tuple[Check, ...]:
+        """The figures with margins over all images."""
+        return tuple(check for check in self.checks if not check.is_subgroup and not check.is_drift)
 
     @property
     def outcome(self) -> str:
@@ -149,6 +157,8 @@ class Verdict:
             "patients": self.patients,
             "checks": [check.to_json() for check in self.checks],
             "body_parts": [check.to_json() for check in self.body_parts],
+            "views": [check.to_json() for check in self.views],
+            "drift": [check.to_json() for check in self.drift],
             "flips": [flip.to_json() for flip in self.flips],
         }
 
@@ -177,23 +187,44 @@ class ParityVerdict:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What a gate asks beside the margins.
+
+    drift: limits, None where drift is not looked at. draws: of the bootstrap beside the bounds.
+    """
+
+    drift: DriftLimits | None = None
+    draws: BootstrapOptions = BootstrapOptions(draws=2000)
+
+
 def gate(
     reference: Predictions,
     candidate: Predictions,
     points: OperatingPoints,
     margins: Margins,
     confidence: float = 0.95,
+    rules: Rules = Rules(),
 ) -> Verdict:
-    """Compare a candidate with the original checkpoint on the same cases."""
+    """Compare a candidate with the original checkpoint on the same cases; views are the reference's."""
     trouble = _incomparable(reference, candidate)
     if trouble:
         return refusal(reference, trouble, confidence)
-    comparison = _Comparison(points, margins, confidence)
-    parts = tuple(comparison.of_parts(reference, candidate))
-    shown = tuple(item for item in parts if item.outcome == FAIL)
-    checks = (*comparison.checks(reference, candidate, ""), *shown)
-    flips = tuple(_flips(reference, candidate, points))
-    return Verdict(checks, parts, flips, confidence, len(reference), reference.patients)
+    comparison = _Comparison(points, margins, confidence, rules)
+    apart = settled(tuple(comparison.of_groups(reference, candidate)), confidence)
+    drift = (*comparison.drift(reference, candidate), *(check for check in apart if check.is_drift))
+    figures = tuple(check for check in apart if not check.is_drift)
+    shown = tuple(check for check in (*figures, *drift) if check.outcome == FAIL)
+    return Verdict(
+        checks=(*comparison.whole(reference, candidate), *shown),
+        body_parts=tuple(check for check in figures if check.body_part),
+        flips=tuple(_flips(reference, candidate, points)),
+        confidence=confidence,
+        images=len(reference),
+        patients=reference.patients,
+        views=tuple(check for check in figures if check.view),
+        drift=drift,
+    )
 
 
 def refusal(reference: Predictions, reason: str, confidence: float = 0.95) -> Verdict:
@@ -203,28 +234,27 @@ def refusal(reference: Predictions, reason: str, confidence: float = 0.95) -> Ve
 
 
 def joined(verdict: Verdict, other: Verdict, against: str) -> Verdict:
-    """One verdict of two comparisons. Checks and changed decisions of `other` say what they compare with."""
-    checks, parts = (
-        tuple(replace(check, against=against) for check in own) for own in (other.checks, other.body_parts)
-    )
-    flips = (replace(flip, against=against) for flip in other.flips)
-    return replace(
-        verdict,
-        checks=(*verdict.checks, *checks),
-        body_parts=(*verdict.body_parts, *parts),
-        flips=(*verdict.flips, *flips),
-    )
+    """One verdict of two comparisons. Checks and changed decisions of `other` say what they compare with.
+
+    What is controlled is controlled in each of them; p-values are not adjusted across comparisons.
+    """
+    names = ("checks", "body_parts", "views", "drift", "flips")
+    both: dict[str, Any] = {
+        name: (*getattr(verdict, name), *(replace(item, against=against) for item in getattr(other, name)))
+        for name in names
+    }
+    return replace(verdict, **both)
 
 
 def floors(report: MetricsReport, limits: Floors) -> Verdict:
     """Does the original checkpoint itself reach what is asked of it? The floor stands as the reference."""
-    place = _Place("auroc", "floor", "", 0.0)
+    place = Place("auroc", "floor", Margin(0.0))
     value, bounds = report.auroc.value, report.auroc_bounds
     if value is None or bounds is None:
         result = place.missing(report.auroc.reason)
     else:
         around = (bounds[0] - limits.auroc, bounds[1] - limits.auroc)
-        result = place.check(report.auroc.n, (limits.auroc, value), around)
+        result = place.check(Measured(report.auroc.n, limits.auroc, value, *around))
     if result.outcome != PASS and bounds is not None:
         seen = f"{value:.3f} (one-sided bounds {bounds[0]:.3f} to {bounds[1]:.3f})"
         result = replace(result, reason=f"{seen} is not shown to reach {limits.auroc:g}")
@@ -274,88 +304,134 @@ class _Comparison:
     points: OperatingPoints
     margins: Margins
     confidence: float
+    rules: Rules
 
-    def of_parts(self, reference: Predictions, candidate: Predictions) -> Iterator[Check]:
-        """Checks of each body part that has both kinds of images; a part without has nothing to lose."""
-        parts = sorted(set(reference.body_parts.tolist()))
-        for part in parts if len(parts) > 1 else ():
-            mask = reference.body_parts == part
-            found = self.checks(reference.subset(mask), candidate.subset(mask), part)
-            yield from (item for item in found if item.difference is not None)
+    def whole(self, reference: Predictions, candidate: Predictions) -> Iterator[Check]:
+        """Every figure over all images, with the second opinion of the bootstrap."""
+        figures = tuple(self._figures(reference, candidate, ALL_IMAGES))
+        # Without any changed image the bootstrap is degenerate: its bound is 0 and decides nothing.
+        bounds = lower_bounds(
+            [figure.change() for figure in figures],
+            reference.patient_ids,
+            self.confidence,
+            self.rules.draws,
+        )
+        for figure, bound in zip(figures, bounds, strict=True):
+            yield _cross_checked(figure.check(self.confidence), bound)
 
-    def checks(self, reference: Predictions, candidate: Predictions, part: str) -> Iterator[Check]:
+    def of_groups(self, reference: Predictions, candidate: Predictions) -> Iterator[Check]:
+        """Checks of each body part and view; a figure that a group does not have cannot be lost there."""
+        for group, mask in groups(reference):
+            own = reference.subset(mask), candidate.subset(mask)
+            found = (figure.check(self.confidence) for figure in self._figures(*own, group))
+            yield from (check for check in found if check.difference is not None)
+            yield from self.drift(*own, group)
+
+    def drift(
+        self, reference: Predictions, candidate: Predictions, group: Group = ALL_IMAGES
+    ) -> Iterator[Check]:
+        """Checks of drift, where anybody looks at it."""
+        if self.rules.drift is not None:
+            yield from drift_checks(reference, candidate, self.rules.drift, self.confidence, group)
+
+    def _figures(self, reference: Predictions, candidate: Predictions, group: Group) -> Iterator[_Figure]:
         """AUROC, then sensitivity and specificity at either point."""
-        yield self._auroc(reference, candidate, part)
+        yield _Area(Place("auroc", "", self.margins.of("auroc"), group), reference, candidate)
         ill = reference.labels == 1
         for point, threshold in thresholds(self.points).items():
-            calls = (reference.probabilities >= threshold, candidate.probabilities >= threshold)
-            place = _Place("sensitivity", point, part, self.margins.sensitivity)
-            yield self._share(place, ill, calls, reference.patient_ids)
-            place = _Place("specificity", point, part, self.margins.specificity)
-            yield self._share(place, ~ill, (~calls[0], ~calls[1]), reference.patient_ids)
-
-    def _share(self, place: _Place, among: Flags, right: tuple[Flags, Flags], patients: Strings) -> Check:
-        """`right`: which decisions of reference and candidate are correct, for the images `among`."""
-        if not among.any():
-            return place.missing("no image to measure it on")
-        shares = compare_shares(right[0][among], right[1][among], patients[among], self.confidence)
-        return place.check(int(among.sum()), (shares.before, shares.after), (shares.lower, shares.upper))
-
-    def _auroc(self, reference: Predictions, candidate: Predictions, part: str) -> Check:
-        place = _Place("auroc", "", part, self.margins.auroc)
-        if len(set(reference.labels.tolist())) < 2:
-            return place.missing(auroc.NO_AUROC)
-        before, after = auroc.value(reference), auroc.value(candidate)
-        change, width = auroc.difference(reference, candidate, self.confidence)
-        bounds = max(-1.0, change - width), min(1.0, change + width)
-        return place.check(len(reference), (before, after), bounds)
+            before, after = reference.probabilities >= threshold, candidate.probabilities >= threshold
+            place = Place("sensitivity", point, self.margins.of("sensitivity"), group)
+            yield _Share(place, reference, before, after, ill)
+            place = Place("specificity", point, self.margins.of("specificity"), group)
+            yield _Share(place, reference, ~before, ~after, ~ill)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Which check it is and how much it may lose."""
+class _Figure(Protocol):
+    """A figure that both models have on the same images."""
 
-    metric: str
-    point: str
-    body_part: str
-    margin: float
+    def check(self, confidence: float) -> Check:
+        """By its analytic bounds."""
+        ...
 
-    def missing(self, reason: str) -> Check:
-        return Check(
-            self.metric, FAIL, self.margin, point=self.point, body_part=self.body_part, reason=reason
+    def change(self) -> Statistic:
+        """Candidate minus reference, for the bootstrap."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """`before`, `after`: which decisions of either are correct, of interest on the images `among` (N,)."""
+
+    place: Place
+    reference: Predictions
+    before: Flags
+    after: Flags
+    among: Flags
+
+    def check(self, confidence: float) -> Check:
+        if not self.among.any():
+            return self.place.missing("no image to measure it on")
+        patients = self.reference.patient_ids[self.among]
+        shares = compare_shares(self.before[self.among], self.after[self.among], patients, confidence)
+        margin = self.place.margin.absolute(shares.before)
+        seen = Measured(
+            n=int(self.among.sum()),
+            reference=shares.before,
+            candidate=shares.after,
+            lower=shares.lower,
+            upper=shares.upper,
+            p_value=shares.p_of_loss(margin),
+            patients=shares.patients,
         )
+        return self.place.check(seen)
 
-    def check(self, n: int, values: tuple[float, float], bounds: tuple[float, float]) -> Check:
-        outcome = _outcome(*bounds, self.margin)
-        return Check(
-            metric=self.metric,
-            outcome=outcome,
-            margin=self.margin,
-            n=n,
-            reference=values[0],
-            candidate=values[1],
-            difference=values[1] - values[0],
-            lower_bound=bounds[0],
-            upper_bound=bounds[1],
-            point=self.point,
-            body_part=self.body_part,
-            reason="" if outcome == PASS else self._why(outcome, values, bounds),
+    def change(self) -> Statistic:
+        return share_change(self.before, self.after, self.among)
+
+
+@dataclass(frozen=True, eq=False)
+class _Area:
+    """The AUROC."""
+
+    place: Place
+    reference: Predictions
+    candidate: Predictions
+
+    def check(self, confidence: float) -> Check:
+        pair = self.reference, self.candidate
+        sides = auroc.Groups.of(self.reference)
+        if not sides.usable:
+            return self.place.missing(auroc.NO_AUROC)
+        before, after = auroc.value(self.reference), auroc.value(self.candidate)
+        change, width = auroc.difference(*pair, confidence)
+        seen = Measured(
+            n=len(self.reference),
+            reference=before,
+            candidate=after,
+            lower=max(-1.0, change - width),
+            upper=min(1.0, change + width),
+            p_value=auroc.p_of_loss(*pair, self.place.margin.absolute(before)),
+            patients=sides.smaller,
         )
+        return self.place.check(seen)
 
-    def _why(self, outcome: str, values: tuple[float, float], bounds: tuple[float, float]) -> str:
-        seen = f"{values[0]:.3f} -> {values[1]:.3f}"
-        if outcome == FAIL:
-            return f"{seen}, a loss of more than {self.margin:g} is shown (upper bound {bounds[1]:+.3f})"
-        return f"{seen}, a loss of {self.margin:g} is not ruled out (lower bound {bounds[0]:+.3f})"
+    def change(self) -> Statistic:
+        return auroc_change(self.reference, self.candidate)
 
 
-def _outcome(lower: float, upper: float, margin: float) -> str:
-    if not (math.isfinite(lower) and math.isfinite(upper)):
-        return FAIL
-    # No share can fall by more than 1: a margin of 1 asks nothing, and a bound of exactly -1 answers it.
-    if lower > -margin or margin >= 1:
-        return PASS
-    return FAIL if upper < -margin else INCONCLUSIVE
+def _cross_checked(check: Check, bound: float | None) -> Check:
+    """A pass stands only where the bound by drawing patients rules the margin out as well."""
+    check = replace(check, bootstrap_lower=bound)
+    if check.outcome != PASS or check.margin is None or check.asks_nothing:
+        return check
+    if bound is not None and bound > -check.margin:
+        return check
+    words = "no draw has a value" if bound is None else f"lower bound {bound:+.3f}"
+    reason = (
+        f"{check.reference:.3f} -> {check.candidate:.3f}, the bound rules out a loss of {check.margin:.4g} "
+        f"({check.lower_bound:+.3f}), drawing patients anew does not ({words})"
+    )
+    return replace(check, outcome=INCONCLUSIVE, reason=reason)
 
 
 def _incomparable(reference: Predictions, candidate: Predictions) -> str:
@@ -370,7 +446,9 @@ def _incomparable(reference: Predictions, candidate: Predictions) -> str:
     other = sorted(set(candidate.case_ids.tolist()) - set(reference.case_ids.tolist()))
     if missing or other:
         return f"other cases: missing {_name(missing) or 'none'}, additional {_name(other) or 'none'}"
-    for name in ("case_ids", "patient_ids", "body_parts", "labels"):
+    # Answers that an older version kept know no views; the reference's are those of the same cases.
+    views = () if reference.views is None or candidate.views is None else ("views",)
+    for name in ("case_ids", "patient_ids", "body_parts", "labels", *views):
         if not np.array_equal(getattr(reference, name), getattr(candidate, name)):
             return f"{name} are not the reference's, in the reference's order"
     return ""

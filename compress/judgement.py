@@ -20,10 +20,10 @@ from compress.datasets.base import Case
 from compress.datasets.progress import Progress, silent
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
-from compress.gate import ParityVerdict, Verdict, gate, joined, parity, refusal, write_verdict
+from compress.gate import ParityVerdict, Rules, Verdict, gate, joined, parity, refusal, write_verdict
 from compress.metrics import MetricsReport
 from compress.predictions import Predictions
-from compress.recipe import Margins
+from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Margins
 from runtime.backends.base import Backend
 from runtime.backends.feeds import image_alone
 from runtime.detector import DetectorSpec
@@ -55,7 +55,7 @@ class Court:
 
     cases: the gate patients. reference: the original checkpoint's predictions on them. data_digest: of the
     dataset. confidence: of the one-sided bounds. released: what every node must be no worse than besides,
-    where the run improves a released model.
+    where the run improves a released model. drift: how far the answers of a node may move.
     """
 
     tensors: TensorCache
@@ -65,6 +65,7 @@ class Court:
     data_digest: str
     confidence: float
     released: Released | None = None
+    drift: DriftLimits = DriftLimits()
 
     @property
     def points(self) -> OperatingPoints:
@@ -78,7 +79,8 @@ class Trial:
 
     numerics_from: what is run in the artifact's place, "" for the artifact itself.
     same_as: predictions that it must repeat within `parity_limit` (as logits), where nothing but the format
-    has changed.
+    has changed. may_drift: whether its answers may move as far as they like, as a pruned network's do before
+    it is mended; how far is noted all the same.
     """
 
     artifact: Artifact
@@ -87,6 +89,7 @@ class Trial:
     numerics_from: str = ""
     same_as: Predictions | None = None
     parity_limit: float = 0.0
+    may_drift: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
         predictions, latency_ms = observe(court, trial, progress)
     except InferenceError as error:
         return _without_answers(court, trial, error)
-    verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence)
+    rules = Rules(NO_DRIFT_LIMITS if trial.may_drift else court.drift)
+    verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence, rules)
     verdict = beside_released(verdict, court, predictions, trial.margins)
     report = metrics.measure(predictions, court.points, court.confidence)
     folder = trial.artifact.folder / GATE_FOLDER
@@ -141,7 +145,10 @@ def beside_released(verdict: Verdict, court: Court, predictions: Predictions, ma
 def against_released(
     released: Predictions, court: Court, predictions: Predictions, margins: Margins
 ) -> Verdict:
-    """On those of the gate patients that `released` is about, at the locked operating points."""
+    """On those of the gate patients that `released` is about, at the locked operating points.
+
+    No drift is looked at: a model that went on learning may be calibrated otherwise, and better.
+    """
     same = predictions.subset(np.isin(predictions.case_ids, released.case_ids))
     return gate(released, same, court.points, margins, court.confidence)
 

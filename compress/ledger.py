@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from compress.artifact import Artifact, StepOutput
+from compress.faster import Speed
 from compress.gate import ParityVerdict, Verdict
 from compress.judgement import Court, Judged, Trial, judge
 from compress.metrics import MetricsReport
@@ -21,6 +24,7 @@ from runtime.errors import StepError, UlnaError
 
 STOPPED = "stopped"
 NOT_RUN = "not run"
+NOT_FASTER = "not faster"
 FAILED = "failed"
 
 
@@ -58,7 +62,7 @@ class Ledger:
     @property
     def gate_stopped(self) -> tuple[str, ...]:
         """Names of the nodes whose gate did not pass."""
-        return tuple(node.name for node in self.nodes if node.status == STOPPED)
+        return tuple(node.name for node in self.nodes if node.status in (STOPPED, NOT_FASTER))
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -99,6 +103,14 @@ class Ledger:
     def remark(self, node: Node, **facts: Any) -> None:
         """Add to the facts of a node that was made."""
         self._update(node, facts={**self._nodes[node.name].facts, **facts})
+
+    def note_speed(self, node: Node, speed: Speed, enough: bool) -> None:
+        """What pruning did to an engine's time. enough: whether the engine may go on."""
+        self.remark(node, speed=speed.to_json())
+        if not enough:
+            self._update(node, status=NOT_FASTER)
+        colour = "green" if speed.faster else "red"
+        self._reporter.say(f"  pruned: [{colour}]{escape(speed.sentence)}[/{colour}]")
 
     def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
         facts = {**self._nodes[node.name].facts, "gate_parity": parity.to_json()}
@@ -177,5 +189,5 @@ def _sentence(verdict: Verdict) -> str:
     worst = [check for check in verdict.checks if check.outcome != "pass"]
     if not worst:
         return f"[green]{verdict.outcome}[/green]"
-    reasons = "; ".join(f"{check.metric}: {check.reason}" for check in worst)
+    reasons = "; ".join(f"{check.title}: {check.reason}" for check in worst)
     return f"[red]{verdict.outcome}[/red] ({reasons})"

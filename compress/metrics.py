@@ -36,6 +36,7 @@ __all__ = [
     "measure_by",
     "parts_to_json",
     "sigmoid",
+    "signed_excess",
     "thresholds",
 ]
 
@@ -177,12 +178,17 @@ def calibration_error(predictions: Predictions, confidence: float) -> Interval:
     It is the mean over images of +-(probability - label), the sign being that of the image's bin, hence the
     interval. In small sets chance alone makes it larger than 0.
     """
+    return bounded_mean(signed_excess(predictions), predictions.patient_ids, confidence)
+
+
+def signed_excess(predictions: Predictions) -> NDArray[np.float64]:
+    """(N,) what each image adds to the calibration error: its mean is that error."""
     signed = np.zeros(len(predictions))
     excess = predictions.probabilities - predictions.labels
     order = np.argsort(predictions.logits, kind="stable")
     for chosen in np.array_split(order, min(_CALIBRATION_BINS, max(1, len(order)))):
         signed[chosen] = excess[chosen] * (1.0 if np.sum(excess[chosen]) >= 0 else -1.0)
-    return bounded_mean(signed, predictions.patient_ids, confidence)
+    return signed
 
 
 def _measure_one(predictions: Predictions, points: OperatingPoints, confidence: float) -> MetricsReport:

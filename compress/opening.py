@@ -69,8 +69,9 @@ def _court(bench: Workbench, backend: Backend, points: OperatingPoints) -> Court
     spec = spec_of(bench, points)
     with bench.reporter.task("reference") as advance:
         reference = predict(backend, spec, bench.tensors, bench.splits.gate, advance)
+    gates, digest = bench.recipe.gate, bench.dataset.digest
     return Court(
-        bench.tensors, bench.splits.gate, spec, reference, bench.dataset.digest, bench.recipe.gate.confidence
+        bench.tensors, bench.splits.gate, spec, reference, digest, gates.confidence, drift=gates.drift
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,10 @@ _BISECTIONS = 60
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """after minus before, with its two one-sided bounds; `effective` is the number of independent images."""
+    """after minus before, with its two one-sided bounds.
+
+    gained, lost, effective: images that changed and all of them, as numbers of independent images.
+    """
 
     before: float
     after: float
@@ -30,6 +34,23 @@ class PairedDifference:
     lower: float
     upper: float
     effective: float
+    gained: float
+    lost: float
+    patients: int
+
+    def p_of_loss(self, margin: float) -> float:
+        """One-sided p-value of "the loss is larger than `margin`", from what `upper` comes from.
+
+        It lies below 1 - confidence exactly where the upper bound at that confidence lies below -margin.
+        """
+        beyond = -margin - min(self.difference, 0.0)
+        # The second bound: none of so many patients may be unlike the others without being seen.
+        unseen = math.inf if beyond >= 1 else math.sqrt(max(beyond, 0.0) * self.patients / (1 - beyond))
+        z = _score(margin, self.lost, self.gained, self.effective)
+        if beyond <= 0:
+            # No loss beyond the margin was seen: the score is 0 or less, or rounding made it so small.
+            z, unseen = (min(z, 0.0) if math.isfinite(z) else -math.inf), math.inf
+        return NormalDist().cdf(-min(z, unseen))
 
 
 def compare_shares(
@@ -51,6 +72,9 @@ def compare_shares(
         lower=min(tango_lower(gained, lost, size, z), unseen + max(difference, 0.0)),
         upper=max(-tango_lower(lost, gained, size, z), -unseen + min(difference, 0.0)),
         effective=size,
+        gained=gained,
+        lost=lost,
+        patients=count,
     )
 
 

@@ -25,6 +25,8 @@ from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
 from compress.metadata import facts_of_case
+from compress.power import power_of_cases
+from compress.power_tables import power_lines
 from compress.predictions import Predictions
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
@@ -124,6 +126,7 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source
     started, started_utc = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     bench = source.open_bench(recipe, options, reporter)
     require_enough_images(bench)
+    power = _foresee(bench)
     ledger = Ledger(bench.steps, reporter)
     shown: dict[str, Any] = {}
     try:
@@ -138,6 +141,7 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source
             data=bench.describe_data(),
             machine=describe_machine(),
             started_utc=started_utc,
+            power=power,
             seconds=round(time.monotonic() - started, 1),
             nodes=ledger.nodes,
             history=ledger.histories,
@@ -147,6 +151,14 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source
     _show(record, options.folder, reporter)
     _raise_what_went_wrong(ledger, record)
     return record
+
+
+def _foresee(bench: Workbench) -> dict[str, Any]:
+    """What the gate patients can show, said before anything is trained. May raise StepError."""
+    found = power_of_cases(bench.splits.gate, bench.recipe)
+    for line in power_lines(found):
+        bench.reporter.say(line)
+    return found.to_json()
 
 
 @dataclass(frozen=True)
@@ -168,7 +180,7 @@ def _grow(bench: Workbench, ledger: Ledger, ending: _Ending, shown: dict[str, An
     if stem.exported is None or stem.predictions is None:
         return
     anomaly = None if stem.statistics is None else detector_of(stem.statistics, bench.recipe.anomaly)
-    graft = Graft(bench, ledger, stem.court, stem.exported, stem.predictions, anomaly)
+    graft = Graft(bench, ledger, stem.court, stem.exported, stem.predictions, anomaly, stem.whole)
     shippable = grow_branches(graft)
     if not any(item.artifact.status == STATUS_OK for item in shippable):
         return

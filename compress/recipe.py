@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from compress.classical.options import ClassicalOptions
 from compress.limits import at_least, one_of, seed_like, within_or_at
+from compress.margin import Margin, parse_margin
 from compress.metadata import MetadataOptions
 from compress.patches.options import PatchOptions
 from compress.training.options import TrainOptions
@@ -25,6 +26,7 @@ from runtime.examination import DEFAULT_RULE, RULES
 from runtime.preprocess import PreprocessSpec
 
 T = TypeVar("T")
+MarginValue = float | str
 
 PRECISIONS = ("fp32", "int8")
 METHODS = {
@@ -41,7 +43,10 @@ LOOK_ALIKES = (REFUSE, WARN, IGNORE)
 """What to do about near-duplicates that stand in two sets."""
 LARGEST_FOLDS = 20
 GOLDEN_SOURCES = ("gate", "synthetic")
-IMPORTANCES = ("group_magnitude", "taylor", "bn_scale")
+IMPORTANCES = ("magnitude", "group_norm", "taylor", "bn_scale")
+PRUNE_TARGETS = ("macs", "parameters", "latency")
+TWO_FOUR = "2:4"
+GLOBAL_SCOPE, LAYER_SCOPE = "global", "layer"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class SyntheticOptions:
 class SplitFractions:
     """Shares of the patients. The four sets are disjoint by patient.
 
-    fit: weights. calibration: early stopping, operating points, quantizer ranges.
+    fit: weights, quantizer ranges. calibration: early stopping, operating points, what goes back to float.
     gate: every gate's verdict. test: the final figures, looked at once.
     """
 
@@ -114,22 +119,45 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class PruneOptions:
-    """ratio: share of MACs to remove; 0 leaves out pruning and fine-tuning. importance: group_magnitude |
-    taylor | bn_scale.
+    """ratio: share of the target to remove; 0 without `sparsity` leaves out pruning and fine-tuning.
 
-    round_to: channel counts become multiples of it. iterations: number of pruning rounds.
+    target: macs | parameters | latency, the median of one image in float on this machine in `engine`
+    (onnxruntime | openvino). importance: magnitude | group_norm | taylor | bn_scale. scope: global, where all
+    groups of channels compete, or layer, where each loses the same share. round_to: channel counts become
+    multiples of it. iterations: number of pruning rounds. tolerance: how much the loss may rise, as a share
+    of it, where channels of a single group go; what a group can lose so is measured first, and no more is
+    taken. 0 looks at no group alone. sparsity: "2:4" sets two of every four weights to zero besides, for
+    TensorRT on GPUs whose tensor cores skip them (compress.pruning.two_four); "" does not. must_be_faster:
+    whether an engine of the pruned network may only ship where it is shown to be faster than the unpruned.
     """
 
     ratio: float = 0.4
-    importance: str = "group_magnitude"
+    importance: str = "group_norm"
     round_to: int = 8
     iterations: int = 4
+    target: str = "macs"
+    scope: str = GLOBAL_SCOPE
+    tolerance: float = 0.0
+    engine: str = "onnxruntime"
+    sparsity: str = ""
+    must_be_faster: bool = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is pruned at all."""
+        return self.ratio > 0 or bool(self.sparsity)
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio < 1:
             raise ValueError(f"ratio must be at least 0 and less than 1, got {self.ratio:g}")
         one_of("importance", self.importance, IMPORTANCES)
+        one_of("target", self.target, PRUNE_TARGETS)
+        one_of("scope", self.scope, (GLOBAL_SCOPE, LAYER_SCOPE))
+        one_of("engine", self.engine, ("onnxruntime", "openvino"))
+        one_of("sparsity", self.sparsity, ("", TWO_FOUR))
         at_least(1, round_to=self.round_to, iterations=self.iterations)
+        if not 0 <= self.tolerance <= 10:
+            raise ValueError(f"tolerance must be at least 0 and at most 10, got {self.tolerance:g}")
 
 
 @dataclass(frozen=True)
@@ -157,17 +185,61 @@ class TargetOptions:
 
 @dataclass(frozen=True)
 class Margins:
-    """The largest loss against the original checkpoint that a gate rules out, as absolute differences.
+    """The largest loss against the original checkpoint that a gate rules out.
 
-    A negative margin asks for a gain of that size.
+    A number is an absolute difference, a text such as "3%" that share of the reference's own figure. A
+    negative margin asks for a gain of that size.
     """
 
-    auroc: float = 0.03
-    sensitivity: float = 0.05
-    specificity: float = 0.05
+    auroc: MarginValue = 0.03
+    sensitivity: MarginValue = 0.05
+    specificity: MarginValue = 0.05
 
     def __post_init__(self) -> None:
-        within_or_at(-1, 1, **vars(self))
+        problems = [problem for name in vars(self) if (problem := self._problem(name))]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def of(self, figure: str) -> Margin:
+        """The margin of auroc, sensitivity or specificity."""
+        return parse_margin(getattr(self, figure))
+
+    def absolute(self, figure: str, reference: float) -> float:
+        """The same as a difference, for a reference whose figure is `reference`."""
+        return self.of(figure).absolute(reference)
+
+    def _problem(self, name: str) -> str:
+        """What is wrong with one margin, "" for nothing."""
+        value = getattr(self, name)
+        try:
+            margin = parse_margin(value)
+        except ValueError as error:
+            return f"{name} {error}"
+        low, high = ("-100%", "100%") if margin.relative else ("-1", "1")
+        return "" if -1 <= margin.amount <= 1 else f"{name} must be {low} to {high}, got {value}"
+
+
+@dataclass(frozen=True)
+class DriftLimits:
+    """How far a candidate's answers may move though the figures with margins hold; 1 asks nothing.
+
+    ece: rise of the expected calibration error. probability: shift of the mean probability, up or down.
+    located: fall of the share of fractured images with a known place whose evidence peaks in it. Only a drift
+    that is shown to lie beyond its limit fails a gate.
+    """
+
+    ece: float = 0.05
+    probability: float = 0.05
+    located: float = 0.10
+
+    def __post_init__(self) -> None:
+        wrong = [f"{name}, got {value:g}" for name, value in vars(self).items() if not 0 < value <= 1]
+        if wrong:
+            raise ValueError(f"limits must be above 0 and at most 1: {'; '.join(wrong)}")
+
+
+NO_DRIFT_LIMITS = DriftLimits(1.0, 1.0, 1.0)
+"""Drift is measured and noted, and nothing is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -184,13 +256,15 @@ class Floors:
 class GateOptions:
     """margins: for everything that ships. prune_margins: for the pruned network before fine-tuning, which
     never ships and is gated again after it. Its logits have moved, so only its ranking (AUROC) tells
-    something; a margin of 1 asks nothing of the rest.
-    parity_logit: largest difference of a logit where only the format has changed. confidence: one-sided.
+    something; a margin of 1 asks nothing of the rest, and its drift is noted only.
+    drift: of everything else. parity_logit: largest difference of a logit where only the format has changed.
+    confidence: one-sided.
     """
 
     margins: Margins = Margins()
     prune_margins: Margins = Margins(auroc=0.15, sensitivity=1.0, specificity=1.0)
     floors: Floors = Floors()
+    drift: DriftLimits = DriftLimits()
     parity_logit: float = 1e-2
     confidence: float = 0.95
 
@@ -442,9 +516,18 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, types.UnionType):
-        raise RecipeError(f"{where}: recipes hold plain values only")
+        return _convert_margin(kind, value, where)
     if type(value) is not kind:
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}")
     if kind is float and not math.isfinite(value):
         raise RecipeError(f"{where} must be a finite number, got {value!r}")
     return value
+
+
+def _convert_margin(kind: types.UnionType, value: Any, where: str) -> Any:
+    """The one value that may be of two kinds."""
+    if kind != MarginValue:
+        raise RecipeError(f"{where}: recipes hold plain values only")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise RecipeError(f'{where} must be a number or a share such as "3%", got {value!r}')
+    return _convert(str if isinstance(value, str) else float, value, where)

@@ -14,7 +14,7 @@ class NodeRecord:
     parent: name of the node it was made from, "" for the root. title: what a person calls it.
     kind: train | prune | finetune | export | statistics | quantize | compile.
     engine, precision: set where an engine runs the node.
-    status: ok | deferred to the device | stopped | failed | not run.
+    status: ok | deferred to the device | stopped | not faster | failed | not run.
     facts: the artifact's (macs, parameters, parity). metrics: MetricsReport.to_json() on the gate patients.
     verdict: gate Verdict.to_json(). roc: {"fpr": [...], "tpr": [...]}.
     latency_ms: {"p50": …, "p90": …, "p99": …} of this node's own model at batch 1 on this machine.
@@ -47,6 +47,7 @@ class RunRecord:
 
     data: name, digest, and for each split the number of patients, images, fractured images and body parts.
     machine: cpu, cores, versions. history: the training curves, {"train": {"loss": [...], …}, …}.
+    power: what the gate patients can show (compress.power), worked out before the training.
     release: bundle path, digest and key fingerprint, empty when nothing was released.
     test: MetricsReport.to_json() of the shipped model on the test patients, looked at once. expectation: what
     the operating points give on patients out of fold (compress.cross_validation), empty without folds.
@@ -62,6 +63,7 @@ class RunRecord:
     machine: dict[str, Any]
     started_utc: str
     seconds: float = 0.0
+    power: dict[str, Any] = field(default_factory=dict)
     operating_points: dict[str, float] = field(default_factory=dict)
     expectation: dict[str, Any] = field(default_factory=dict)
     examination: dict[str, Any] = field(default_factory=dict)

@@ -15,26 +15,29 @@ from compress.artifact import Artifact, StepOutput, digest_files
 from compress.checkpoint import TRAINERS, is_graph, open_checkpoint, open_onnx, train_checkpoint
 from compress.datasets.base import Case
 from compress.gate import floors
-from compress.judgement import Court, Trial, beside_released
+from compress.judgement import Court, Judged, Trial, beside_released
 from compress.ledger import Ledger, Node
 from compress.opening import Opened, open_court
 from compress.predictions import Predictions
+from compress.pruning.two_four import zeros_held
 from compress.recipe import Margins, Recipe
 from compress.step import StepPlan
 from compress.steps.export_onnx import adopt, export
-from compress.steps.prune import prune, require_prunable
+from compress.steps.prune import PruneData, prune, require_prunable
 from compress.steps.statistics import FamiliarCases, fit_anomaly
 from compress.steps.train import finetune_network
 from compress.training.loop import TrainRun
 from compress.workbench import Workbench
 from compress.zoo.checkpoint import load_network
 from compress.zoo.options import ModelOptions
+from runtime import machine
 from runtime.examination import ExaminationSpec
 
 TRAIN = Node("train", "", "train", "train")
 PRUNE = Node("prune", "train", "prune", "prune")
 FINETUNE = Node("finetune", "prune", "fine-tune", "finetune")
 EXPORT = Node("export", "finetune", "export to ONNX", "export")
+WHOLE = Node("export-whole", "train", "export to ONNX, unpruned", "export")
 ANOMALY = Node("anomaly", "export", "anomaly statistics", "statistics")
 
 _EXPORT_SAMPLES = 8
@@ -46,8 +49,8 @@ class Trunk:
 
     checkpoint: the original one, that everything is compared with. expectation, examination: see
     compress.opening. metadata: what facts of patients do (compress.withheld). statistics: those of features,
-    None where the recipe wants none. The graph and its predictions are None when a gate stopped the trunk
-    before them.
+    None where the recipe wants none. whole: the unpruned network's graph, where the other one is pruned. The
+    graph and its predictions are None when a gate stopped the trunk before them.
     """
 
     checkpoint: Artifact
@@ -58,6 +61,7 @@ class Trunk:
     exported: Artifact | None = None
     predictions: Predictions | None = None
     statistics: Artifact | None = None
+    whole: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,11 @@ def trunk_nodes(recipe: Recipe, beginning: Beginning | None = None) -> tuple[Nod
     if not _prunes(recipe, beginning):
         return TRAIN, replace(EXPORT, parent=TRAIN.name), *last
     require_prunable(recipe.model.name)
-    return TRAIN, PRUNE, FINETUNE, EXPORT, *last
+    return TRAIN, PRUNE, FINETUNE, EXPORT, WHOLE, *last
 
 
 def _prunes(recipe: Recipe, beginning: Beginning | None) -> bool:
-    return recipe.prune.ratio > 0 and (beginning is None or beginning.prunes)
+    return recipe.prune.is_active and (beginning is None or beginning.prunes)
 
 
 def grow_trunk(bench: Workbench, ledger: Ledger, beginning: Beginning | None = None) -> Trunk:
@@ -121,7 +125,8 @@ def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact)
     """Prune, then fine-tune; None when a gate stops it."""
     gates = bench.recipe.gate
     pruned = ledger.make(PRUNE, _prune_plan(bench, trained), lambda to: _prune(bench, trained, to)).artifact
-    if not ledger.judge(PRUNE, court, _torch_trial(pruned, gates.prune_margins)):
+    trial = replace(_torch_trial(pruned, gates.prune_margins), may_drift=True)
+    if not ledger.judge(PRUNE, court, trial):
         return None
     plan = _finetune_plan(bench, trained, pruned)
     tuned = ledger.make(FINETUNE, plan, lambda to: _finetune(bench, trained, pruned, to)).artifact
@@ -131,9 +136,27 @@ def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact)
 
 
 def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> Trunk:
-    gates = bench.recipe.gate
     node = replace(EXPORT, parent=ripe.artifact.step)
-    plan = _export_plan(bench, ripe.artifact)
+    exported, repeated = _export_and_judge(bench, ledger, bare.court, node, ripe)
+    if repeated is None:
+        return bare
+    whole = None
+    if ripe.artifact is not bare.checkpoint:
+        unpruned = _Ripe(bare.checkpoint, bare.court.reference)
+        whole, same = _export_and_judge(bench, ledger, bare.court, WHOLE, unpruned)
+        if same is None:
+            return bare
+    statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.has_statistics else None
+    return replace(
+        bare, exported=exported, predictions=repeated.predictions, statistics=statistics, whole=whole
+    )
+
+
+def _export_and_judge(
+    bench: Workbench, ledger: Ledger, court: Court, node: Node, ripe: _Ripe
+) -> tuple[Artifact, Judged | None]:
+    """The graph, and None in place of a judgement that it did not pass."""
+    gates, plan = bench.recipe.gate, _export_plan(bench, node, ripe.artifact)
     exported = ledger.make(node, plan, lambda to: _export(bench, ripe.artifact, to)).artifact
     trial = Trial(
         exported,
@@ -142,11 +165,7 @@ def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> 
         same_as=ripe.predictions,
         parity_limit=gates.parity_logit,
     )
-    repeated = ledger.judge(node, bare.court, trial)
-    if repeated is None:
-        return bare
-    statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.has_statistics else None
-    return replace(bare, exported=exported, predictions=repeated.predictions, statistics=statistics)
+    return exported, ledger.judge(node, court, trial)
 
 
 def _fit_statistics(bench: Workbench, ledger: Ledger, exported: Artifact) -> Artifact:
@@ -212,7 +231,11 @@ def _weights_digest(model: ModelOptions) -> tuple[str, ...]:
 
 
 def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
-    params = {"prune": asdict(bench.recipe.prune), "fit": _ids(bench.splits.fit)}
+    options = bench.recipe.prune
+    params: dict[str, Any] = {"prune": asdict(options), **_sets(bench)}
+    if options.target == "latency":
+        here = machine.describe()  # another one may need another network
+        params["timed_on"] = [here.cpu, here.usable_cores, *here.cpu_flags]
     parents = (trained.sha256, bench.dataset.digest)
     return StepPlan("prune", params, parents, bench.recipe.seed, ("torch", "torch-pruning"))
 
@@ -223,9 +246,9 @@ def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> Ste
     return StepPlan("finetune", params, parents, bench.recipe.seed, noted=TRAINERS)
 
 
-def _export_plan(bench: Workbench, tuned: Artifact) -> StepPlan:
+def _export_plan(bench: Workbench, node: Node, tuned: Artifact) -> StepPlan:
     params = {"size_px": bench.recipe.preprocess.size_px, "features": bench.recipe.has_statistics}
-    return StepPlan("export", params, (tuned.sha256,), 0, ("torch", "onnx"))
+    return StepPlan(node.name, params, (tuned.sha256,), 0, ("torch", "onnx"))
 
 
 def _sets(bench: Workbench) -> dict[str, list[str]]:
@@ -241,13 +264,19 @@ def train_body(bench: Workbench, folder: Path) -> StepOutput:
 
 
 def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
-    return prune(trained.path, folder, bench.recipe.prune, bench.train_data().fit)
+    options, data = bench.recipe.prune, bench.train_data()
+    images = PruneData(data.fit, data.calibration)
+    if not options.tolerance:
+        return prune(trained.path, folder, options, images)
+    with bench.reporter.task("sensitivity of groups") as advance:
+        return prune(trained.path, folder, options, images, advance)
 
 
 def _finetune(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Path) -> StepOutput:
-    with bench.reporter.task("fine-tuning") as advance:
+    network = load_network(pruned.path)
+    with bench.reporter.task("fine-tuning") as advance, zeros_held(network):
         run = TrainRun(folder, bench.recipe.seed, load_network(trained.path), advance)
-        return finetune_network(load_network(pruned.path), bench.train_data(), bench.recipe.finetune, run)
+        return finetune_network(network, bench.train_data(), bench.recipe.finetune, run)
 
 
 def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:

@@ -48,7 +48,7 @@ def examine_facts(bench: Workbench, court: Court, backend: Backend) -> dict[str,
         "known": _known(spec, court.cases),
         "told": _figures(court.reference, court),
         "withheld": _figures(withheld, court),
-        "difference": [_numbers(check) for check in compared.checks if not check.body_part],
+        "difference": [_numbers(check) for check in compared.whole],
         "facts_alone": asdict(alone.auroc),
     }
 

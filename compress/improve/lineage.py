@@ -40,7 +40,7 @@ def _compared(released: Predictions, court: Court) -> dict[str, Any]:
     return {
         "released": _figures(released, court),
         "improved": _figures(improved, court),
-        "differences": [check.to_json() for check in verdict.checks if not check.body_part],
+        "differences": [check.to_json() for check in verdict.whole],
     }
 
 

@@ -111,7 +111,7 @@ def _float_graph(bundle: Bundle) -> str | None:
 
 
 def _checkpoint(run: Path, bundle: Bundle, recipe: Recipe) -> Path:
-    is_pruned_here = recipe.prune.ratio and _LINEAGE not in bundle.manifest.provenance
+    is_pruned_here = recipe.prune.is_active and _LINEAGE not in bundle.manifest.provenance
     steps = _TORCH_STEPS if is_pruned_here else _TORCH_STEPS[1:]
     path = run / "steps" / steps[0] / NETWORK_FILE
     if not path.is_file():

@@ -116,8 +116,10 @@ class Start:
         is_new = np.isin(before.case_ids, sorted(self.pool.new))
         released = Released(before.subset(~is_new), before.subset(is_new), bench.recipe.improve.judge_new)
         reference = ask(open_checkpoint(trained.path), "reference", gate)
-        confidence = bench.recipe.gate.confidence
-        court = Court(bench.tensors, gate, spec, reference, bench.dataset.digest, confidence, released)
+        gates, digest = bench.recipe.gate, bench.dataset.digest
+        court = Court(
+            bench.tensors, gate, spec, reference, digest, gates.confidence, released, drift=gates.drift
+        )
         return Opened(court, {}, self.parent.bundle.manifest.examination)
 
     def _fit(self, bench: Workbench) -> tuple[Case, ...]:

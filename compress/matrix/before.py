@@ -52,9 +52,9 @@ def open_court(bench: Workbench, answers: Artifact) -> Court:
     """
     calibration, gate = (Predictions.load(answers.folder / _file(name)) for name in _SETS)
     points = choose_operating_points(calibration, bench.recipe.operating_points)
-    confidence = bench.recipe.gate.confidence
+    gates, digest = bench.recipe.gate, bench.dataset.digest
     spec = _spec(bench, points)
-    return Court(bench.tensors, bench.splits.gate, spec, gate, bench.dataset.digest, confidence)
+    return Court(bench.tensors, bench.splits.gate, spec, gate, digest, gates.confidence, drift=gates.drift)
 
 
 def _predict(bench: Workbench, backend: Backend, name: str) -> Predictions:

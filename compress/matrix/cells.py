@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
 from compress.branches import FLOAT, branch_nodes, target_of
+from compress.calibrating import calibration_of
 from compress.gate import ParityVerdict, parity
 from compress.judgement import Court, Judged, Trial, judge
 from compress.ledger import Ledger, Node
@@ -17,7 +18,6 @@ from compress.matrix.record import Cell
 from compress.recipe import Recipe, TargetOptions
 from compress.report import figures
 from compress.step import StepPlan
-from compress.steps.calibration import CalibrationData
 from compress.steps.quantize_ort import decide_range
 from compress.workbench import Workbench
 from runtime import machine
@@ -88,10 +88,7 @@ def _make(field: Field, place: _Place) -> Cell:
 
 def _quantize(field: Field, place: _Place) -> Artifact:
     options, target = place.options, target_of(place.options)
-    node, cases = place.nodes[0], field.bench.splits.calibration
-    images = CalibrationData(field.bench.tensors.stack(cases), tuple(case.case_id for case in cases)).spread(
-        options.calibration_cases
-    )
+    node, images = place.nodes[0], calibration_of(field.bench, options.calibration_cases)
     # As in a run: what was quantized for this processor's range of weights is not for another's.
     reduce_range = decide_range(machine.describe().cpu_flags).reduce_range
     params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(options)}

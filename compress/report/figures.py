@@ -7,6 +7,8 @@ from typing import Any
 
 from compress.artifact import STATUS_DEFERRED
 from compress.intervals import Interval
+from compress.lint.finding import Finding
+from compress.lint.words import Group, grouped
 from compress.metrics import PEAK_TITLE, PLACE_TITLES
 from compress.record import NodeRecord, RunRecord
 
@@ -147,6 +149,32 @@ def signed_text(value: float | None, digits: int = 3) -> str:
     return DASH if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
 
 
+def gate_checks(node: NodeRecord) -> list[dict[str, Any]]:
+    """What a gate's table lists: all that its outcome rests on, then every drift that it only notes."""
+    noted = [check for check in node.verdict.get("drift", ()) if check["outcome"] != "fail"]
+    return [*node.verdict.get("checks", ()), *noted]
+
+
+def margin_text(check: dict[str, Any]) -> str:
+    """ "0.02", or "0.0279 (3%)" where it is a share of the reference's figure; a dash for neither."""
+    share, margin = check.get("margin_share"), check.get("margin")
+    words = DASH if margin is None else f"{margin:.4g}"
+    return words if share is None else f"{words} ({100 * share:g}%)"
+
+
+def p_text(check: dict[str, Any]) -> str:
+    """ "0.031, adjusted 0.62"; a dash where there is none."""
+    if check.get("p_value") is None:
+        return DASH
+    adjusted = check.get("p_adjusted")
+    return f"{check['p_value']:.2g}" + ("" if adjusted is None else f", adjusted {adjusted:.2g}")
+
+
+def lint_groups(node: NodeRecord) -> tuple[Group, ...]:
+    """What was found in the graph before it was compiled, one line a rule."""
+    return grouped(Finding(**item) for item in node.facts.get("lint", ()))
+
+
 def outcome(node: NodeRecord) -> str:
     """pass | fail | inconclusive of the node's gate, "" where it was not judged."""
     return str(node.verdict.get("outcome", ""))
@@ -164,9 +192,11 @@ def badges(node: NodeRecord) -> tuple[Badge, ...]:
         found.append(Badge("deferred", "deferred"))
     elif node.status == "failed":
         found.append(Badge("fail", "not made"))
+    elif node.status == "not faster":
+        found.append(Badge("fail", "not faster"))
     elif node.status not in _MADE and not found:
         found.append(Badge("idle", node.status))
-    return tuple(found) or (Badge("idle", "not gated"),)
+    return tuple(found) or (Badge("idle", "only timed" if node.kind == "timed" else "not gated"),)
 
 
 def confidence_text(record: RunRecord) -> str:

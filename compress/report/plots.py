@@ -15,6 +15,7 @@ from compress.report.svg import Scale, clipped, element, frame, line, marker, pi
 
 _OUTCOME_SHAPES = {"pass": "circle", "inconclusive": "triangle", "fail": "square"}
 _ENGINE_SHAPES = {"": "circle", "onnxruntime": "square", "openvino": "triangle"}
+_DRAWN = ("auroc", "sensitivity", "specificity")
 _ROW_PX = 22
 _SIDE_PX = 400
 
@@ -65,7 +66,8 @@ def forest(nodes: Sequence[NodeRecord]) -> tuple[ForestPanel, ...]:
     for node in nodes:
         for check in node.verdict.get("checks", ()):
             measured = check.get("difference") is not None and check.get("point") != "floor"
-            if measured and not check.get("body_part"):
+            whole = not check.get("body_part") and not check.get("view")
+            if measured and whole and check["metric"] in _DRAWN:
                 rows.setdefault(str(check.get("title", check["metric"])), []).append(_Row(node.name, check))
     return tuple(ForestPanel(title, _forest(title, own)) for title, own in rows.items())
 

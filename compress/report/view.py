@@ -13,11 +13,26 @@ from markupsafe import Markup
 
 from compress.artifact import STATUS_DEFERRED
 from compress.intervals import Interval
+from compress.layers.measured import FACT
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures, plots
+from compress.report.layers import LayersPanel, panels
 
 _FLIPS_SHOWN = 100
-_LONG_FACTS = ("history", "channels", "parity_by_feed", "traceback")
+_LONG_FACTS = frozenset(
+    (
+        "history",
+        "channels",
+        "parity_by_feed",
+        "traceback",
+        FACT,
+        "lint",
+        "speed",
+        "sensitivity",
+        "timed",
+        "calibration_ids",
+    )
+)
 """Facts that other parts of the page draw, or that only a machine reads; step.json holds them."""
 
 
@@ -53,13 +68,25 @@ class Row:
 
 @dataclass(frozen=True)
 class PartRow:
-    """One body part, for the original checkpoint and for what ships."""
+    """One body part or view, for the original checkpoint and for what ships."""
 
     name: str
     images: int
     fractured: int
     figures: tuple[tuple[Interval, Interval], ...]
     worst: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of group: where metrics and verdicts keep it, and the key that names one of them."""
+
+    figures: str
+    checks: str
+    key: str
+
+
+_KINDS = (_Kind("by_body_part", "body_parts", "body_part"), _Kind("by_view", "views", "view"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +102,7 @@ class Page:
     tree: tuple[Branch, ...]
     rows: tuple[Row, ...]
     forest: tuple[plots.ForestPanel, ...]
+    layers: tuple[LayersPanel, ...]
     pictures: tuple[tuple[str, Markup], ...]
     legend: tuple[plots.Series, ...]
     parts: tuple[PartRow, ...]
@@ -107,6 +135,7 @@ def view(record: RunRecord) -> Page:
         tree=_tree(record.nodes),
         rows=tuple(_row(record, node) for node in record.nodes),
         forest=plots.forest(record.nodes),
+        layers=panels(record.nodes),
         pictures=_pictures(record, judged),
         legend=plots.series(judged),
         parts=tuple(_parts(record)),
@@ -118,7 +147,9 @@ def view(record: RunRecord) -> Page:
 
 def _node_facts(node: NodeRecord) -> list[tuple[str, str]]:
     """The artifact's short facts as words."""
-    return [(key, _words(value)) for key, value in node.facts.items() if key not in _LONG_FACTS]
+    shown = [(key, _words(value)) for key, value in node.facts.items() if key not in _LONG_FACTS]
+    speed = node.facts.get("speed", {})
+    return [*shown, ("pruned, against unpruned", speed["sentence"])] if "sentence" in speed else shown
 
 
 def _flip_counts(node: NodeRecord) -> str:
@@ -251,15 +282,22 @@ def _parts(record: RunRecord) -> list[PartRow]:
     first, last = figures.root(record), figures.shipped(record)
     if first is None:
         return []
-    own = first.metrics.get("by_body_part", {})
-    other = (last.metrics if last is not None else {}).get("by_body_part", {})
-    return [_part(name, metrics, other.get(name, {}), last) for name, metrics in own.items()]
+    shown = last.metrics if last is not None else {}
+    return [
+        _part(name, metrics, shown.get(kind.figures, {}).get(name, {}), _worst(last, kind, name))
+        for kind in _KINDS
+        for name, metrics in first.metrics.get(kind.figures, {}).items()
+    ]
 
 
-def _part(name: str, first: dict[str, Any], last: dict[str, Any], node: NodeRecord | None) -> PartRow:
-    checks = [] if node is None else node.verdict.get("body_parts", ())
-    outcomes = {check["outcome"] for check in checks if check["body_part"] == name}
-    worst = next((word for word in ("fail", "inconclusive", "pass") if word in outcomes), "")
+def _worst(node: NodeRecord | None, kind: _Kind, name: str) -> str:
+    """The worst outcome of a group's checks, "" where it has none."""
+    checks = [] if node is None else node.verdict.get(kind.checks, ())
+    outcomes = {check["outcome"] for check in checks if check[kind.key] == name}
+    return next((word for word in ("fail", "inconclusive", "pass") if word in outcomes), "")
+
+
+def _part(name: str, first: dict[str, Any], last: dict[str, Any], worst: str) -> PartRow:
     pairs = [
         (figures.interval(first, "auroc"), figures.interval(last, "auroc")),
         *(
@@ -267,13 +305,16 @@ def _part(name: str, first: dict[str, Any], last: dict[str, Any], node: NodeReco
             for point, figure in (("high_sensitivity", "sensitivity"), ("high_specificity", "specificity"))
         ),
     ]
-    return PartRow(name, int(first.get("images", 0)), int(first.get("fractured", 0)), tuple(pairs), worst)
+    counts = int(first.get("images", 0)), int(first.get("fractured", 0))
+    return PartRow(name or "not stated", *counts, tuple(pairs), worst)
 
 
 def _reasons(node: NodeRecord) -> list[str]:
     """Why a step went no further: what it could not do, or each check that did not pass."""
     if node.status == "failed":
         return [str(node.facts.get("error", "the step could not be made; no reason was recorded"))]
+    if node.status == "not faster":
+        return [f"pruning did not pay here: {node.facts['speed']['sentence']}"]
     found = [
         f"{check.get('title', check['metric'])}: {check.get('reason') or check['outcome']}"
         for check in node.verdict.get("checks", ())

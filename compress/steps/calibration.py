@@ -7,6 +7,7 @@ from one image thirty times give a model that looks fine and misses fractures. S
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,8 @@ _NAMED = 5
 @dataclass(frozen=True)
 class CalibrationData:
     """tensors: (N, 1, S, S) float32 as the network takes them, N >= MIN_IMAGES. case_ids: N, all different.
-    metadata: (N, D) float32, facts of the patients, for a network that takes them.
+    metadata: (N, D) float32, facts of the patients, for a network that takes them. body_parts: N, or () where
+    nobody says.
 
     Raises StepError for too few, non-finite, constant, noise-like or repeated images.
     """
@@ -38,6 +40,7 @@ class CalibrationData:
     tensors: NDArray[np.float32]
     case_ids: tuple[str, ...]
     metadata: NDArray[np.float32] | None = None
+    body_parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_shapes(self.tensors, self.case_ids)
@@ -69,6 +72,7 @@ class CalibrationData:
             np.ascontiguousarray(self.tensors[rows]),
             tuple(self.case_ids[i] for i in rows),
             None if self.metadata is None else self.metadata[rows],
+            tuple(self.body_parts[i] for i in rows) if self.body_parts else (),
         )
 
     def feed(self, row: int) -> dict[str, NDArray[np.float32]]:
@@ -84,7 +88,12 @@ class CalibrationData:
 
     def facts(self) -> dict[str, object]:
         """For the record of a step."""
-        return {"calibration_images": len(self), "calibration_digest": self.digest}
+        return {
+            "calibration_images": len(self),
+            "calibration_digest": self.digest,
+            "calibration_ids": list(self.case_ids),
+            "calibration_parts": dict(sorted(Counter(self.body_parts).items())),
+        }
 
 
 class OrtCalibrationReader:

@@ -188,6 +188,7 @@ def _common_facts(plan: BuildPlan, folder: Path) -> dict[str, Any]:
         "shapes": plan.shapes,
         "strongly_typed": plan.strongly_typed,
         "tf32": plan.tf32,
+        "sparse": plan.sparse,
         "opset": plan.opset,
         **graph.to_json(),
     }

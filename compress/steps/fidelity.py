@@ -12,7 +12,7 @@ from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, METADATA_NAM
 from runtime.errors import ExportMismatchError
 
 _IMAGES = 32
-_LIMIT_DB = 150.0
+LIMIT_DB = 150.0
 """Float32 itself holds about 144 dB; identical outputs are reported as this."""
 
 
@@ -60,12 +60,16 @@ def compare_backends(
 def snr_db(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> float:
     """The constant part is no signal: a model that gives every case the same logit says nothing."""
     signal = float(np.var(reference.astype(np.float64)))
-    noise = float(np.mean((candidate.astype(np.float64) - reference) ** 2))
+    return decibels(signal, float(np.mean((candidate.astype(np.float64) - reference) ** 2)))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise) of a variance and a mean squared difference, within -LIMIT_DB..LIMIT_DB."""
     if noise == 0:
-        return _LIMIT_DB
+        return LIMIT_DB
     if signal == 0:
-        return -_LIMIT_DB
-    return round(float(np.clip(10 * np.log10(signal / noise), -_LIMIT_DB, _LIMIT_DB)), 2)
+        return -LIMIT_DB
+    return round(float(np.clip(10 * np.log10(signal / noise), -LIMIT_DB, LIMIT_DB)), 2)
 
 
 def drawn_facts(backend: Backend, count: int) -> NDArray[np.float32] | None:
@@ -74,8 +78,11 @@ def drawn_facts(backend: Backend, count: int) -> NDArray[np.float32] | None:
     None for a network that takes none.
     """
     width = next((info.shape[1] for info in backend.inputs if info.name == METADATA_NAME), None)
-    if width is None:
-        return None
+    return None if width is None else draw_facts(width, count)
+
+
+def draw_facts(width: int, count: int) -> NDArray[np.float32]:
+    """(count, width) such facts."""
     random = np.random.default_rng(count)
     facts = random.random((count, width)) * (random.random((count, width)) < 0.5)
     facts[0] = 0.0

@@ -1,4 +1,7 @@
-"""What an ONNX graph holds: counts for the record, its head, and what a target's compiler would get wrong."""
+"""What an ONNX graph holds: counts for the record, its head, and what stays in float.
+
+What a target's compiler would get wrong is said by compress.lint.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from runtime.backends.base import LOGIT_NAME, MAP_NAME, METADATA_NAME
 from runtime.errors import StepError
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv")
 _FED_BY = {"Add": any, "Concat": all}
 """How many of its inputs must come from convolutions for such a node to be quantized with them."""
@@ -145,31 +145,6 @@ def _is_convolved(name: str, makers: dict[str, onnx.NodeProto]) -> bool:
     return False
 
 
-def lint_for_tensorrt(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Everything that TensorRT would refuse or, worse, read as something else; () for a sound graph.
-
-    Its parser imports UINT8 zero points as INT8 with only a warning, which shifts every activation by 128.
-    Each line names the node.
-    """
-    reader = _Reader(model)
-    problems = [f"graph: {text}" for text in _lint_opsets(model)]
-    for node in model.graph.node:
-        problems += [f"{node.op_type} {node.name or node.output[0]}: {text}" for text in reader.lint(node)]
-    return tuple(problems)
-
-
-def require_tensorrt_graph(model: onnx.ModelProto) -> None:
-    """Raises StepError with the first problems and their number."""
-    # What would be misread silently comes before what the parser itself would refuse.
-    problems = sorted(lint_for_tensorrt(model), key=lambda line: "UINT8" not in line)
-    if problems:
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise StepError(
-            f"TensorRT would misread this graph: {'; '.join(problems[:3])}{more}",
-            "quantize it with the TensorRT recipe: signed INT8, zero points 0, per-channel weights",
-        )
-
-
 def _classifier(makers: dict[str, onnx.NodeProto]) -> onnx.NodeProto:
     """The convolution that computes the map, behind whatever only renames or reshapes it."""
     node = makers[MAP_NAME]
@@ -186,74 +161,3 @@ def _descendants(graph: onnx.GraphProto, name: str) -> set[str]:
         if found.intersection(node.input):
             found.update(node.output)
     return found - {name}
-
-
-def _lint_opsets(model: onnx.ModelProto) -> list[str]:
-    versions = {item.domain: item.version for item in model.opset_import}
-    opset = max((versions.get(domain, 0) for domain in _STANDARD_DOMAINS), default=0)
-    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    # Per-channel Q/DQ came with opset 13; TensorRT parses from 9 on.
-    least = 13 if quantized else 9
-    return [f"opset {opset}, needs at least {least}"] if opset < least else []
-
-
-class _Reader:
-    """Reads constants of one graph, wherever they are kept."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        graph = model.graph
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant":
-                values = [item.t for item in node.attribute if item.name == "value"]
-                self._constants |= dict(zip(node.output, values, strict=False))
-
-    def lint(self, node: onnx.NodeProto) -> list[str]:
-        """Problems of one node."""
-        if node.domain not in _STANDARD_DOMAINS:
-            return [f"operator of {node.domain}, which TensorRT does not know"]
-        if node.op_type in _INTEGER_COMPUTE or node.op_type == "DynamicQuantizeLinear":
-            return ["integer operator, TensorRT takes Q/DQ around float ones only"]
-        if node.op_type == "QuantizeLinear":
-            return self._lint_scale(node) + self._lint_zero_point(node)
-        if node.op_type == "DequantizeLinear":
-            return self._lint_scale(node) + self._lint_data(node) + self._lint_zero_point(node)
-        return []
-
-    def _lint_scale(self, node: onnx.NodeProto) -> list[str]:
-        scale = self._value(node.input[1])
-        if scale is None:
-            return ["the scale is not a constant"]
-        numbers = scale.astype(np.float64)
-        return [] if (np.isfinite(numbers) & (numbers > 0)).all() else ["a scale is not positive"]
-
-    def _lint_data(self, node: onnx.NodeProto) -> list[str]:
-        """Constants that are dequantized: int8 weights are fine, int32 biases are not."""
-        tensor = self._constants.get(node.input[0])
-        return [] if tensor is None else _lint_type(tensor.data_type, "values")
-
-    def _lint_zero_point(self, node: onnx.NodeProto) -> list[str]:
-        if len(node.input) < 3 or not node.input[2]:
-            return self._lint_missing_zero_point(node)
-        tensor = self._constants.get(node.input[2])
-        if tensor is None:
-            return ["the zero point is not a constant"]
-        wrong = _lint_type(tensor.data_type, "zero point")
-        return wrong or (["the zero point is not 0"] if numpy_helper.to_array(tensor).any() else [])
-
-    def _lint_missing_zero_point(self, node: onnx.NodeProto) -> list[str]:
-        """Without one QuantizeLinear gives UINT8 unless told otherwise; DequantizeLinear takes what comes."""
-        if node.op_type == "DequantizeLinear":
-            return []
-        given = next((item.i for item in node.attribute if item.name == "output_dtype"), 0)
-        return _lint_type(given or onnx.TensorProto.UINT8, "output")
-
-    def _value(self, name: str) -> NDArray[Any] | None:
-        tensor = self._constants.get(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
-
-
-def _lint_type(data_type: int, what: str) -> list[str]:
-    if data_type == onnx.TensorProto.INT8:
-        return []
-    return [f"{what} of type {onnx.TensorProto.DataType.Name(data_type)}, must be INT8"]

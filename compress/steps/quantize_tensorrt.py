@@ -14,11 +14,12 @@ from typing import Any
 import onnxruntime
 
 from compress.artifact import StepOutput
+from compress.lint.tensorrt_types import require_tensorrt_graph
 from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
-from compress.steps.graph import require_tensorrt_graph, summarize
+from compress.steps.graph import summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
 from compress.steps.quantize_features import float_formulas
 from compress.steps.quantize_ort import float_head

@@ -6,7 +6,8 @@ together, minimising e' H e with H the covariance of the inputs on calibration i
 et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization"), by coordinate descent: no single
 step up or down lowers it further, and it is never above that of nearest rounding. What remains of the mean
 goes into the bias (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
-Correction"). The largest weight of a channel stays where it is, so that every quantizer finds the same grid.
+Correction"). The largest weight of a channel stays where it is, so that every quantizer finds the same grid,
+and a weight of zero stays zero, so that 2:4 sparsity outlives quantization.
 """
 
 from __future__ import annotations
@@ -69,11 +70,12 @@ def choose_integers(weights: Array, inputs: Array, steps: Array, qmax: int) -> N
     """
     integers = np.clip(np.round(weights / steps), -qmax, qmax)
     largest = np.abs(weights).argmax(axis=2)[..., None] == np.arange(weights.shape[2])
+    fixed = largest | (weights == 0)
     slope = (integers * steps - weights) @ inputs
     for _ in range(_PASSES):
         for j in range(weights.shape[2]):
             wanted = integers[..., j] - np.round(slope[..., j] / inputs[:, j, j][:, None] / steps[..., 0])
-            moved = np.where(largest[..., j], integers[..., j], np.clip(wanted, -qmax, qmax))
+            moved = np.where(fixed[..., j], integers[..., j], np.clip(wanted, -qmax, qmax))
             groups, rows = np.nonzero(moved != integers[..., j])
             change = (moved - integers[..., j])[groups, rows] * steps[groups, rows, 0]
             integers[..., j] = moved

@@ -51,7 +51,7 @@ def make_logger(trt: Any) -> Any:
 
 def _build(trt: Any, log: Any, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
     builder = trt.Builder(log)
-    network = builder.create_network(_network_flags(trt))
+    network = builder.create_network(network_flags(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse((folder / plan["onnx"]).read_bytes()):
         return {"errors": [_describe(parser.get_error(index)) for index in range(parser.num_errors)]}
@@ -72,7 +72,7 @@ def _build(trt: Any, log: Any, plan: dict[str, Any], folder: Path) -> dict[str, 
     }
 
 
-def _network_flags(trt: Any) -> int:
+def network_flags(trt: Any) -> int:
     """The types of the graph decide. Before TensorRT 10 this did not exist, later it is the only way."""
     flags = trt.NetworkDefinitionCreationFlag
     typed = getattr(flags, "STRONGLY_TYPED", None)
@@ -88,6 +88,8 @@ def _config(trt: Any, builder: Any, plan: dict[str, Any]) -> Any:
     weakly_typed = not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
     if weakly_typed and plan["precision"] == "int8":
         config.set_flag(trt.BuilderFlag.INT8)
+    if plan["sparse"]:
+        config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
     profile = builder.create_optimization_profile()
     for name, shapes in plan["shapes"].items():
         profile.set_shape(name, shapes["min"], shapes["opt"], shapes["max"])

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.steps.graph import load_graph, require_tensorrt_graph, summarize
+from compress.lint.tensorrt_types import require_tensorrt_graph
+from compress.steps.graph import load_graph, summarize
 from compress.steps.probe import input_size, metadata_width
+from compress.steps.sparse import has_sparse_layers
 from compress.steps.stand_in import PLAN_FILE, SOURCE_FILE
 from runtime.backends.base import INPUT_NAME, METADATA_NAME
 
@@ -36,8 +38,9 @@ class TensorRtOptions:
 class BuildPlan:
     """Everything that decides what the engine computes.
 
-    precision: "int8" for a Q/DQ graph, else "fp32". tf32: always off, since it was not gated with it.
-    commands: how to build by hand where Ulna's toolchain is not installed, one a tool.
+    precision: "int8" for a Q/DQ graph, else "fp32". sparse: whether 2:4 zeros may be skipped. tf32:
+    always off, since it was not gated with it. commands: how to build by hand where Ulna's toolchain is not
+    installed, one a tool.
     """
 
     onnx: str
@@ -50,6 +53,7 @@ class BuildPlan:
     commands: dict[str, str]
     strongly_typed: bool = True
     tf32: bool = False
+    sparse: bool = False
     schema: int = 1
 
     def write(self, folder: Path) -> Path:
@@ -78,6 +82,7 @@ def make_plan(source: Path, folder: Path, options: TensorRtOptions) -> BuildPlan
         name: {end: [batch, *shape] for end, batch in _batches(options.max_batch)}
         for name, shape in inputs.items()
     }
+    sparse = has_sparse_layers(model)
     precision = "int8" if "QuantizeLinear" in summary.nodes else "fp32"
     return BuildPlan(
         onnx=SOURCE_FILE,
@@ -87,7 +92,8 @@ def make_plan(source: Path, folder: Path, options: TensorRtOptions) -> BuildPlan
         shapes=shapes,
         capabilities=options.capabilities,
         engine=ENGINE_FILE,
-        commands=_commands(precision, shapes),
+        commands=_commands(precision, shapes, sparse),
+        sparse=sparse,
     )
 
 
@@ -101,7 +107,7 @@ def _batches(max_batch: int) -> tuple[tuple[str, int], ...]:
     return ("min", 1), ("opt", 1), ("max", max_batch)
 
 
-def _commands(precision: str, shapes: dict[str, dict[str, list[int]]]) -> dict[str, str]:
+def _commands(precision: str, shapes: dict[str, dict[str, list[int]]], sparse: bool) -> dict[str, str]:
     ranges = " ".join(
         f"--{end}Shapes="
         + ",".join(f"{name}:{'x'.join(map(str, ends[end]))}" for name, ends in shapes.items())
@@ -110,6 +116,7 @@ def _commands(precision: str, shapes: dict[str, dict[str, list[int]]]) -> dict[s
     files = f"--onnx={SOURCE_FILE} --saveEngine={ENGINE_FILE}"
     # Before TensorRT 10 a Q/DQ graph needed the INT8 flag; from 10 on its own types decide.
     old = " --int8" if precision == "int8" else ""
+    ranges += " --sparsity=enable" if sparse else ""
     return {
         "tensorrt 8 and 9": f"trtexec {files} {ranges} --noTF32{old}",
         "tensorrt 10 and later": f"trtexec {files} {ranges} --noTF32 --stronglyTyped",

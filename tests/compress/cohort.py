@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +41,7 @@ def shared_noise(rng: np.random.Generator, patient: NDArray[np.int64], icc: floa
 
 def with_logits(predictions: Predictions, logits: NDArray[np.float64]) -> Predictions:
     """The same cases, scored otherwise."""
-    return Predictions(
-        predictions.case_ids,
-        predictions.patient_ids,
-        predictions.body_parts,
-        predictions.labels,
-        logits,
-        predictions.located,
-        predictions.refused,
-    )
+    return replace(predictions, logits=logits)
 
 
 def perturbed(rng: np.random.Generator, predictions: Predictions, noise: float) -> Predictions:

@@ -115,6 +115,15 @@ def test_prepared_tensors_and_files_give_the_same_logits(
     assert whole.report.verdicts["fracture"] == found["fracture"]
 
 
+def test_scored_cases_carry_their_views(sound: TableDataset, tmp_path: Path) -> None:
+    tensors = TensorCache(sound, _SPEC.preprocess, tmp_path)
+    scored = predict(_network(), _SPEC, tensors, sound.cases)
+    assert scored.views is not None
+    assert scored.views.tolist() == [case.view for case in sound.cases]
+    verdict = gate(scored, scored, OPERATING_POINTS, Margins())
+    assert {check.view for check in verdict.views} == set(_VIEWS)
+
+
 def test_the_evidence_peak_lies_in_the_gap(sound: TableDataset, tmp_path: Path) -> None:
     tensors = TensorCache(sound, _SPEC.preprocess, tmp_path)
     prepared = predict(_network(), _SPEC, tensors, sound.cases)

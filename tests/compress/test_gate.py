@@ -1,13 +1,28 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compress.gate import FAIL, INCONCLUSIVE, PASS, floors, gate, joined, parity, require_pass, write_verdict
+from compress.bootstrap import BootstrapOptions
+from compress.gate import (
+    FAIL,
+    INCONCLUSIVE,
+    NOTED,
+    PASS,
+    Rules,
+    Verdict,
+    floors,
+    gate,
+    joined,
+    parity,
+    require_pass,
+    write_verdict,
+)
 from compress.metrics import Predictions, measure
-from compress.recipe import Floors, Margins
+from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins
 from runtime.errors import GateError
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed, shared_noise, with_logits
@@ -15,6 +30,7 @@ from tests.compress.cohort import CohortOptions, cohort, perturbed, shared_noise
 _POINTS = OperatingPoints(0.3, 0.7)
 _MARGINS = Margins(auroc=0.03, sensitivity=0.05, specificity=0.05)
 _MANY = CohortOptions(patients=400, views=2)
+_QUICK = Rules(draws=BootstrapOptions(draws=100))
 
 
 def _worse(rng: np.random.Generator, predictions: Predictions, share: float) -> Predictions:
@@ -241,7 +257,7 @@ def test_candidates_that_truly_lose_the_margin_rarely_pass() -> None:
         drawn = cohort(rng, options)
         _, patient = np.unique(drawn.patient_ids, return_inverse=True)
         other = with_logits(drawn, drawn.logits + 0.564 * shared_noise(rng, patient, 0.6))
-        passed += gate(drawn, other, _POINTS, wide).passed
+        passed += gate(drawn, other, _POINTS, wide, rules=_QUICK).passed
     assert passed / runs <= _rate_limit(0.05, runs)
 
 
@@ -255,7 +271,7 @@ def test_candidates_that_truly_lose_five_points_of_sensitivity_rarely_pass() -> 
         _, patient = np.unique(drawn.patient_ids, return_inverse=True)
         lost = found & (rng.random(drawn.patients)[patient] < 0.05 / 0.88493)
         other = with_logits(seen, np.where(lost, -3.0, seen.logits))
-        passed += gate(seen, other, _POINTS, Margins(1.0, 0.05, 1.0)).passed
+        passed += gate(seen, other, _POINTS, Margins(1.0, 0.05, 1.0), rules=_QUICK).passed
     assert passed / runs <= _rate_limit(0.05, runs)
 
 
@@ -264,7 +280,7 @@ def test_equally_good_candidates_are_rarely_called_worse_and_mostly_pass() -> No
     for _ in range(runs):
         drawn = cohort(rng, CohortOptions(patients=300, body_parts=("hand", "hip", "leg")))
         pair = perturbed(rng, drawn, 0.1), perturbed(rng, drawn, 0.1)
-        outcomes.append(gate(*pair, _POINTS, _MARGINS).outcome)
+        outcomes.append(gate(*pair, _POINTS, _MARGINS, rules=_QUICK).outcome)
     assert outcomes.count(FAIL) / runs <= _rate_limit(0.01, runs)
     assert outcomes.count(PASS) / runs > 0.9
 
@@ -283,3 +299,225 @@ def test_a_joined_verdict_fails_with_either_and_says_what_each_check_compares_wi
     twice = joined(bad, bad, "an older model")
     assert twice.flips == (*bad.flips, *both.flips)
     assert twice.to_json()["flips"][-1]["against"] == "an older model"
+
+
+def _seen_from_two_sides(predictions: Predictions) -> Predictions:
+    """Images in turn from the front and from the side."""
+    return replace(predictions, views=np.where(np.arange(len(predictions)) % 2 == 0, "frontal", "lateral"))
+
+
+def test_a_share_of_the_references_own_figure_is_as_strict_as_the_difference_that_it_makes() -> None:
+    rng = np.random.default_rng(30)
+    drawn = cohort(rng, _MANY)
+    other = perturbed(rng, drawn, 0.4)
+    shared = gate(drawn, other, _POINTS, Margins(auroc="3%", sensitivity="5%", specificity=0.05))
+    by_metric = {(check.metric, check.point): check for check in shared.checks}
+    area = by_metric["auroc", ""]
+    assert area.reference is not None and area.margin is not None
+    assert area.margin == pytest.approx(0.03 * area.reference)
+    assert (area.margin_kind, area.margin_share) == ("relative", 0.03)
+    plain = by_metric["specificity", "high_sensitivity"]
+    assert (plain.margin, plain.margin_kind, plain.margin_share) == (0.05, "absolute", None)
+    absolute = gate(drawn, other, _POINTS, Margins(auroc=area.margin)).checks[0]
+    assert (absolute.outcome, absolute.p_value) == (area.outcome, area.p_value)
+
+
+def test_a_relative_margin_fails_without_a_number_where_the_reference_has_no_figure() -> None:
+    drawn = cohort(np.random.default_rng(31), _MANY)
+    ill = drawn.subset(drawn.labels == 1)
+    check = gate(ill, ill, _POINTS, Margins(auroc="3%")).checks[0]
+    assert (check.outcome, check.margin, check.margin_share) == (FAIL, None, 0.03)
+    json.dumps(check.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_p_value_lies_below_five_percent_exactly_where_the_upper_bound_shows_the_loss(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = _seen_from_two_sides(cohort(rng, CohortOptions(patients=60, body_parts=("hand", "hip"))))
+    other = _worse(rng, drawn, 0.1 + 0.1 * seed)
+    for margin in (-0.02, 0.01, 0.05, 0.1, 0.2):
+        rules = Rules(DriftLimits(0.05, 0.05, 0.05), BootstrapOptions(draws=10))
+        verdict = gate(drawn, other, _POINTS, Margins(margin, margin, margin), rules=rules)
+        for check in (*verdict.whole, *verdict.body_parts, *verdict.views):
+            assert check.p_value is not None and check.upper_bound is not None
+            assert (check.p_value < 0.05) == (check.upper_bound < -margin), check
+
+
+def test_a_view_that_loses_fails_the_gate_though_the_whole_does_not() -> None:
+    rng = np.random.default_rng(32)
+    drawn = cohort(rng, CohortOptions(patients=1600, separation=5))
+    views = np.where(np.arange(len(drawn)) % 40 == 0, "oblique", "frontal")
+    drawn = replace(drawn, views=views)
+    lost = (views == "oblique") & (drawn.labels == 1)
+    verdict = gate(
+        drawn, with_logits(drawn, np.where(lost, -3.0, drawn.logits)), _POINTS, Margins(0.1, 0.1, 0.1)
+    )
+    assert {check.outcome for check in verdict.whole} == {PASS}
+    assert {check.view for check in verdict.checks if check.outcome == FAIL} == {"oblique"}
+    assert "oblique view" in next(check.title for check in verdict.checks if check.view)
+
+
+def test_views_of_the_reference_count_where_kept_answers_of_a_candidate_name_none() -> None:
+    drawn = _seen_from_two_sides(cohort(np.random.default_rng(33), _MANY))
+    verdict = gate(drawn, replace(drawn, views=None), _POINTS, _MARGINS)
+    assert {check.view for check in verdict.views} == {"frontal", "lateral"}
+    swapped = replace(drawn, views=np.where(drawn.views == "frontal", "lateral", "frontal"))
+    assert "views are not" in gate(drawn, swapped, _POINTS, _MARGINS).checks[0].reason
+
+
+def test_images_whose_view_nobody_stated_are_no_group() -> None:
+    drawn = cohort(np.random.default_rng(34), _MANY)
+    views = np.array(["", "frontal", "lateral", ""] * (len(drawn) // 4))
+    verdict = gate(*(2 * (replace(drawn, views=views),)), _POINTS, _MARGINS)
+    assert {check.view for check in verdict.views} == {"frontal", "lateral"}
+
+
+def _one_of_many(parts: int) -> Verdict:
+    """One of many parts with a loss that a test of this part alone would call shown."""
+    rng = np.random.default_rng(35)
+    options = CohortOptions(
+        patients=60 * parts, views=1, body_parts=tuple(f"part {i:02d}" for i in range(parts))
+    )
+    drawn = cohort(rng, replace(options, separation=9.0))
+    ill = np.flatnonzero((drawn.body_parts == "part 00") & (drawn.labels == 1))
+    logits = drawn.logits.copy()
+    logits[ill[: round(0.35 * len(ill))]] = -9.0
+    return gate(drawn, with_logits(drawn, logits), _POINTS, Margins(1.0, 0.1, 0.1), rules=_QUICK)
+
+
+def test_a_loss_that_one_of_many_parts_may_show_by_chance_is_adjusted_for_and_says_so() -> None:
+    verdict = _one_of_many(12)
+    withdrawn = [check for check in verdict.body_parts if check.p_value is not None and check.p_value < 0.05]
+    assert {check.body_part for check in withdrawn} == {"part 00"}
+    for check in withdrawn:
+        assert check.outcome == INCONCLUSIVE and "subgroup checks: p = " in check.reason
+        assert check.p_adjusted is not None and check.p_adjusted > 0.05
+    assert verdict.passed
+
+
+def test_the_same_loss_fails_where_few_parts_are_looked_at() -> None:
+    verdict = _one_of_many(2)
+    assert {check.body_part for check in verdict.checks if check.is_subgroup} == {"part 00"}
+
+
+def test_a_part_of_fewer_than_five_patients_is_shown_and_not_judged() -> None:
+    drawn = cohort(np.random.default_rng(36), CohortOptions(patients=400, separation=9.0))
+    few = np.isin(drawn.patient_ids, np.unique(drawn.patient_ids[drawn.labels == 1])[:4])
+    drawn = replace(drawn, body_parts=np.where(few, "hip", "hand"))
+    other = with_logits(drawn, np.where(few, -9.0, drawn.logits))
+    verdict = gate(drawn, other, _POINTS, Margins(0.1, 0.1, 0.1))
+    hip = [check for check in verdict.body_parts if check.body_part == "hip"]
+    assert verdict.passed and hip
+    for check in hip:
+        assert (check.outcome, check.p_adjusted) == (INCONCLUSIVE, None)
+        assert "4 patients, too few to be judged apart" in check.reason
+
+
+def test_harmless_candidates_rarely_fail_in_any_of_many_subgroups() -> None:
+    """The true loss of every subgroup is the margin itself, where chance is worst."""
+    rng, runs, failed = np.random.default_rng(37), 150, 0
+    for _ in range(runs):
+        drawn = cohort(
+            rng, CohortOptions(patients=400, views=1, body_parts=("a", "b", "c", "d", "e", "f", "g", "h"))
+        )
+        seen = with_logits(drawn, np.where(drawn.labels == 1, 3.0, -3.0))
+        lost = (seen.labels == 1) & (rng.random(len(seen)) < 0.1)
+        other = with_logits(seen, np.where(lost, -3.0, seen.logits))
+        rules = Rules(draws=BootstrapOptions(draws=10))
+        verdict = gate(seen, other, _POINTS, Margins(1.0, 0.1, 1.0), rules=rules)
+        failed += any(check.is_subgroup for check in verdict.checks)
+    assert failed / runs <= _rate_limit(0.05, runs)
+
+
+def test_every_figure_over_all_images_has_a_second_bound_that_no_seed_of_its_own_moves() -> None:
+    rng = np.random.default_rng(38)
+    drawn = cohort(rng, _MANY)
+    other = perturbed(rng, drawn, 0.3)
+    first, second = (gate(drawn, other, _POINTS, _MARGINS) for _ in range(2))
+    for check in first.whole:
+        assert check.bootstrap_lower is not None and check.lower_bound is not None
+        assert check.bootstrap_lower < check.difference  # type: ignore[operator]
+        assert check.bootstrap_lower == pytest.approx(check.lower_bound, abs=0.03)
+    assert first.to_json() == second.to_json()
+
+
+def test_a_pass_that_drawing_patients_anew_does_not_support_is_inconclusive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(39)
+    drawn = cohort(rng, _MANY)
+    other = perturbed(rng, drawn, 0.1)
+    assert gate(drawn, other, _POINTS, _MARGINS).passed
+    monkeypatch.setattr(
+        "compress.gate.lower_bounds", lambda statistics, *_: [-0.04] + [0.0] * (len(statistics) - 1)
+    )
+    verdict = gate(drawn, other, _POINTS, _MARGINS)
+    assert verdict.outcome == INCONCLUSIVE
+    doubted = [check for check in verdict.checks if check.outcome == INCONCLUSIVE]
+    assert [check.metric for check in doubted] == ["auroc"]
+    assert "drawing patients anew does not (lower bound -0.040)" in doubted[0].reason
+
+
+def test_without_any_changed_image_drawing_patients_decides_nothing() -> None:
+    rng = np.random.default_rng(40)
+    many, few = cohort(rng, _MANY), cohort(rng, CohortOptions(patients=20))
+    for drawn, outcome in ((many, PASS), (few, INCONCLUSIVE)):
+        verdict = gate(drawn, drawn, _POINTS, _MARGINS)
+        assert verdict.outcome == outcome
+        assert {check.bootstrap_lower for check in verdict.whole} == {0.0}
+
+
+def _gate_with_drift(drawn: Predictions, other: Predictions, limits: DriftLimits = DriftLimits()) -> Verdict:
+    return gate(
+        drawn, other, _POINTS, Margins(1.0, 1.0, 1.0), rules=Rules(limits, BootstrapOptions(draws=10))
+    )
+
+
+def test_drift_within_its_limits_is_noted_with_its_figures_and_holds_nothing_up() -> None:
+    rng = np.random.default_rng(41)
+    drawn = _seen_from_two_sides(cohort(rng, CohortOptions(patients=300, body_parts=("hand", "hip"))))
+    drawn = replace(drawn, located=np.where(drawn.labels == 1, 1, -1))
+    verdict = _gate_with_drift(drawn, perturbed(rng, drawn, 0.1))
+    assert verdict.passed
+    assert {check.outcome for check in verdict.drift} == {NOTED}
+    groups = [(check.body_part, check.view) for check in verdict.drift if check.metric == "located"]
+    assert groups == [("", ""), ("hand", ""), ("hip", ""), ("", "frontal"), ("", "lateral")]
+    rows = verdict.to_json()["drift"]
+    assert all(row["reference"] is not None and row["p_value"] > 0.05 and row["reason"] for row in rows)
+
+
+def test_a_candidate_that_is_too_sure_of_itself_fails_by_its_calibration_alone() -> None:
+    drawn = cohort(np.random.default_rng(42), CohortOptions(patients=400, separation=1.0))
+    verdict = _gate_with_drift(drawn, with_logits(drawn, 5 * drawn.logits))
+    assert verdict.outcome == FAIL
+    assert {check.metric for check in verdict.checks if check.outcome == FAIL} == {"ece"}
+
+
+@pytest.mark.parametrize("shift", [-1.5, 1.5])
+def test_probabilities_that_move_up_or_down_fail(shift: float) -> None:
+    drawn = cohort(np.random.default_rng(43), _MANY)
+    verdict = _gate_with_drift(drawn, with_logits(drawn, drawn.logits + shift))
+    assert "probability" in {check.metric for check in verdict.checks if check.outcome == FAIL}
+    assert _gate_with_drift(drawn, with_logits(drawn, drawn.logits + shift), NO_DRIFT_LIMITS).passed
+
+
+def test_a_map_that_no_longer_peaks_on_the_fracture_of_one_body_part_fails() -> None:
+    drawn = cohort(
+        np.random.default_rng(44), CohortOptions(patients=600, body_parts=("hand",) * 11 + ("hip",))
+    )
+    drawn = replace(drawn, located=np.where(drawn.labels == 1, 1, -1))
+    lost = (drawn.labels == 1) & (drawn.body_parts == "hip")
+    verdict = _gate_with_drift(drawn, replace(drawn, located=np.where(lost, 0, drawn.located)))
+    failed = [check for check in verdict.checks if check.outcome == FAIL]
+    assert [(check.metric, check.body_part) for check in failed] == [("located", "hip")]
+    assert "hip" in failed[0].title and "peak of the evidence" in failed[0].title
+    assert failed[0] in verdict.drift
+
+
+def test_the_gate_of_six_hundred_images_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(45)
+    drawn = cohort(rng, CohortOptions(patients=300))
+    other = perturbed(rng, drawn, 0.2)
+    started = time.process_time()
+    gate(drawn, other, _POINTS, _MARGINS)
+    assert time.process_time() - started < 1.0

@@ -6,7 +6,14 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from compress import auroc
-from compress.intervals import bounded_mean, design_effect, proportion, student_quantile, wilson
+from compress.intervals import (
+    bounded_mean,
+    design_effect,
+    proportion,
+    student_quantile,
+    unskewed_quantiles,
+    wilson,
+)
 from compress.paired import compare_shares, tango_lower
 from compress.predictions import Predictions
 from tests.compress.cohort import CohortOptions, cohort, with_logits
@@ -235,3 +242,93 @@ def test_a_roc_curve_of_many_images_is_thin_and_keeps_its_area() -> None:
     assert len(curve.fpr) <= 200
     assert (curve.fpr[0], curve.tpr[0], curve.fpr[-1], curve.tpr[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(auroc.value(drawn), abs=0.003)
+
+
+def test_quantiles_without_skewness_are_those_that_went_in() -> None:
+    assert unskewed_quantiles(1.7, 0.0, 0.0) == pytest.approx((-1.7, 1.7))
+    assert unskewed_quantiles(1.7, 0.0, 1e-6) == pytest.approx((-1.7, 1.7), abs=1e-5)
+
+
+@given(st.floats(-1.5, 1.5), st.floats(-3, 3), st.floats(0.1, 6), st.floats(0.1, 6))
+def test_quantiles_keep_their_order_however_skewed(
+    bias: float, skewness: float, one: float, two: float
+) -> None:
+    inner, outer = (unskewed_quantiles(size, bias, skewness) for size in sorted((one, two)))
+    assert outer[0] <= inner[0] <= inner[1] <= outer[1]
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_unskewed_quantiles_hold_for_the_mean_of_skewed_values(count: int) -> None:
+    """Student's statistic of n exponential values: mean -g / 2 and third cumulant -2 g, g = 2 / sqrt(n)."""
+    rng, confidence = np.random.default_rng(1), 0.95
+    values = rng.exponential(size=(20_000, count))
+    statistic = (values.mean(axis=1) - 1) / (values.std(axis=1, ddof=1) / np.sqrt(count))
+    skewness = 2 / np.sqrt(count)
+    quantile = student_quantile(confidence, count - 1)
+    low, high = unskewed_quantiles(quantile, -skewness / 2, -2 * skewness)
+    assert np.mean(statistic < low) == pytest.approx(0.05, abs=0.012)
+    assert np.mean(statistic > high) == pytest.approx(0.05, abs=0.012)
+    assert abs(np.mean(statistic < -quantile) - 0.05) > abs(np.mean(statistic < low) - 0.05)
+
+
+def _kernel(predictions: Predictions) -> np.ndarray:
+    """(M, N) whether a fractured image beats a healthy one; ties count half."""
+    ill, well = (predictions.logits[predictions.labels == label] for label in (1, 0))
+    wins: np.ndarray = (ill[:, None] > well).astype(float) + 0.5 * (ill[:, None] == well)
+    return wins
+
+
+def test_auroc_bounds_agree_with_the_moments_of_all_pairs() -> None:
+    """The same expansion from the whole table of pairs, patient by patient."""
+    rng = np.random.default_rng(3)
+    drawn = cohort(rng, CohortOptions(patients=50, views=2, separation=1.6))
+    other = with_logits(drawn, (drawn.logits + 1.5 * rng.normal(size=len(drawn))).round(1))
+    groups, pairs = auroc.Groups.of(drawn), _kernel(other) - _kernel(drawn)
+    change, (m, n) = pairs.mean(), pairs.shape
+    ill, well = pairs.mean(axis=1) - change, pairs.mean(axis=0) - change
+    names = np.unique(drawn.patient_ids)
+    of_ill, of_well = groups.fractured[:, None] == names, groups.healthy[:, None] == names
+    influence = ill @ of_ill / m + well @ of_well / n
+    error = auroc.clustered_variance(ill, well, groups) ** 0.5
+    joint = influence @ (of_ill.T @ (pairs - ill[:, None] - well - change) @ of_well) @ influence / (m * n)
+    third = (influence**3).sum()
+    covariance = (third + 4 * joint) / error**3
+    skewness = (third + 6 * joint) / error**3 - 3 * covariance
+    quantile = student_quantile(0.95, groups.smaller - 1)
+    low, high = unskewed_quantiles(quantile, -covariance / 2, skewness)
+    found = auroc.compare(drawn, other, 0.95)
+    assert found.change == pytest.approx(change)
+    assert found.lower == pytest.approx(change - error * high)
+    assert found.upper == pytest.approx(change - error * low)
+    assert (found.change - found.lower) / (found.upper - found.change) != pytest.approx(1.0, abs=0.01)
+
+
+def test_auroc_bounds_of_one_patient_on_a_side_are_the_whole_range() -> None:
+    labels, patients = np.array([1, 1, 0, 0]), np.array(["a", "a", "b", "c"])
+    before, after = (
+        Predictions(_ids(4), patients, np.full(4, "hand"), labels, np.array(scores))
+        for scores in ([0.1, 3.0, 1.0, -1.0], [2.0, 3.0, 1.0, -1.0])
+    )
+    found = auroc.compare(before, after, 0.95)
+    assert (found.lower, found.upper) == (-1.0, 1.0)
+
+
+@given(st.integers(0, 10_000))
+def test_auroc_bounds_lie_on_either_side_of_the_difference(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = cohort(rng, CohortOptions(patients=int(rng.integers(6, 30))))
+    if not 0 < drawn.labels.sum() < len(drawn):
+        return
+    other = with_logits(drawn, drawn.logits + rng.choice([0.0, 0.3, 3.0]) * rng.normal(size=len(drawn)))
+    found = auroc.compare(drawn, other, 0.95)
+    change, width = auroc.difference(drawn, other, 0.95)
+    assert -1 <= found.lower <= found.change <= found.upper <= 1
+    assert (change, change - width) == pytest.approx((found.change, found.lower))
+
+
+def test_a_loss_of_few_patients_has_the_nearer_bound_above_it() -> None:
+    drawn = cohort(np.random.default_rng(12), CohortOptions(patients=200, separation=3.0))
+    few = np.isin(drawn.patient_ids, np.unique(drawn.patient_ids[drawn.labels == 1])[:12])
+    found = auroc.compare(drawn, with_logits(drawn, np.where(few, -3.0, drawn.logits)), 0.95)
+    assert found.change < -0.05
+    assert found.upper - found.change < found.change - found.lower

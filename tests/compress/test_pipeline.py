@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,14 @@ from compress.branches import branch_nodes
 from compress.datasets.table import TableDataset
 from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
+from compress.faster import Speed
 from compress.metrics import PLACE_TITLES
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import GateOptions, Margins, Recipe, TargetOptions, load_recipe
+from compress.recipe import NO_DRIFT_LIMITS, GateOptions, Margins, Recipe, TargetOptions, load_recipe
 from compress.record import NodeRecord, RunRecord
-from compress.steps.quantize import QUANTIZERS
+from compress.report import render
+from compress.steps.quantize import QUANTIZERS, quantize_ort
 from compress.trunk import trunk_nodes
 from compress.zoo.options import ModelOptions
 from runtime import selftest
@@ -56,8 +58,8 @@ class Made:
 
     @property
     def judged(self) -> list[NodeRecord]:
-        """All but the statistics of features, which decide nothing about fractures."""
-        return [node for node in self.record.nodes if node.kind != "statistics"]
+        """All but the statistics of features and what is only timed, which decide nothing about fractures."""
+        return [node for node in self.record.nodes if node.kind not in ("statistics", "timed")]
 
     def node(self, name: str) -> NodeRecord:
         """By name."""
@@ -78,8 +80,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_every_node_is_made_judged_and_recorded(made: Made) -> None:
     names = [node.name for node in (*trunk_nodes(RECIPE), *branch_nodes(RECIPE))]
-    assert [node.name for node in made.record.nodes] == names
-    assert [node.kind for node in made.record.nodes if not node.verdict] == ["statistics"]
+    assert [node.name for node in made.record.nodes if node.kind != "timed"] == names
+    assert {node.kind for node in made.record.nodes if not node.verdict} == {"statistics", "timed"}
     for node in made.record.nodes:
         assert (made.folder / "steps" / node.name / "step.json").is_file()
     for node in made.judged:
@@ -117,10 +119,63 @@ def test_pruning_really_removed_work(made: Made) -> None:
     assert after["parameters"] < before["parameters"]
 
 
+def test_what_was_pruned_is_timed_in_turns_with_the_unpruned_engine_of_the_same_recipe(made: Made) -> None:
+    for engine in ("onnxruntime", "openvino"):
+        for precision in ("fp32", "int8"):
+            speed = made.node(f"{engine}/{precision}").facts["speed"]
+            assert speed["low"] <= speed["ratio"] <= speed["high"]
+            assert min(speed["whole_ms"], speed["pruned_ms"]) > 0
+            whole = made.node(f"{engine}/{precision}-whole")
+            assert whole.kind == "timed"
+            assert whole.size_bytes > made.node(f"{engine}/{precision}").size_bytes
+    assert made.node("onnxruntime/int8-whole").parent == "onnxruntime/int8-quantized-whole"
+    assert "not_measured" in made.node("tensorrt/int8").facts["speed"]
+
+
+def test_a_pruned_engine_that_is_not_faster_is_reported_and_does_not_ship(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.folder, tmp_path / "run")
+    slow = Speed(1.0, 1.1, 1.1, 1.05, 1.2, faster=False)
+    fast = Speed(1.0, 0.5, 0.5, 0.4, 0.6, faster=True)
+    monkeypatch.setattr(
+        "compress.branches.compare_speed",
+        lambda whole, *_: slow if whole.name == "openvino" else fast,
+    )
+    strict = replace(RECIPE, prune=replace(RECIPE.prune, must_be_faster=True))
+    with pytest.raises(GateError, match="gate not passed: openvino/fp32, openvino/int8"):
+        made.again(strict, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    status = {node["name"]: node["status"] for node in record["nodes"]}
+    assert status["openvino/int8"] == status["openvino/fp32"] == "not faster"
+    assert status["onnxruntime/int8"] == "ok"
+    shipped = open_bundle(tmp_path / "run" / "bundle", TrustStore.of(made.key)).manifest.engines
+    assert {entry.engine for entry in shipped} & {"openvino", "onnxruntime"} == {"onnxruntime"}
+    assert "not shown to be faster" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_gate_looks_at_drift_and_fails_for_none_of_the_pruned_networks(made: Made) -> None:
+    for node in made.judged:
+        if node.name != "train":  # its verdict is about the recipe's floors
+            limits = {check["metric"]: check["margin"] for check in node.verdict["drift"]}
+            wanted = NO_DRIFT_LIMITS if node.kind == "prune" else RECIPE.gate.drift
+            assert limits == asdict(wanted), node.name
+            assert {check["outcome"] for check in node.verdict["drift"]} == {"noted"}, node.name
+
+
 def test_float_formats_repeat_the_exported_logits(made: Made) -> None:
     for name in ("export", "onnxruntime/fp32", "openvino/fp32", "tensorrt/fp32"):
         parity = made.node(name).facts["gate_parity"]
         assert parity["outcome"] == "pass" and parity["n"] > 0, name
+
+
+def test_the_layers_of_every_quantized_graph_are_compared_once_and_drawn(made: Made) -> None:
+    quantized = [node for node in made.record.nodes if node.kind == "quantize"]
+    assert quantized
+    for node in quantized:
+        assert node.facts["layer_parity"]["images"] == 16
+        assert (made.folder / "steps" / node.name / "layers.json").is_file()
+    assert 'id="layers"' in render(made.record)
 
 
 def test_an_engine_that_cannot_run_here_says_what_was_run_in_its_place(made: Made) -> None:
@@ -214,6 +269,28 @@ def test_a_quantizer_that_raises_anything_costs_the_other_branches_nothing(
     assert _engines(copy) == _engines(made.folder) - {"openvino-int8"}
 
 
+def test_a_graph_that_the_engine_would_misread_stops_its_branch_before_it_is_compiled(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUANTIZERS, "tensorrt", quantize_ort)  # whose zero points are unsigned
+    shutil.rmtree(copy / "steps" / "tensorrt")
+    with pytest.raises(StepError, match="tensorrt/int8"):
+        made.again(RECIPE, copy)
+    nodes = _recorded(copy)
+    assert nodes["tensorrt/int8-quantized"].verdict["outcome"] == "pass"
+    stopped = nodes["tensorrt/int8"]
+    assert stopped.status == "failed" and "UINT8, must be INT8" in stopped.facts["error"]
+    assert "tensorrt-zero-point" in {finding["rule"] for finding in stopped.facts["lint"]}
+    assert not (copy / "steps" / "tensorrt" / "int8" / "step.json").exists()
+    assert not [name for name in _engines(copy) if name.startswith("tensorrt") and "int8" in name]
+    assert nodes["tensorrt/fp32"].status == made.node("tensorrt/fp32").status
+
+
+def test_graphs_of_our_own_recipes_are_linted_and_clean(made: Made) -> None:
+    compiled = [node for node in made.record.nodes if node.kind == "compile"]
+    assert compiled and [node.facts["lint"] for node in compiled] == [[]] * len(compiled)
+
+
 def test_too_few_calibration_images_are_an_error_and_not_a_silent_gap(
     made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +355,18 @@ def test_the_report_shows_every_node_and_asks_nobody(made: Made) -> None:
     page = (made.folder / "report.html").read_text(encoding="utf-8")
     assert all(node.name in page for node in made.record.nodes)
     assert 'src="http' not in page and 'href="http' not in page
+
+
+def test_what_the_gate_patients_can_show_is_said_before_anything_is_trained(made: Made) -> None:
+    said = io.StringIO()
+    options = RunOptions(made.folder, made.data, made.key)
+    record = run_pipeline(RECIPE, options, ProgressReporter(Console(file=said, width=200)))
+    words = said.getvalue()
+    assert words.index("what the gate patients can show") < words.index(record.nodes[0].title)
+    kept = json.loads((made.folder / "run.json").read_text())["power"]
+    assert kept["conclusion"] in words
+    assert [figure["margin"] for figure in kept["figures"]] == [0.2, 0.8, 0.8]
+    assert "What these patients can show" in (made.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("missing", ["openvino", "nncf"])

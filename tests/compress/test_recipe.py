@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.recipe import DataOptions, Recipe, load_recipe, parse_recipe, shipped_recipes
+from compress.recipe import DataOptions, DriftLimits, Recipe, load_recipe, parse_recipe, shipped_recipes
 from runtime.errors import RecipeError
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[finetune]\ndistill_weight = 2.0", "distill_weight must be 0 to 1"),
         ("[prune]\nratio = -0.1", "ratio must be at least 0 and less than 1, got -0.1"),
         ("[prune]\nratio = 1.0", "ratio must be at least 0 and less than 1, got 1"),
-        ("[prune]\nimportance = 'guess'", "importance must be one of group_magnitude"),
+        ("[prune]\nimportance = 'guess'", "importance must be one of magnitude"),
         ("[prune]\nround_to = 0", "round_to must be at least 1"),
         ("[model]\nchannels = 2", "channels must be 1 or 3, got 2"),
         ("[model]\nmap_stride = 99", "map_stride must be 0 to 64, got 99"),
@@ -81,6 +81,20 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[gate]\nconfidence = 1.0", "confidence must lie above 0.5"),
         ("[gate]\nparity_logit = 0.0", "parity_logit must be positive"),
         ("[gate.margins]\nauroc = 1.5", "auroc must be -1 to 1"),
+        ("[gate.margins]\nauroc = '150%'", "auroc must be -100% to 100%, got 150%"),
+        (
+            "[gate.margins]\nauroc = 'little'",
+            "r.gate.margins: auroc must be a number such as 0.02 or a share",
+        ),
+        ("[gate.margins]\nauroc = true", "r.gate.margins.auroc must be a number or a share"),
+        (
+            "[gate.margins]\nauroc = 2\nsensitivity = '3'",
+            "auroc must be -1 to 1, got 2.*sensitivity must be a",
+        ),
+        ("[gate.margins]\nauroc = nan", "r.gate.margins.auroc must be a finite number"),
+        ("[gate.drift]\nece = 0", "limits must be above 0 and at most 1: ece, got 0"),
+        ("[gate.drift]\nece = -1\nlocated = 2", "ece, got -1; located, got 2"),
+        ("[gate.drift]\niou = 0.1", "unknown key r.gate.drift.iou"),
         ("[gate.floors]\nauroc = 1.5", "auroc must be 0 to 1"),
         ("[operating_points]\nsensitivity = 1.5", "sensitivity must be 0.5 to 1"),
         ("[release]\nname = ''", "name and version must not be empty"),
@@ -120,3 +134,15 @@ def test_images_to_be_left_out_are_named_as_tag_and_value() -> None:
     assert DataOptions(also_without=("hardware=1",)).also_without == ("hardware=1",)
     with pytest.raises(ValueError, match=r"TAG=VALUE.*got hardware"):
         DataOptions(also_without=("hardware",))
+
+
+def test_margins_are_differences_or_shares_of_the_references_own_figure() -> None:
+    text = '[gate.margins]\nauroc = 0.02\nsensitivity = "3%"\nspecificity = 0'
+    margins = parse_recipe(text, "r").gate.margins
+    assert [margins.absolute(name, 0.9) for name in ("auroc", "specificity")] == [0.02, 0.0]
+    assert margins.absolute("sensitivity", 0.9) == pytest.approx(0.027)
+
+
+def test_limits_of_drift_are_read() -> None:
+    limits = parse_recipe("[gate.drift]\nlocated = 0.2", "r").gate.drift
+    assert (limits.located, limits.ece) == (0.2, DriftLimits().ece)

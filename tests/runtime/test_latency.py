@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from runtime.backends.base import INPUT_NAME, BackendOptions, TensorInfo
 from runtime.backends.registry import open_backend
-from runtime.latency import MIN_RUNS, LatencyOptions, measure, summarise
+from runtime.latency import MIN_RUNS, LatencyOptions, measure, measure_in_turns, median_ranks, summarise
 from tests.runtime.models import SIZE_PX, onnx_files
 
 FEEDS = {INPUT_NAME: np.zeros((1, 1, SIZE_PX, SIZE_PX), np.float32)}
@@ -93,3 +94,26 @@ def test_every_percentile_is_a_time_that_was_seen(times_ms: list[float]) -> None
     assert {latency.p50_ms, latency.p90_ms, latency.p99_ms} <= set(times_ms)
     assert latency.p50_ms <= latency.p90_ms <= latency.p99_ms
     assert latency.runs == len(times_ms)
+
+
+def test_in_turns_the_ratio_is_that_of_the_two_engines_whatever_else_goes_on() -> None:
+    found = measure_in_turns(Sleeper(0.004), Sleeper(0.008), FEEDS, LatencyOptions(warmup=1, runs=20))
+    assert found.low <= found.ratio <= found.high
+    assert 1.3 < found.ratio < 2.3
+    assert found.first.p50_ms < found.second.p50_ms
+    assert found.first.runs == found.second.runs == 20
+
+
+def test_in_turns_both_are_asked_equally_often_and_a_spent_budget_ends_it() -> None:
+    first, second = Sleeper(0.002), Sleeper(0.002)
+    measure_in_turns(first, second, FEEDS, LatencyOptions(warmup=3, runs=500, budget_s=0.001))
+    assert first.calls == second.calls == 3 + MIN_RUNS
+
+
+@given(st.integers(6, 400))
+def test_the_interval_of_a_median_holds_it_as_often_as_a_sign_test_says(count: int) -> None:
+    low, high = median_ranks(count)
+    assert 0 <= low <= high < count
+    assert low + high == count - 1
+    assert binom.cdf(low, count, 0.5) <= 0.025 or low == 0
+    assert binom.cdf(low + 1, count, 0.5) > 0.025

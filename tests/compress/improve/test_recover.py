@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from compress.improve.recover import Proof, prove, recover
+from compress.pruning.cut import prune_network
 from compress.recipe import PruneOptions
 from compress.steps.compile_ort import optimise
 from compress.steps.export_onnx import to_onnx
 from compress.steps.origin import read_origin
-from compress.steps.prune import prune_network
 from compress.zoo.base import EvidenceHead, FractureNet
 from compress.zoo.ensemble import Ensemble
 from compress.zoo.options import ModelOptions

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from compress.artifact import STATUS_DEFERRED
-from compress.gate import floors, gate
+from compress.gate import Rules, floors, gate
 from compress.metrics import Predictions, choose_operating_points, measure
-from compress.recipe import Floors, Margins, OperatingPointOptions, Recipe
+from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins, OperatingPointOptions, Recipe
 from compress.record import NodeRecord, RunRecord
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed, with_logits
@@ -58,7 +58,9 @@ def finished_run(seed: int = 1, patients: int = 320) -> RunRecord:
     rng = np.random.default_rng(seed)
     options = CohortOptions(patients=patients, separation=3.2, body_parts=_PARTS)
     points = choose_operating_points(cohort(rng, options), OperatingPointOptions(0.95, 0.9))
-    reference = cohort(rng, options)
+    drawn = cohort(rng, options)
+    views = np.where(np.arange(len(drawn)) % 2 == 0, "frontal", "lateral")
+    reference = replace(drawn, views=views, located=np.where(drawn.labels == 1, 1, -1))
     nodes = tuple(_node(rng, plan, reference, points) for plan in _PLANS)
     return RunRecord(
         recipe={**asdict(Recipe("demo")), "name": "demo"},
@@ -114,7 +116,10 @@ def _node(
     seen = perturbed(rng, with_logits(reference, reference.logits + plan.shift), plan.noise)
     report = measure(seen, points)
     margins = Margins(0.15, 0.9, 0.9) if plan.kind == "prune" else Margins(0.03, 0.05, 0.05)
-    verdict = gate(reference, seen, points, margins) if plan.parent else floors(report, Floors(0.8))
+    rules = Rules(NO_DRIFT_LIMITS if plan.kind == "prune" else DriftLimits())
+    verdict = (
+        gate(reference, seen, points, margins, rules=rules) if plan.parent else floors(report, Floors(0.8))
+    )
     table = report.to_json()
     deferred = plan.status == STATUS_DEFERRED
     engine, precision = (*plan.name.split("/"), "")[:2] if "/" in plan.name else ("", "")

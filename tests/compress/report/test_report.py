@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from compress.lint import lint
+from compress.lint.words import grouped
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures, render, write_report
+from tests.compress.lint.small import layer
 from tests.compress.report.runs import finished_run, renamed, stopped_run
 
 _VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -157,6 +160,20 @@ def test_a_run_that_stopped_at_once_says_so_and_shows_no_figure() -> None:
     assert not re.search(r"\b0\.\d{3}\b", text)
 
 
+def test_the_lint_of_a_graph_is_a_line_a_rule_in_the_details_of_its_step(record: RunRecord) -> None:
+    found = lint(layer(scales=1), "tensorrt")
+    node = record.nodes[-1]
+    linted = replace(node, facts={**node.facts, "lint": [finding.to_json() for finding in found]})
+    html = render(replace(record, nodes=(*record.nodes[:-1], linted)))
+    details = html[html.index(f'<details id="step-{node.name}"') :].split("</details>", maxsplit=1)[0]
+    text = _Page(details + "</details>").text
+    for group in grouped(found):
+        words = (group.first.severity, group.first.rule, group.first.engine, str(group.nodes))
+        assert " ".join(words) in text
+        assert group.first.remedy in text
+    assert html.count("Lint of the graph") == 1
+
+
 def test_a_run_without_any_step_renders() -> None:
     text = _Page(render(RunRecord({}, {}, {}, ""))).text
     assert "No step was reached." in text
@@ -196,3 +213,31 @@ def test_the_file_is_replaced_as_a_whole(tmp_path: Path, record: RunRecord, html
     write_report(replace(record), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_drift_p_values_and_margins_stand_in_each_gates_table(record: RunRecord, html: str) -> None:
+    drifting = [node for node in record.nodes if node.verdict.get("drift")]
+    assert drifting
+    for node in drifting:
+        section = html[html.index(f'<details id="step-{node.name}"') :].split("</details>", maxsplit=1)[0]
+        text = _Page(f"<div>{section}</details></div>").text
+        for check in node.verdict["drift"]:
+            assert check["title"] in text and check["reason"] in text
+        whole = node.verdict["checks"][0]
+        assert figures.margin_text(whole) in text and figures.signed_text(whole["bootstrap_lower"]) in text
+        adjusted = [check for check in node.verdict["drift"] if check["p_adjusted"] is not None]
+        # A pruned network may drift as it likes: nothing is asked, so nothing is adjusted.
+        assert bool(adjusted) == (node.kind != "prune")
+        assert all(figures.p_text(check) in text for check in adjusted)
+
+
+def test_a_relative_margin_is_shown_with_the_difference_that_it_makes() -> None:
+    assert figures.margin_text({"margin": 0.02794, "margin_share": 0.03}) == "0.02794 (3%)"
+    assert figures.margin_text({"margin": 0.02, "margin_share": None}) == "0.02"
+    assert figures.margin_text({"margin": None, "margin_share": 0.03}) == "\N{EN DASH} (3%)"
+
+
+def test_views_stand_beside_body_parts_with_the_worst_of_their_checks(record: RunRecord, html: str) -> None:
+    section = html[html.index('<section id="parts"') :].split("</section>", maxsplit=1)[0]
+    rows = re.findall(r"<tr><th>(\w+)</th>.*?</tr>", section, re.DOTALL)
+    assert rows == ["ankle", "forearm", "hand", "frontal", "lateral"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,11 +14,13 @@ import pytest
 from onnx import helper
 
 from compress.artifact import STATUS_DEFERRED, STATUS_OK
+from compress.pruning.two_four import sparsify
 from compress.recipe import TargetOptions
 from compress.steps.compile_tensorrt import choose_library, compile_tensorrt, gpu_count
 from compress.steps.export_onnx import to_onnx
 from compress.steps.graph import load_graph
 from compress.steps.quantize import quantize
+from compress.steps.sparse import has_sparse_layers
 from compress.steps.stand_in import numerics_stand_in, open_stand_in
 from compress.steps.tensorrt_plan import TensorRtOptions
 from runtime.backends.base import ModelFiles
@@ -113,6 +116,26 @@ def test_a_build_left_to_the_device_is_not_ok_and_says_how(qdq, tmp_path):
     assert "--stronglyTyped" in plan["commands"]["tensorrt 10 and later"]
     assert "--int8" in plan["commands"]["tensorrt 8 and 9"]
     assert all(f"--maxShapes=image:2x1x{size}x{size}" in line for line in plan["commands"].values())
+
+
+def test_two_four_sparsity_outlives_quantization_and_is_told_to_the_builder(tmp_path):
+    pytest.importorskip("tensorrt_rtx")
+    network = random_network("cnn", graphs.SIZE_PX)
+    sparsify(network)
+    (tmp_path / "float.onnx").write_bytes(to_onnx(network).SerializeToString())
+    quantize(tmp_path / "float.onnx", tmp_path, graphs.calibration(), TargetOptions("tensorrt"))
+    assert has_sparse_layers(load_graph(tmp_path / "model.onnx"))
+    (tmp_path / "engine").mkdir()
+    output = compile_tensorrt(
+        tmp_path / "model.onnx", tmp_path / "engine", replace(RTX, capabilities=("sm89",))
+    )
+    plan = json.loads((tmp_path / "engine" / "plan.json").read_text())
+    assert plan["sparse"] and output.facts["sparse"]
+    assert "--sparsity=enable" in plan["commands"]["tensorrt 10 and later"]
+
+
+def test_a_dense_graph_is_built_as_such(built):
+    assert built[1].facts["sparse"] is False
 
 
 def test_unsigned_zero_points_are_refused_before_anything_is_compiled(source, tmp_path):

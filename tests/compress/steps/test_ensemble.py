@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from compress.cli_ensemble import ensemble as ensemble_verb
 from compress.gate import gate
+from compress.lint import lint
 from compress.predictions import Predictions
 from compress.recipe import Margins, PruneOptions, TargetOptions
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.ensemble import make_ensemble
 from compress.steps.export_onnx import export
-from compress.steps.graph import lint_for_tensorrt, load_graph
+from compress.steps.graph import load_graph
 from compress.steps.openvino_tools import open_ir
-from compress.steps.prune import prune
+from compress.steps.prune import PruneData, prune
 from compress.steps.quantize import quantize
 from compress.steps.stand_in import StandInBackend
 from compress.steps.tensorrt_plan import TensorRtOptions
@@ -119,7 +120,7 @@ def test_tensorrt_compiles_both_precisions(exported: Path, tmp_path: Path) -> No
     for name in ("int8", "float engine", "int8 engine"):
         (tmp_path / name).mkdir()
     quantize(exported, tmp_path / "int8", calibration(), TargetOptions("tensorrt"))
-    assert lint_for_tensorrt(load_graph(tmp_path / "int8" / "model.onnx")) == ()
+    assert lint(load_graph(tmp_path / "int8" / "model.onnx"), "tensorrt") == ()
     floating = compile_tensorrt(exported, tmp_path / "float engine", RTX)
     eight = compile_tensorrt(tmp_path / "int8" / "model.onnx", tmp_path / "int8 engine", RTX)
     assert (floating.facts["precision"], eight.facts["precision"]) == ("fp32", "int8")
@@ -150,8 +151,9 @@ def test_the_gate_lets_the_exported_ensemble_pass_and_stops_one_of_its_members_a
 
 
 def test_an_ensemble_is_not_pruned(folder: Path, tmp_path: Path) -> None:
+    images = PruneData(spots(8, SIZE_PX, 1), spots(8, SIZE_PX, 2))
     with pytest.raises(RecipeError, match="ensemble cannot be pruned"):
-        prune(folder / "network.pt", tmp_path, PruneOptions(), spots(8, SIZE_PX, 1))
+        prune(folder / "network.pt", tmp_path, PruneOptions(), images)
 
 
 def test_everything_that_is_wrong_with_the_members_is_said_at_once(folder: Path, tmp_path: Path) -> None:

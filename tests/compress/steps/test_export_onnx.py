@@ -17,7 +17,7 @@ from compress.recipe import PruneOptions
 from compress.steps import export_onnx
 from compress.steps.export_onnx import compare, export, fold_normalisation, to_onnx
 from compress.steps.openvino_tools import open_ir, read_model, save
-from compress.steps.prune import prune
+from compress.steps.prune import PruneData, prune
 from compress.zoo.base import FractureNet
 from compress.zoo.checkpoint import load_network, save_network
 from compress.zoo.options import ModelOptions
@@ -170,7 +170,8 @@ def test_the_graph_names_no_file_of_this_machine(tmp_path: Path) -> None:
 )
 def test_a_pruned_network_exports_too(tmp_path: Path, name: str) -> None:
     save_network(small_network(name), tmp_path / "whole.pt")
-    output = prune(tmp_path / "whole.pt", tmp_path, PruneOptions(ratio=0.2, iterations=1), spots(16, 64, 2))
+    images = PruneData(spots(16, 64, 2), spots(8, 64, 3))
+    output = prune(tmp_path / "whole.pt", tmp_path, PruneOptions(ratio=0.2, iterations=1), images)
     facts = export(tmp_path / output.main, tmp_path, SAMPLES).facts
     assert max(facts["parity"].values()) < 1e-4
 

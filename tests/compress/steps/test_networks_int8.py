@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from compress import zoo
+from compress.lint import lint
+from compress.lint.files import lint_file
 from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.export_onnx import to_onnx
-from compress.steps.graph import float_sums, lint_for_tensorrt, load_graph
+from compress.steps.graph import float_sums, load_graph
 from compress.steps.openvino_tools import open_ir
 from compress.steps.quantize import quantize
 from compress.steps.stand_in import StandInBackend
@@ -86,6 +88,7 @@ def test_eight_bits_do_most_of_the_work_and_keep_the_answer(
 ) -> None:
     facts = quantize(exported, tmp_path, calibration(), TargetOptions(engine)).facts
     assert facts["quantized_share"] > 0.5
+    assert lint_file(next(tmp_path.glob("model.[ox]*")), engine) == ()
     unseen = {"image": IMAGES[32:]}
     wanted = OrtBackend(ModelFiles(exported.read_bytes())).infer(unseen)
     got = open_output(engine, tmp_path).infer(unseen)
@@ -101,7 +104,7 @@ def test_tensorrt_compiles_both_precisions(exported: Path, tmp_path: Path) -> No
     for name in ("int8", "float engine", "int8 engine"):
         (tmp_path / name).mkdir()
     quantize(exported, tmp_path / "int8", calibration(), TargetOptions("tensorrt"))
-    assert lint_for_tensorrt(load_graph(tmp_path / "int8" / "model.onnx")) == ()
+    assert lint(load_graph(tmp_path / "int8" / "model.onnx"), "tensorrt") == ()
     floating = compile_tensorrt(exported, tmp_path / "float engine", RTX)
     eight = compile_tensorrt(tmp_path / "int8" / "model.onnx", tmp_path / "int8 engine", RTX)
     assert (floating.facts["precision"], eight.facts["precision"]) == ("fp32", "int8")

@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from compress.artifact import StepOutput
+from compress.lint import errors_of, lint
 from compress.recipe import TargetOptions
-from compress.steps.graph import lint_for_tensorrt, load_graph
+from compress.steps.graph import load_graph
 from compress.steps.openvino_tools import open_ir
 from compress.steps.quantize import quantize
 from compress.steps.quantize_openvino import quantize_openvino
@@ -103,9 +104,9 @@ def test_onnxruntime_gets_unsigned_activations_and_signed_weights(outputs):
 
 def test_tensorrt_gets_a_graph_that_its_lint_passes(outputs):
     model = load_graph(outputs["tensorrt"][0] / "model.onnx")
-    assert lint_for_tensorrt(model) == ()
+    assert lint(model, "tensorrt") == ()
     assert [item.domain for item in model.opset_import] == [""]
-    assert lint_for_tensorrt(load_graph(outputs["onnxruntime"][0] / "model.onnx")) != ()
+    assert errors_of(lint(load_graph(outputs["onnxruntime"][0] / "model.onnx"), "tensorrt")) != ()
 
 
 def test_tensorrt_sums_the_convolution_directly_with_the_quantized_identity(outputs):

@@ -13,10 +13,11 @@ import pytest
 
 from compress.classical.options import NAMES, ClassicalOptions
 from compress.classical.train import train_classical
+from compress.lint.files import lint_file
 from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.export_onnx import to_onnx
-from compress.steps.graph import lint_for_tensorrt, load_graph
+from compress.steps.graph import load_graph
 from compress.steps.openvino_tools import open_ir
 from compress.steps.quantize import quantize
 from compress.steps.quantize_features import counting_nodes, formula_nodes, has_formulas
@@ -89,12 +90,7 @@ def test_what_counts_is_in_eight_bits_and_every_answer_stays(
     assert any(name.endswith("hog/Conv") for name in facts["float_nodes"])
     assert not set(facts["float_nodes"]) & set(counting_nodes(load_graph(trained)))
     require_same_answers(trained, open_output(engine, tmp_path))
-
-
-def test_tensorrt_gets_a_graph_that_its_lint_passes(trained: Path, tmp_path: Path) -> None:
-    quantize(trained, tmp_path, calibration(), TargetOptions("tensorrt"))
-
-    assert lint_for_tensorrt(load_graph(tmp_path / "model.onnx")) == ()
+    assert lint_file(next(tmp_path.glob("model.[ox]*")), engine) == ()
 
 
 def test_trees_in_operators_of_onnx_runtime_keep_their_answers_too(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def test_the_largest_weight_keeps_the_grid_where_it_is(seed):
     assert (np.abs(choose_integers(weights, covariance, steps, QMAX)).max(axis=2) == QMAX).all()
 
 
+def test_two_four_sparsity_outlives_rounding() -> None:
+    weights, covariance, _ = case(3, 1, 4, 16, 64)
+    weights[..., 1::4] = 0
+    weights[..., 2::4] = 0
+    integers = choose_integers(weights, covariance, np.abs(weights).max(axis=2, keepdims=True) / 64, 64)
+    assert not integers[weights == 0].any()
+    assert integers[weights != 0].any()
+
+
 def test_errors_that_add_up_are_made_to_cancel():
     # All inputs are one: only the sum of the errors counts, and every weight would be rounded up.
     weights = np.array([[[12.7, *[0.07] * 8]]])

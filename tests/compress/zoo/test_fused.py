@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from compress import zoo
+from compress.pruning.cut import prune_network
 from compress.recipe import PruneOptions
-from compress.steps.prune import prune_network
 from compress.steps.train import warm_start
 from compress.training.data import LabelledTensors
 from compress.zoo.base import FractureNet
@@ -96,7 +96,7 @@ def test_a_checkpoint_with_impossible_facts_is_refused(tmp_path: Path) -> None:
         load_network(tmp_path / "network.pt")
 
 
-@pytest.mark.parametrize("importance", ["group_magnitude", "taylor", "bn_scale"])
+@pytest.mark.parametrize("importance", ["group_norm", "taylor", "bn_scale"])
 def test_channels_go_with_their_modulation(tmp_path: Path, importance: str) -> None:
     network, fit = informed(), spots(16, SIZE, 1)
     told = LabelledTensors(fit.tensors, fit.labels, fit.masks, metadata=facts(16).numpy())

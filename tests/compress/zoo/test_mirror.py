@@ -12,13 +12,14 @@ from torch import Tensor
 
 from compress import zoo
 from compress.improve.recover import prove, recover
+from compress.lint import lint
+from compress.pruning.cut import prune_network
 from compress.recipe import PruneOptions, TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.export_onnx import export, to_onnx
-from compress.steps.graph import lint_for_tensorrt, load_graph
+from compress.steps.graph import load_graph
 from compress.steps.openvino_tools import open_ir
-from compress.steps.prune import prune_network
 from compress.steps.quantize import quantize
 from compress.steps.tensorrt_plan import TensorRtOptions
 from compress.steps.train import warm_start
@@ -125,7 +126,7 @@ def test_it_comes_back_from_its_file_and_from_its_graph(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["cnn", "efficientnet_lite0"])
 def test_pruning_thins_out_a_network_that_mirrors_as_one_that_does_not(name: str) -> None:
     plain, both = small_network(name, SIZE), mirroring(small_network(name, SIZE))
-    options = PruneOptions(ratio=0.3, iterations=1, importance="group_magnitude")
+    options = PruneOptions(ratio=0.3, iterations=1, importance="group_norm")
     for network in (plain, both):
         prune_network(network, options, SAMPLES)
     shapes = [{key: value.shape for key, value in one.state_dict().items()} for one in (plain, both)]
@@ -167,7 +168,7 @@ def test_tensorrt_compiles_both_looks(tmp_path: Path) -> None:
     for name in ("int8", "engine"):
         (tmp_path / name).mkdir()
     quantize(path, tmp_path / "int8", CALIBRATION, TargetOptions("tensorrt"))
-    assert lint_for_tensorrt(load_graph(tmp_path / "int8" / "model.onnx")) == ()
+    assert lint(load_graph(tmp_path / "int8" / "model.onnx"), "tensorrt") == ()
     options = TensorRtOptions(library="tensorrt_rtx", capabilities=("sm89",))
     assert (
         compile_tensorrt(tmp_path / "int8" / "model.onnx", tmp_path / "engine", options).facts["precision"]
