@@ -13,10 +13,11 @@ from rich.markup import escape
 
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
 from compress.calibrating import calibration_of
+from compress.fallback.run import Stopped, mend
 from compress.faster import Speed, compare_speed
 from compress.judgement import Court, Judged, Trial
 from compress.layers.measured import layer_facts
-from compress.ledger import Ledger, Node
+from compress.ledger import FAILED, NOT_FASTER, STOPPED, Ledger, Node
 from compress.lint.files import lint_file
 from compress.lint.finding import WARNING
 from compress.lint.words import grouped, require_no_errors
@@ -133,23 +134,62 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     if branch.quantized:
         source = _quantize(graft, branch, branch.nodes[0], source)
         if _judge(graft, branch, branch.nodes[0], source) is None:
+            yield from _fall_back(graft, branch, source)
             return
     node = branch.nodes[-1]
     findings = _lint(graft, branch, node, source)
     compiled = _compile(graft, branch, node, source)
     graft.ledger.remark(node, lint=findings)
     judged = _judge(graft, branch, node, compiled)
+    if judged is None and branch.quantized:
+        yield from _fall_back(graft, branch, source)
     if judged is not None and _is_worth_pruning(graft, branch, compiled):
-        run = branch.target.open(compiled)
+        yield _ship(graft, branch, node, compiled, judged)
+
+
+def _ship(graft: Graft, branch: _Branch, node: Node, compiled: Artifact, judged: Judged) -> Shippable:
+    """What passed, unless it takes too many radiographs for strange ones: then StepError."""
+    run = branch.target.open(compiled)
+    with graft.ledger.recording_errors(node):
         _require_familiar(graft, node, run)
-        yield Shippable(
-            _engine(branch, compiled),
-            branch.precision,
-            compiled,
-            judged.predictions,
-            run.open_backend,
-            _note(compiled, run.numerics_from),
+    return Shippable(
+        _engine(branch, compiled),
+        branch.precision,
+        compiled,
+        judged.predictions,
+        run.open_backend,
+        _note(compiled, run.numerics_from),
+    )
+
+
+def _fall_back(graft: Graft, branch: _Branch, quantized: Artifact) -> Iterator[Shippable]:
+    """The same branch with its worst layers in float, where the recipe has a budget for that."""
+    ledger, nodes = graft.ledger, branch.nodes
+    for node in nodes:
+        ledger.skip_unless_made(node)
+    plain = f"{branch.options.engine}/{FLOAT}"
+    stopped = any(
+        node.name == plain and node.status in (STOPPED, NOT_FASTER, FAILED) for node in ledger.nodes
+    )
+    if not graft.bench.recipe.fallback.budget or stopped:  # what fails in float is not mended by float
+        return
+    mended = mend(
+        Stopped(
+            bench=graft.bench,
+            ledger=ledger,
+            court=graft.court,
+            node=nodes[0],
+            quantized=quantized,
+            exported=graft.exported,
+            original=graft.whole or graft.exported,
+            target=branch.target,
+            options=branch.options,
         )
+    )
+    if mended is not None:
+        item = _ship(graft, branch, mended.node, mended.compiled, mended.judged)
+        ledger.replace_stopped((*nodes, *mended.before))
+        yield item
 
 
 def _lint(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> list[dict[str, str]]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +118,8 @@ class Verdict:
 
     checks: what the outcome rests on: every figure over all images, and of single body parts and views and of
     drift those that fail. body_parts, views: every figure of each. drift: every check of it, over all images,
-    then by body part and view. confidence: of each one-sided bound. images, patients: compared.
+    then by body part and view. confidence: of each one-sided bound. images, patients: compared. look: which
+    look at these patients it was and what led to it, where it was not the first (compress.fallback).
     """
 
     checks: tuple[Check, ...]
@@ -129,6 +130,7 @@ class Verdict:
     patients: int = 0
     views: tuple[Check, ...] = ()
     drift: tuple[Check, ...] = ()
+    look: dict[str, Any] = field(default_factory=dict)
 
     @property
     def whole(self) -> tuple[Check, ...]:
@@ -160,6 +162,7 @@ class Verdict:
             "views": [check.to_json() for check in self.views],
             "drift": [check.to_json() for check in self.drift],
             "flips": [flip.to_json() for flip in self.flips],
+            **({"look": self.look} if self.look else {}),
         }
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,13 +75,26 @@ class Court:
 
 
 @dataclass(frozen=True)
+class Look:
+    """A look at the gate patients after one that did not pass: its confidence, and what led to it."""
+
+    number: int
+    confidence: float
+    facts: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As verdict files hold it."""
+        return {"number": self.number, "confidence": self.confidence, **self.facts}
+
+
+@dataclass(frozen=True)
 class Trial:
     """One node to be tried: how to open it, and with which margins it must compare.
 
     numerics_from: what is run in the artifact's place, "" for the artifact itself.
     same_as: predictions that it must repeat within `parity_limit` (as logits), where nothing but the format
     has changed. may_drift: whether its answers may move as far as they like, as a pruned network's do before
-    it is mended; how far is noted all the same.
+    it is mended; how far is noted all the same. look: None for the first.
     """
 
     artifact: Artifact
@@ -90,6 +104,7 @@ class Trial:
     same_as: Predictions | None = None
     parity_limit: float = 0.0
     may_drift: bool = False
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +132,7 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
         predictions, latency_ms = observe(court, trial, progress)
     except InferenceError as error:
         return _without_answers(court, trial, error)
-    rules = Rules(NO_DRIFT_LIMITS if trial.may_drift else court.drift)
-    verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence, rules)
-    verdict = beside_released(verdict, court, predictions, trial.margins)
+    verdict = _verdict(court, trial, predictions)
     report = metrics.measure(predictions, court.points, court.confidence)
     folder = trial.artifact.folder / GATE_FOLDER
     write_verdict(verdict, folder / "verdict.json")
@@ -128,6 +141,16 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     if same is not None:
         write_verdict(same, folder / "parity.json")
     return Judged(predictions, report, verdict, latency_ms, same)
+
+
+def _verdict(court: Court, trial: Trial, predictions: Predictions) -> Verdict:
+    """At the confidence of the look that it is."""
+    rules = Rules(NO_DRIFT_LIMITS if trial.may_drift else court.drift)
+    if trial.look is not None:
+        court = replace(court, confidence=trial.look.confidence)
+    verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence, rules)
+    verdict = beside_released(verdict, court, predictions, trial.margins)
+    return verdict if trial.look is None else replace(verdict, look=trial.look.to_json())
 
 
 def beside_released(verdict: Verdict, court: Court, predictions: Predictions, margins: Margins) -> Verdict:
@@ -158,6 +181,8 @@ def _without_answers(court: Court, trial: Trial, error: InferenceError) -> Judge
     none = court.reference.subset(np.zeros(len(court.reference), bool))
     predictions = replace(none, refused=tuple(ids.tolist()))
     verdict = refusal(court.reference, str(error), court.confidence)
+    if trial.look is not None:
+        verdict = replace(verdict, look=trial.look.to_json())
     report = metrics.measure(predictions, court.points, court.confidence)
     write_verdict(verdict, trial.artifact.folder / GATE_FOLDER / "verdict.json")
     _write_json(trial.artifact.folder / GATE_FOLDER / "metrics.json", report.to_json())

@@ -26,6 +26,7 @@ STOPPED = "stopped"
 NOT_RUN = "not run"
 NOT_FASTER = "not faster"
 FAILED = "failed"
+REPLACED = "replaced"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,18 @@ class Ledger:
 
     def judge(self, node: Node, court: Court, trial: Trial) -> Judged | None:
         """Try the node on the gate patients; None when it must not go on."""
+        judged = self.try_out(node, court, trial)
+        return judged if judged.passed else None
+
+    def try_out(self, node: Node, court: Court, trial: Trial) -> Judged:
+        """The same, with what was seen of a node that must not go on."""
         with self.recording_errors(node), self._reporter.task(f"gate {node.name}") as advance:
             judged = judge(court, trial, advance)
         self.settle(node, judged.report, judged.verdict)
         self._update(node, latency_ms=judged.latency_ms, numerics_from=trial.numerics_from)
         if judged.parity is not None:
             self._note_parity(node, judged.parity)
-        return judged if judged.passed else None
+        return judged
 
     def settle(self, node: Node, report: MetricsReport, verdict: Verdict, what: str = "gate") -> None:
         """Write metrics and verdict to the node; one that did not pass is stopped."""
@@ -107,10 +113,20 @@ class Ledger:
     def note_speed(self, node: Node, speed: Speed, enough: bool) -> None:
         """What pruning did to an engine's time. enough: whether the engine may go on."""
         self.remark(node, speed=speed.to_json())
+        self._note_if_faster(node, speed, enough, "pruned")
+
+    def note_speed_against_float(self, node: Node, speed: Speed) -> None:
+        """How an engine with some layers in float compares with the float one."""
+        facts = speed.to_json()
+        facts = {"float_ms": facts.pop("whole_ms"), "mixed_ms": facts.pop("pruned_ms"), **facts}
+        self.remark(node, speed_against_float=facts)
+        self._note_if_faster(node, speed, speed.faster, "against float")
+
+    def _note_if_faster(self, node: Node, speed: Speed, enough: bool, said: str) -> None:
         if not enough:
             self._update(node, status=NOT_FASTER)
         colour = "green" if speed.faster else "red"
-        self._reporter.say(f"  pruned: [{colour}]{escape(speed.sentence)}[/{colour}]")
+        self._reporter.say(f"  {said}: [{colour}]{escape(speed.sentence)}[/{colour}]")
 
     def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
         facts = {**self._nodes[node.name].facts, "gate_parity": parity.to_json()}
@@ -151,6 +167,12 @@ class Ledger:
     def _fail(self, node: Node, error: str, trace: str = "") -> None:
         facts = {**self._nodes[node.name].facts, "error": error, **({"traceback": trace} if trace else {})}
         self._update(node, status=FAILED, facts=facts)
+
+    def replace_stopped(self, nodes: tuple[Node, ...]) -> None:
+        """Another node passed and ships in the place of these: their gates no longer end the run."""
+        for node in nodes:
+            if self._nodes[node.name].status in (STOPPED, NOT_RUN):
+                self._update(node, status=REPLACED)
 
     def skip_unless_made(self, node: Node) -> None:
         """Note a node that was never reached."""

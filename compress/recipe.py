@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from compress.classical.options import ClassicalOptions
+from compress.fallback.options import LARGEST_CONFIDENCE, FallbackOptions, confidence_of_look
 from compress.limits import at_least, one_of, seed_like, within_or_at
 from compress.margin import Margin, parse_margin
 from compress.metadata import MetadataOptions
@@ -404,6 +405,7 @@ class Recipe:
         default=(TargetOptions("onnxruntime"), TargetOptions("openvino"), TargetOptions("tensorrt"))
     )
     gate: GateOptions = GateOptions()
+    fallback: FallbackOptions = FallbackOptions()
     operating_points: OperatingPointOptions = OperatingPointOptions()
     anomaly: AnomalyOptions = AnomalyOptions()
     release: ReleaseOptions = ReleaseOptions()
@@ -428,9 +430,19 @@ class Recipe:
             raise ValueError("a classical baseline looks at the picture once: leave model.mirror out")
         if self.patches.share and (self.is_classical or not self.train.crop_epochs):
             raise ValueError("made patches are for epochs on windows: set train.crop_epochs, or no share")
+        if self.fallback.budget:
+            self._require_quantiles()
         engines = [target.engine for target in self.targets]
         if not engines or len(set(engines)) != len(engines):
             raise ValueError(f"targets must name different engines, at least one, got {engines}")
+
+    def _require_quantiles(self) -> None:
+        last = confidence_of_look(self.gate.confidence, self.fallback.looks)
+        if last > LARGEST_CONFIDENCE + 1e-9:
+            raise ValueError(
+                f"{self.fallback.looks} looks at the gate need a confidence of {last:.4f} at the last, at "
+                f"most {LARGEST_CONFIDENCE:g}: ask for fewer [fallback] looks or a lower [gate] confidence"
+            )
 
     def _require_trained_members(self) -> None:
         if self.train.epochs or self.train.crop_epochs:

@@ -14,7 +14,8 @@ class NodeRecord:
     parent: name of the node it was made from, "" for the root. title: what a person calls it.
     kind: train | prune | finetune | export | statistics | quantize | compile.
     engine, precision: set where an engine runs the node.
-    status: ok | deferred to the device | stopped | not faster | failed | not run.
+    status: ok | deferred to the device | stopped | not faster | failed | not run |
+    replaced (did not pass, or was never reached, and another with some layers in float ships instead).
     facts: the artifact's (macs, parameters, parity). metrics: MetricsReport.to_json() on the gate patients.
     verdict: gate Verdict.to_json(). roc: {"fpr": [...], "tpr": [...]}.
     latency_ms: {"p50": …, "p90": …, "p99": …} of this node's own model at batch 1 on this machine.

@@ -32,7 +32,9 @@ _ACCENTS: dict[Verdict, Colour] = {  # blue, green, red
 _MARGIN_PX, _MIN_WIDTH_PX, _BLANK_HEIGHT_PX = 20, 640, 200
 _HEADLINE_PX, _TEXT_PX, _SMALL_PX = 26, 17, 14
 _LINE = 1.5
-_TINT, _TINT_FROM = 0.6, 0.25
+_TINT = 0.6
+TINT_FROM = 0.25
+"""Evidence from which on a picture is tinted."""
 _SYMBOL_PX, _DOT_PX, _FRAME_PX = 30, 7, 2
 
 
@@ -79,20 +81,24 @@ def to_gray8(radiograph: Radiograph) -> NDArray[np.uint8]:
 
 def draw_picture(radiograph: Radiograph, findings: Findings, options: OverlayOptions) -> Canvas:
     """(H, W, 3) blue, green, red: the radiograph with the places on it, without the panel of words."""
-    scale = options.long_side_px / max(radiograph.height_px, radiograph.width_px)
-    size = max(1, round(radiograph.width_px * scale)), max(1, round(radiograph.height_px * scale))
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    gray = cv2.resize(to_gray8(radiograph), size, interpolation=kind)
-    picture: Canvas = np.repeat(np.asarray(gray, np.uint8)[:, :, None], 3, axis=2)
+    picture = draw_radiograph(radiograph, options.long_side_px)
     if findings.verdict is Verdict.UNREADABLE:
         return _struck_out(picture)
     if options.heat and findings.evidence is not None:
-        picture = _tinted(picture, findings.evidence)
+        picture = tinted(picture, findings.evidence)
+    height, width = picture.shape[:2]
     for number, box in enumerate(findings.boxes, start=1):
-        _draw_box(
-            picture, box, (size[0] / radiograph.width_px, size[1] / radiograph.height_px), number, findings
-        )
+        _draw_box(picture, box, (width / radiograph.width_px, height / radiograph.height_px), number, findings)
     return picture
+
+
+def draw_radiograph(radiograph: Radiograph, long_side_px: int) -> Canvas:
+    """(H, W, 3) blue, green, red: the radiograph alone, its longer side as asked for."""
+    scale = long_side_px / max(radiograph.height_px, radiograph.width_px)
+    size = max(1, round(radiograph.width_px * scale)), max(1, round(radiograph.height_px * scale))
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    gray = cv2.resize(to_gray8(radiograph), size, interpolation=kind)
+    return np.repeat(np.asarray(gray, np.uint8)[:, :, None], 3, axis=2)
 
 
 def _blank() -> Canvas:
@@ -112,13 +118,14 @@ def _struck_out(picture: Canvas) -> Canvas:
     return dimmed
 
 
-def _tinted(picture: Canvas, evidence: NDArray[np.float32]) -> Canvas:
+def tinted(picture: Canvas, evidence: NDArray[np.float32]) -> Canvas:
+    """The picture with evidence (H', W') in 0 to 1 over the whole of it in colours; below TINT_FROM none."""
     size = picture.shape[1], picture.shape[0]
     resized = np.asarray(cv2.resize(evidence, size, interpolation=cv2.INTER_LINEAR), np.float32)
     strength = np.clip(resized, 0, 1)
     colours = np.asarray(cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_INFERNO))
     # Weak evidence is everywhere and leaves the picture as it is.
-    share = _TINT * np.clip((strength - _TINT_FROM) / (1 - _TINT_FROM), 0, 1)[:, :, None]
+    share = _TINT * np.clip((strength - TINT_FROM) / (1 - TINT_FROM), 0, 1)[:, :, None]
     blended: Canvas = (picture * (1 - share) + colours * share + 0.5).astype(np.uint8)
     return blended
 

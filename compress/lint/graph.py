@@ -86,7 +86,8 @@ class Graph:
         tensor = self._constants.get(name)
         if tensor is None or tensor.data_location == onnx.TensorProto.EXTERNAL:
             return None
-        return numpy_helper.to_array(tensor)
+        numbers: NDArray[Any] = numpy_helper.to_array(tensor)
+        return numbers
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Of a constant."""

@@ -58,8 +58,8 @@ def biases(graph: Graph, _: LintContext) -> Iterator[Finding]:
 
 
 def float_weights(graph: Graph, _: LintContext) -> Iterator[Finding]:
-    """Left in float between pairs, weights of Conv and Gemm are rounded by ONNX Runtime itself, so that a node
-    left out is not left out; those of MatMul keep it in float.
+    """Left in float between pairs, weights of Conv and Gemm are rounded by ONNX Runtime itself: a node
+    left out is not left out. Those of MatMul keep it in float.
     """
     for node in graph.of_kind("Conv", *_PRODUCTS):
         between = _is_fed(graph, node) and _is_read_quantized(graph, node)

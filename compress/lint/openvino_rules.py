@@ -103,7 +103,7 @@ def _is_constant(value: Any) -> bool:
 
 def _differs_by_channel(operation: Any) -> bool:
     ends = [value.get_node() for value in operation.input_values()[1:3]]
-    sizes = [prod(end.get_output_shape(0)) for end in ends]
+    sizes = [int(prod(end.get_output_shape(0))) for end in ends]
     if max(sizes) == 1 or any(end.get_type_name() != "Constant" for end in ends):
         return max(sizes) > 1
     return any(len(set(end.get_data().ravel().tolist())) > 1 for end in ends)

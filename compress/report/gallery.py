@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -23,8 +24,19 @@ from runtime.readers import read_file
 
 SHOWN = 12
 """Of either kind."""
-_LONG_SIDE_PX = 480
+LONG_SIDE_PX = 480
+"""Of every picture in a page."""
 _JPEG_QUALITY = 82
+
+
+class Sized(Protocol):
+    """Pictures of one size."""
+
+    @property
+    def width_px(self) -> int: ...  # noqa: D102
+
+    @property
+    def height_px(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -120,10 +132,10 @@ def _pictures(detector: Detector, case: Case) -> Pictures | None:
     findings = detector.detect(radiograph, facts_for(detector, case))
     if findings.verdict is Verdict.UNREADABLE:
         return None
-    plain = draw_picture(radiograph, _silent(findings), OverlayOptions(long_side_px=_LONG_SIDE_PX))
-    evidence = draw_picture(radiograph, findings, OverlayOptions(heat=True, long_side_px=_LONG_SIDE_PX))
+    plain = draw_picture(radiograph, _silent(findings), OverlayOptions(long_side_px=LONG_SIDE_PX))
+    evidence = draw_picture(radiograph, findings, OverlayOptions(heat=True, long_side_px=LONG_SIDE_PX))
     height, width = plain.shape[:2]
-    return Pictures(_jpeg(plain), _jpeg(evidence), width, height)
+    return Pictures(jpeg(plain), jpeg(evidence), width, height)
 
 
 def _silent(findings: Findings) -> Findings:
@@ -131,14 +143,15 @@ def _silent(findings: Findings) -> Findings:
     return replace(findings, boxes=(), evidence=None)
 
 
-def _jpeg(picture: Canvas) -> str:
+def jpeg(picture: Canvas) -> str:
+    """As base64, for a data URI."""
     done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of shape {picture.shape}")
     return base64.b64encode(encoded.tobytes()).decode()
 
 
-def in_pixels(boxes: Iterable[FractionBox], pictures: Pictures) -> list[tuple[float, float, float, float]]:
+def in_pixels(boxes: Iterable[FractionBox], pictures: Sized) -> list[tuple[float, float, float, float]]:
     """(x, y, width, height) of each box in the pictures."""
     across, down = pictures.width_px, pictures.height_px
     return [(x0 * across, y0 * down, (x1 - x0) * across, (y1 - y0) * down) for x0, y0, x1, y1 in boxes]
