@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import runtime as runtime  # before any engine: it shuts out what engines would report
 from device_app.config import KioskConfig, WorkerLimits
 
 if TYPE_CHECKING:

@@ -88,7 +88,9 @@ def draw_picture(radiograph: Radiograph, findings: Findings, options: OverlayOpt
         picture = tinted(picture, findings.evidence)
     height, width = picture.shape[:2]
     for number, box in enumerate(findings.boxes, start=1):
-        _draw_box(picture, box, (width / radiograph.width_px, height / radiograph.height_px), number, findings)
+        _draw_box(
+            picture, box, (width / radiograph.width_px, height / radiograph.height_px), number, findings
+        )
     return picture
 
 

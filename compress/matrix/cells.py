@@ -18,9 +18,8 @@ from compress.matrix.record import Cell
 from compress.recipe import Recipe, TargetOptions
 from compress.report import figures
 from compress.step import StepPlan
-from compress.steps.quantize_ort import decide_range
+from compress.steps.quantize import reduces_range
 from compress.workbench import Workbench
-from runtime import machine
 from runtime.errors import InferenceError, UlnaError
 
 _SAMPLES = 8
@@ -90,7 +89,7 @@ def _quantize(field: Field, place: _Place) -> Artifact:
     options, target = place.options, target_of(place.options)
     node, images = place.nodes[0], calibration_of(field.bench, options.calibration_cases)
     # As in a run: what was quantized for this processor's range of weights is not for another's.
-    reduce_range = decide_range(machine.describe().cpu_flags).reduce_range
+    reduce_range = reduces_range(options.engine)
     params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(options)}
     plan = StepPlan(node.name, params, (field.exported.sha256,), field.bench.recipe.seed, target.tools)
 

@@ -8,8 +8,9 @@ from compress.artifact import StepOutput
 from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize_openvino import quantize_openvino
-from compress.steps.quantize_ort import quantize_ort
+from compress.steps.quantize_ort import measured_range, quantize_ort
 from compress.steps.quantize_tensorrt import quantize_tensorrt
+from compress.steps.saturation import ENGINES
 from runtime.errors import RecipeError
 
 __all__ = ["QUANTIZERS", "quantize", "quantize_openvino", "quantize_ort", "quantize_tensorrt"]
@@ -19,6 +20,11 @@ QUANTIZERS = {
     "openvino": quantize_openvino,
     "tensorrt": quantize_tensorrt,
 }
+
+
+def reduces_range(engine: str) -> bool:
+    """Whether weights get seven bits for this engine on this processor; TensorRT's never do."""
+    return engine in ENGINES and measured_range(engine).reduce_range
 
 
 def quantize(source: Path, folder: Path, calibration: CalibrationData, options: TargetOptions) -> StepOutput:

@@ -26,9 +26,8 @@ from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends
 from compress.steps.ort_tools import prepare
 from compress.steps.quantize_features import has_formulas
-from compress.steps.quantize_ort import decide_range
+from compress.steps.quantize_ort import measured_range
 from compress.steps.rounding import round_weights
-from runtime import machine
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 from runtime.errors import BackendMissingError, StepError
@@ -48,7 +47,7 @@ def quantize_openvino(
     Raises StepError, ExportMismatchError, BackendMissingError.
     """
     chosen = calibration.spread(options.calibration_cases)
-    decision = decide_range(machine.describe().cpu_flags, reduce_range)
+    decision = measured_range("openvino", reduce_range)
     with collected():
         graph = prepare(source)
         model = _rounded(graph, chosen, decision.reduce_range)

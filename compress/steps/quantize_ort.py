@@ -2,8 +2,9 @@
 
 U8S8 is what its x86 kernels compute; signed activations cost a conversion of every tensor. On x86 with AVX2
 but without VNNI the U8S8 kernel adds two products in 16 bits, which saturates for large weights; seven-bit
-weights (`reduce_range`) cannot. The box is not known here, so the processor that builds and gates decides,
-and the record says on which others the model may saturate; the self-test on the box catches it there.
+weights (`reduce_range`) cannot. The box is not known here, so the processor that builds and gates decides, by
+a measurement (saturation.py), and the record says on which others the model may saturate; the self-test on
+the box catches it there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from compress.steps.fidelity import compare_backends
 from compress.steps.graph import float_sums, head_nodes, load_graph, metadata_nodes, name_nodes, summarize
 from compress.steps.ort_tools import QdqPlan, insert_qdq
 from compress.steps.quantize_features import float_formulas
-from runtime import machine
+from compress.steps.saturation import saturates
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 
@@ -55,6 +56,18 @@ def decide_range(cpu_flags: tuple[str, ...], wanted: bool | None = None) -> Rang
     return RangeDecision(False, f"this processor does not saturate ({kind})")
 
 
+def measured_range(engine: str, wanted: bool | None = None) -> RangeDecision:
+    """`wanted` where it is given, else seven bits where this engine saturates on this processor.
+
+    Raises BackendMissingError where the engine is not installed.
+    """
+    if wanted is not None:
+        return RangeDecision(wanted, "asked for")
+    if saturates(engine):
+        return RangeDecision(True, "measured: a convolution of the largest values saturates at 8 bits here")
+    return RangeDecision(False, "measured: a convolution of the largest values comes out whole here")
+
+
 def quantize_ort(
     source: Path,
     folder: Path,
@@ -64,7 +77,7 @@ def quantize_ort(
 ) -> StepOutput:
     """Write `model.onnx` with Q/DQ into `folder`. Raises StepError, ExportMismatchError."""
     chosen = calibration.spread(options.calibration_cases)
-    decision = decide_range(machine.describe().cpu_flags, reduce_range)
+    decision = measured_range("onnxruntime", reduce_range)
     plan = QdqPlan(OPERATORS, signed_activations=False, reduce_range=decision.reduce_range)
     path = folder / MODEL_FILE
     with collected() as messages:

@@ -19,6 +19,7 @@ from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
 
 _CHANNELS, _SIDE_PX, _KERNEL_PX = 16, 8, 3
+_OUT_PX = _SIDE_PX - _KERNEL_PX + 1
 _LARGEST_INPUT, _LARGEST_WEIGHT = 255, 127
 _TOLERANCE = 0.02
 ENGINES = ("onnxruntime", "openvino")
@@ -41,7 +42,9 @@ def saturates(engine: str) -> bool:
 def _in_onnxruntime(image: NDArray[np.float32], exact: int) -> NDArray[np.float32]:
     """Q/DQ around a convolution on both sides, which ONNX Runtime computes in integers."""
     steps = {"in": 1.0, "weight": 1.0, "out": exact / 200}
-    tensors = [numpy_helper.from_array(np.array(step, np.float32), f"{name}_step") for name, step in steps.items()]
+    tensors = [
+        numpy_helper.from_array(np.array(step, np.float32), f"{name}_step") for name, step in steps.items()
+    ]
     weights = np.full((_CHANNELS, _CHANNELS, _KERNEL_PX, _KERNEL_PX), _LARGEST_WEIGHT, np.int8)
     tensors += [
         numpy_helper.from_array(np.array(0, np.uint8), "zero"),
@@ -58,7 +61,7 @@ def _in_onnxruntime(image: NDArray[np.float32], exact: int) -> NDArray[np.float3
     ]
     doors = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("image", list(image.shape)), ("logit", None))
+        for name, shape in (("image", list(image.shape)), ("logit", [1, _CHANNELS, _OUT_PX, _OUT_PX]))
     ]
     graph = helper.make_graph(nodes, "saturation", doors[:1], doors[1:], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -67,7 +70,7 @@ def _in_onnxruntime(image: NDArray[np.float32], exact: int) -> NDArray[np.float3
 
 
 def _in_openvino(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """FakeQuantize on both inputs of a convolution, as NNCF leaves it, which the CPU plugin turns to integers."""
+    """FakeQuantize on both inputs of a convolution, as NNCF leaves it; the CPU plugin turns it to integers."""
     openvino = openvino_tools.load_openvino()
     ops = openvino.opset13
     weights = np.full((_CHANNELS, _CHANNELS, _KERNEL_PX, _KERNEL_PX), _LARGEST_WEIGHT, np.float32)
