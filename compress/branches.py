@@ -25,17 +25,17 @@ from compress.predictions import Predictions
 from compress.recipe import Recipe, TargetOptions
 from compress.release import Shippable
 from compress.step import StepPlan
-from compress.steps.quantize_ort import decide_range
+from compress.steps.half_precision import halve
+from compress.steps.quantize import reduces_range
 from compress.steps.statistics import refused_share
 from compress.targets import TARGETS, Opener, Target
 from compress.trunk import EXPORT, WHOLE
 from compress.workbench import Workbench
-from runtime import machine
 from runtime.anomaly import AnomalyDetector
 from runtime.backends.feeds import image_alone
 from runtime.errors import RecipeError, StepError, UlnaError
 
-FLOAT = "fp32"
+FLOAT, INT8 = "fp32", "int8"
 _SAMPLES = 8
 
 
@@ -69,6 +69,11 @@ class _Branch:
 
     @property
     def quantized(self) -> bool:
+        return self.precision == INT8
+
+    @property
+    def converted(self) -> bool:
+        """Whether another graph than the exported one is compiled."""
         return self.precision != FLOAT
 
     @property
@@ -76,11 +81,12 @@ class _Branch:
         """In the order they are made."""
         engine, title = self.options.engine, self.target.title
         name = f"{engine}/{self.precision}"
-        if not self.quantized:
+        if not self.converted:
             return (Node(name, EXPORT.name, f"{title} {self.precision}", "compile", engine, self.precision),)
-        before = f"{name}-quantized"
+        verb = "quantize" if self.quantized else "halve"
+        before = f"{name}-{verb}d"
         return (
-            Node(before, EXPORT.name, f"quantize for {title}", "quantize", engine, self.precision),
+            Node(before, EXPORT.name, f"{verb} for {title}", verb, engine, self.precision),
             Node(name, before, f"{title} {self.precision}", "compile", engine, self.precision),
         )
 
@@ -131,8 +137,8 @@ def _branches(recipe: Recipe) -> Iterator[_Branch]:
 
 def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     source = graft.exported
-    if branch.quantized:
-        source = _quantize(graft, branch, branch.nodes[0], source)
+    if branch.converted:
+        source = _convert(graft, branch, branch.nodes[0], source)
         if _judge(graft, branch, branch.nodes[0], source) is None:
             yield from _fall_back(graft, branch, source)
             return
@@ -141,7 +147,7 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     compiled = _compile(graft, branch, node, source)
     graft.ledger.remark(node, lint=findings)
     judged = _judge(graft, branch, node, compiled)
-    if judged is None and branch.quantized:
+    if judged is None:
         yield from _fall_back(graft, branch, source)
     if judged is not None and _is_worth_pruning(graft, branch, compiled):
         yield _ship(graft, branch, node, compiled, judged)
@@ -163,7 +169,9 @@ def _ship(graft: Graft, branch: _Branch, node: Node, compiled: Artifact, judged:
 
 
 def _fall_back(graft: Graft, branch: _Branch, quantized: Artifact) -> Iterator[Shippable]:
-    """The same branch with its worst layers in float, where the recipe has a budget for that."""
+    """The same branch with its worst layers in float, where it is quantized and the recipe has a budget."""
+    if not branch.quantized:
+        return
     ledger, nodes = graft.ledger, branch.nodes
     for node in nodes:
         ledger.skip_unless_made(node)
@@ -219,8 +227,8 @@ def _is_worth_pruning(graft: Graft, branch: _Branch, compiled: Artifact) -> bool
         graft.ledger.remark(node, speed={"not_measured": "this machine cannot run the engine"})
         return True
     made = graft.whole
-    if branch.quantized:
-        made = _quantize(graft, branch, branch.whole_nodes[0], made)
+    if branch.converted:
+        made = _convert(graft, branch, branch.whole_nodes[0], made)
     made = _compile(graft, branch, branch.whole_nodes[-1], made)
     with graft.ledger.recording_errors(node):
         speed = _time(graft, branch.target.open(made), run)
@@ -253,10 +261,23 @@ def _require_familiar(graft: Graft, node: Node, run: Opener) -> None:
         )
 
 
+def _convert(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> Artifact:
+    return (_quantize if branch.quantized else _halve)(graft, branch, node, source)
+
+
+def _halve(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> Artifact:
+    images = calibration_of(graft.bench, branch.options.calibration_cases)  # to compare on, not to learn from
+
+    def body(folder: Path) -> StepOutput:
+        return halve(source.path, folder, images)
+
+    return graft.ledger.make(node, _plan(graft, branch, node, {}, (source.sha256,)), body).artifact
+
+
 def _quantize(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> Artifact:
     images = calibration_of(graft.bench, branch.options.calibration_cases)
     # Another processor may need another range of weights: what was quantized for this one is not for that.
-    reduce_range = decide_range(machine.describe().cpu_flags).reduce_range
+    reduce_range = reduces_range(branch.options.engine)
     params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(branch.options)}
 
     def body(folder: Path) -> StepOutput:
@@ -292,7 +313,7 @@ def _judge(graft: Graft, branch: _Branch, node: Node, artifact: Artifact) -> Jud
         run.open_backend,
         gates.margins,
         numerics_from=run.numerics_from,
-        same_as=None if branch.quantized else graft.reference,
+        same_as=None if branch.converted else graft.reference,
         parity_limit=gates.parity_logit,
     )
     return graft.ledger.judge(node, graft.court, trial)

@@ -15,6 +15,7 @@ from compress.cli_lint import lint
 from compress.cli_matrix import matrix
 from compress.cli_patches import patches as patches_verbs
 from compress.cli_power import power
+from compress.cli_search import search
 from compress.cli_synth import synth
 from compress.cli_train import train
 from compress.launch import require_one_process
@@ -28,6 +29,7 @@ app.command()(lint)
 app.command()(layers)
 app.command()(matrix)
 app.command()(power)
+app.command()(search)
 app.command()(synth)
 app.command()(train)
 app.add_typer(data_verbs, name="data")

@@ -29,7 +29,7 @@ from runtime.preprocess import PreprocessSpec
 T = TypeVar("T")
 MarginValue = float | str
 
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "fp16", "int8")
 METHODS = {
     "onnxruntime": ("minmax", "percentile", "entropy"),
     "openvino": ("minmax", "percentile"),
@@ -178,6 +178,8 @@ class TargetOptions:
             raise ValueError(f"precisions must name different ones, got {list(self.precisions)}")
         for precision in self.precisions:
             one_of("precisions", precision, PRECISIONS)
+        if "fp16" in self.precisions and self.engine != "tensorrt":
+            raise ValueError(f"fp16 is for tensorrt alone, got it for {self.engine}")
         # An unknown engine is refused where the targets are known.
         if self.engine in METHODS:
             one_of(f"method for {self.engine}", self.method, METHODS[self.engine])

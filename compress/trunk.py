@@ -124,12 +124,14 @@ def _grow_from_checkpoint(bench: Workbench, ledger: Ledger, bare: Trunk, prunes:
 def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact) -> _Ripe | None:
     """Prune, then fine-tune; None when a gate stops it."""
     gates = bench.recipe.gate
-    pruned = ledger.make(PRUNE, _prune_plan(bench, trained), lambda to: _prune(bench, trained, to)).artifact
+    pruned = ledger.make(
+        PRUNE, prune_plan(bench, trained), lambda to: prune_body(bench, trained, to)
+    ).artifact
     trial = replace(_torch_trial(pruned, gates.prune_margins), may_drift=True)
     if not ledger.judge(PRUNE, court, trial):
         return None
-    plan = _finetune_plan(bench, trained, pruned)
-    tuned = ledger.make(FINETUNE, plan, lambda to: _finetune(bench, trained, pruned, to)).artifact
+    plan = finetune_plan(bench, trained, pruned)
+    tuned = ledger.make(FINETUNE, plan, lambda to: finetune_body(bench, trained, pruned, to)).artifact
     ledger.histories["finetune"] = tuned.facts["history"]
     judged = ledger.judge(FINETUNE, court, _torch_trial(tuned, gates.margins))
     return None if judged is None else _Ripe(tuned, judged.predictions)
@@ -156,8 +158,8 @@ def _export_and_judge(
     bench: Workbench, ledger: Ledger, court: Court, node: Node, ripe: _Ripe
 ) -> tuple[Artifact, Judged | None]:
     """The graph, and None in place of a judgement that it did not pass."""
-    gates, plan = bench.recipe.gate, _export_plan(bench, node, ripe.artifact)
-    exported = ledger.make(node, plan, lambda to: _export(bench, ripe.artifact, to)).artifact
+    gates, plan = bench.recipe.gate, export_plan(bench, node, ripe.artifact)
+    exported = ledger.make(node, plan, lambda to: export_body(bench, ripe.artifact, to)).artifact
     trial = Trial(
         exported,
         lambda: open_onnx(exported.path),
@@ -230,7 +232,8 @@ def _weights_digest(model: ModelOptions) -> tuple[str, ...]:
     return (digest_files((path,)),) if model.weights and path.is_file() else ()
 
 
-def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
+def prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
+    """What pruning depends on; `ulna search` makes the same steps without their gates."""
     options = bench.recipe.prune
     params: dict[str, Any] = {"prune": asdict(options), **_sets(bench)}
     if options.target == "latency":
@@ -240,13 +243,15 @@ def _prune_plan(bench: Workbench, trained: Artifact) -> StepPlan:
     return StepPlan("prune", params, parents, bench.recipe.seed, ("torch", "torch-pruning"))
 
 
-def _finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
+def finetune_plan(bench: Workbench, trained: Artifact, pruned: Artifact) -> StepPlan:
+    """What fine-tuning depends on."""
     params = {"finetune": asdict(bench.recipe.finetune), **bench.learning_params(), **_sets(bench)}
     parents = (pruned.sha256, trained.sha256, bench.dataset.digest)
     return StepPlan("finetune", params, parents, bench.recipe.seed, noted=TRAINERS)
 
 
-def _export_plan(bench: Workbench, node: Node, tuned: Artifact) -> StepPlan:
+def export_plan(bench: Workbench, node: Node, tuned: Artifact) -> StepPlan:
+    """What the graph of a network depends on."""
     params = {"size_px": bench.recipe.preprocess.size_px, "features": bench.recipe.has_statistics}
     return StepPlan(node.name, params, (tuned.sha256,), 0, ("torch", "onnx"))
 
@@ -263,7 +268,8 @@ def train_body(bench: Workbench, folder: Path) -> StepOutput:
         return train_checkpoint(recipe, bench.train_data(), run)
 
 
-def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
+def prune_body(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
+    """Take channels from the trained network."""
     options, data = bench.recipe.prune, bench.train_data()
     images = PruneData(data.fit, data.calibration)
     if not options.tolerance:
@@ -272,14 +278,16 @@ def _prune(bench: Workbench, trained: Artifact, folder: Path) -> StepOutput:
         return prune(trained.path, folder, options, images, advance)
 
 
-def _finetune(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Path) -> StepOutput:
+def finetune_body(bench: Workbench, trained: Artifact, pruned: Artifact, folder: Path) -> StepOutput:
+    """Train the pruned network after the trained one."""
     network = load_network(pruned.path)
     with bench.reporter.task("fine-tuning") as advance, zeros_held(network):
         run = TrainRun(folder, bench.recipe.seed, load_network(trained.path), advance)
         return finetune_network(network, bench.train_data(), bench.recipe.finetune, run)
 
 
-def _export(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
+def export_body(bench: Workbench, tuned: Artifact, folder: Path) -> StepOutput:
+    """Write the network as a graph, or take the graph that it is."""
     samples = bench.tensors.stack(bench.splits.calibration[:_EXPORT_SAMPLES])
     if is_graph(tuned.path):
         return adopt(tuned.path, folder)

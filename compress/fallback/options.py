@@ -29,4 +29,4 @@ def confidence_of_look(confidence: float, look: int) -> float:
 
     look: from 1. All of them together err less than twice as often as the first alone.
     """
-    return 1 - (1 - confidence) / 2 ** (look - 1)
+    return 1 - (1 - confidence) * 0.5 ** (look - 1)

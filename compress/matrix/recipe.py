@@ -136,6 +136,8 @@ def _require_known(table: Table, known: tuple[str, ...], where: str) -> None:
 
 def _refuse_what_is_not_used(recipe: MatrixRecipe) -> None:
     problems = []
+    if any("fp16" in target.precisions for target in recipe.shared.targets):
+        problems.append("targets.precisions must be fp32 and int8 alone, which every engine has")
     if recipe.shared.operating_points.folds:
         problems.append("operating_points.folds must be 0, a matrix chooses on the calibration patients")
     followers = [key for key, own in recipe.networks.items() if own.train.distill_weight]

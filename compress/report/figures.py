@@ -27,6 +27,7 @@ LINEAGE = {
     "new": "On new patients, who came with the added cases",
 }
 """What a record's lineage compares, and on whom."""
+_CORES = {"cores": "in all", "usable_cores": "usable"}
 _NONE = Interval.missing("not measured")
 _MADE = ("ok", STATUS_DEFERRED)
 
@@ -170,6 +171,11 @@ def p_text(check: dict[str, Any]) -> str:
     return f"{check['p_value']:.2g}" + ("" if adjusted is None else f", adjusted {adjusted:.2g}")
 
 
+def number_text(value: float | None) -> str:
+    """ "0.00123"; a dash where there is no finite number."""
+    return DASH if value is None else f"{value:.3g}"
+
+
 def lint_groups(node: NodeRecord) -> tuple[Group, ...]:
     """What was found in the graph before it was compiled, one line a rule."""
     return grouped(Finding(**item) for item in node.facts.get("lint", ()))
@@ -194,6 +200,8 @@ def badges(node: NodeRecord) -> tuple[Badge, ...]:
         found.append(Badge("fail", "not made"))
     elif node.status == "not faster":
         found.append(Badge("fail", "not faster"))
+    elif node.status == "replaced":
+        found.append(Badge("idle", "replaced"))
     elif node.status not in _MADE and not found:
         found.append(Badge("idle", node.status))
     return tuple(found) or (Badge("idle", "only timed" if node.kind == "timed" else "not gated"),)
@@ -203,6 +211,28 @@ def confidence_text(record: RunRecord) -> str:
     """Of the intervals, as "95%"; a dash where nothing was measured."""
     found = next((node.metrics["confidence"] for node in record.nodes if "confidence" in node.metrics), None)
     return DASH if found is None else f"{100 * found:g}%"
+
+
+def calibration_text(node: NodeRecord) -> str:
+    """ "32 images: hand 16, leg 16." by body part where that was noted."""
+    parts = node.facts.get("calibration_parts") or {}
+    named = ", ".join(f"{part or 'not stated'} {count}" for part, count in parts.items())
+    return f"{node.facts['calibration_images']} images" + (f": {named}." if named else ".")
+
+
+def machine_facts(record: RunRecord) -> list[tuple[str, str]]:
+    """The processor and what it can do, as far as they were noted: measured times are of it alone."""
+    machine = record.machine
+    cores = [f"{machine[key]} {words}" for key, words in _CORES.items() if machine.get(key)]
+    system = [machine.get("system", ""), f"Python {machine['python']}" if machine.get("python") else ""]
+    found = {
+        "Processor": " ".join(filter(None, (machine.get("cpu"), machine.get("architecture")))),
+        "Processor flags": " ".join(machine.get("cpu_flags", ())),
+        "Cores": ", ".join(cores),
+        "Memory": f"{machine['memory_bytes'] / 1e9:.1f} GB" if machine.get("memory_bytes") else "",
+        "System": ", ".join(filter(None, system)),
+    }
+    return [(name, words) for name, words in found.items() if words]
 
 
 def root(record: RunRecord) -> NodeRecord | None:
@@ -215,7 +245,14 @@ def shipped(record: RunRecord) -> NodeRecord | None:
     engine, _, precision = str(record.release.get("engine", "")).rpartition("-")
     # Both forms of TensorRT grow on one branch.
     target = engine.removesuffix("_rtx")
-    nodes = [node for node in record.nodes if target and (node.engine, node.precision) == (target, precision)]
+    nodes = [
+        node
+        for node in record.nodes
+        if target
+        and (node.engine, node.precision) == (target, precision)
+        and node.kind != "timed"
+        and node.status != "replaced"
+    ]
     return nodes[-1] if nodes else None
 
 

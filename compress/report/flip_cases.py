@@ -1,4 +1,4 @@
-"""Which cases were decided otherwise than by the original checkpoint, by which nodes: each case stands once."""
+"""Which cases were decided otherwise than by the original checkpoint, and by which nodes."""
 
 from __future__ import annotations
 

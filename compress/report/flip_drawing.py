@@ -1,4 +1,4 @@
-"""The probabilities of one changed case beside the thresholds, close up, under the whole scale from 0 to 1."""
+"""The probabilities of one changed case beside the thresholds, close up below the whole scale."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from compress.report.svg import Scale, element, line, marker, picture, text
 _WIDTH_PX, _EDGE_PX = 460, 14
 _WHOLE_PX = 30
 _ROW_PX = 34
+_CAPTION_PX = 36
 _ROOM = 0.15
 _WIDE = 0.6
 """A close-up of more than this says no more than the whole scale."""
@@ -35,7 +36,7 @@ def draw_chances(case: ChangedCase, points: dict[str, float]) -> Markup:
     rows = _rows(case)
     concerned = {change.point for change in case.changes}
     x = _close_up([*(row.before for row in rows), *(row.after for row in rows)], points, concerned)
-    top = _WHOLE_PX + 24 if x.high - x.low < 1 else 22
+    top = _WHOLE_PX + _CAPTION_PX if x.high - x.low < 1 else _CAPTION_PX
     bottom = top + _ROW_PX * len(rows)
     parts = [_whole(x, points)] if x.high - x.low < 1 else []
     parts += [_threshold(x, name, value, (top - 4, bottom)) for name, value in points.items()]
@@ -56,7 +57,7 @@ def _rows(case: ChangedCase) -> list[_Row]:
 
 
 def _close_up(values: Sequence[float], points: dict[str, float], concerned: set[str]) -> Scale:
-    """From the lowest to the highest of the values and of the thresholds that were crossed, with some room."""
+    """From the lowest to the highest of the values and the thresholds crossed, with some room."""
     shown = [*values, *(value for name, value in points.items() if name in concerned)]
     low, high = min(shown), max(shown)
     room = max(_ROOM * (high - low), 1e-3)
@@ -87,7 +88,7 @@ def _threshold(x: Scale, name: str, value: float, span: tuple[float, float]) -> 
     anchor = "start" if x(value) < 90 else "end" if x(value) > _WIDTH_PX - 90 else "middle"
     words = f"{_SHORT.get(name, name)} {value:.3f}"
     # The two may lie close together; their words must not.
-    lift = 11 if name == "high_specificity" else 0
+    lift = 14 if name == "high_specificity" else 0
     return element(
         "g",
         line(x(value), span[0] - lift, x(value), span[1], "limit"),
@@ -110,7 +111,7 @@ def _row(row: _Row, x: Scale, top: float) -> Markup:
 def _words(rows: Sequence[_Row], points: dict[str, float]) -> str:
     """The same for those who hear the page."""
     said = [
-        f"{', '.join(row.names)}: {row.after:.3f}, {row.against or 'the original checkpoint'} {row.before:.3f}"
+        f"{', '.join(row.names)} {row.after:.3f}, {row.against or 'original checkpoint'} {row.before:.3f}"
         for row in rows
     ]
     limits = [f"{POINTS.get(name, name)} at {value:.3f}" for name, value in points.items()]

@@ -18,6 +18,7 @@ _ENGINE_SHAPES = {"": "circle", "onnxruntime": "square", "openvino": "triangle"}
 _DRAWN = ("auroc", "sensitivity", "specificity")
 _ROW_PX = 22
 _SIDE_PX = 400
+_BAR_ROW_PX = 42
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,47 @@ def cost(nodes: Sequence[NodeRecord]) -> Markup | None:
         mark = marker(item.shape, at, y(auroc.value), radius, f"mark {item.class_}")
         parts.append(element("g", element("title", hint), whisker, mark))
     return picture(_SIDE_PX, _SIDE_PX, "Latency against AUROC; the area of a mark is its file size", *parts)
+
+
+def bars(nodes: Sequence[NodeRecord]) -> Markup | None:
+    """Median latency, with a whisker to the 99th percentile, and size: the original and every engine."""
+    drawn = [item for item in series(nodes) if item.node.size_bytes and _has_bar(item.node)]
+    if not drawn:
+        return None
+    slowest = max(item.node.latency_ms.get("p99", 0.0) for item in drawn)
+    time = Scale(0, slowest or 1.0, 4, _SIDE_PX / 2 - 50)
+    size = Scale(0, max(item.node.size_bytes for item in drawn), _SIDE_PX / 2 + 4, _SIDE_PX - 58)
+    parts = [text(4, 14, "p50 and p99, ms", "tick"), text(size.start_px, 14, "size", "tick")]
+    parts += [_bar_row(item, time, size, 20 + _BAR_ROW_PX * index) for index, item in enumerate(drawn)]
+    height = 24 + _BAR_ROW_PX * len(drawn)
+    return picture(_SIDE_PX, height, "Median latency and size by engine", *parts)
+
+
+def _has_bar(node: NodeRecord) -> bool:
+    return not node.parent or node.kind == "compile"
+
+
+def _bar_row(item: Series, time: Scale, size: Scale, top: float) -> Markup:
+    node, y = item.node, top + 20
+    words = figures.size_text(node.size_bytes)
+    parts = [
+        element("title", f"{node.name}: {figures.ms_text(node.latency_ms)} ms, {words}"),
+        text(4, top + 14, node.name, "label"),
+        _bar(size, node.size_bytes, y, item.class_),
+        text(size(node.size_bytes) + 5, y + 11, words, "tick"),
+    ]
+    p50, p99 = node.latency_ms.get("p50"), node.latency_ms.get("p99", 0.0)
+    if p50 is None:
+        return element("g", *parts, text(4, y + 11, "not timed here", "tick"))
+    end = max(time(p50), time(p99))
+    whisker = line(time(p50), y + 6, end, y + 6, f"whisker {item.class_}")
+    value = text(end + 5, y + 11, figures.ms_text(node.latency_ms), "tick")
+    return element("g", *parts, _bar(time, p50, y, item.class_), whisker, value)
+
+
+def _bar(scale: Scale, value: float, y: float, class_: str) -> Markup:
+    width = max(scale(value) - scale.start_px, 0.5)
+    return element("rect", x=scale.start_px, y=y, width=width, height=12, class_=f"mark {class_}")
 
 
 def training(record: RunRecord) -> Markup | None:

@@ -28,6 +28,8 @@ _LONG_FACTS = frozenset(
         FACT,
         "lint",
         "speed",
+        "fallback",
+        "speed_against_float",
         "sensitivity",
         "timed",
         "calibration_ids",
@@ -149,7 +151,10 @@ def _node_facts(node: NodeRecord) -> list[tuple[str, str]]:
     """The artifact's short facts as words."""
     shown = [(key, _words(value)) for key, value in node.facts.items() if key not in _LONG_FACTS]
     speed = node.facts.get("speed", {})
-    return [*shown, ("pruned, against unpruned", speed["sentence"])] if "sentence" in speed else shown
+    if "sentence" in speed:
+        shown.append(("pruned, against unpruned", speed["sentence"]))
+    mixed = node.facts.get("speed_against_float", {})
+    return [*shown, ("against float", mixed.get("sentence") or mixed["not_measured"])] if mixed else shown
 
 
 def _flip_counts(node: NodeRecord) -> str:
@@ -273,6 +278,7 @@ def _pictures(record: RunRecord, judged: Sequence[NodeRecord]) -> tuple[tuple[st
     drawn = (
         ("ROC curves on the gate patients", plots.roc(judged, record.operating_points)),
         ("Latency against AUROC", plots.cost(judged)),
+        ("Latency and size by engine", plots.bars(record.nodes)),
         ("Training", plots.training(record)),
     )
     return tuple((title, picture) for title, picture in drawn if picture is not None)
@@ -314,7 +320,7 @@ def _reasons(node: NodeRecord) -> list[str]:
     if node.status == "failed":
         return [str(node.facts.get("error", "the step could not be made; no reason was recorded"))]
     if node.status == "not faster":
-        return [f"pruning did not pay here: {node.facts['speed']['sentence']}"]
+        return [_slow(node)]
     found = [
         f"{check.get('title', check['metric'])}: {check.get('reason') or check['outcome']}"
         for check in node.verdict.get("checks", ())
@@ -324,6 +330,13 @@ def _reasons(node: NodeRecord) -> list[str]:
     if isinstance(parity, dict) and parity.get("outcome") == "fail":
         found.append(f"parity: logits differ by {_words(parity.get('worst'))}, allowed {parity.get('limit')}")
     return found
+
+
+def _slow(node: NodeRecord) -> str:
+    mixed = node.facts.get("speed_against_float")
+    if mixed:
+        return f"INT8 did not pay with these layers in float: {mixed['sentence']}"
+    return f"pruning did not pay here: {node.facts['speed']['sentence']}"
 
 
 def _words(value: Any) -> str:

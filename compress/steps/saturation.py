@@ -70,7 +70,7 @@ def _in_onnxruntime(image: NDArray[np.float32], exact: int) -> NDArray[np.float3
 
 
 def _in_openvino(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """FakeQuantize on both inputs of a convolution, as NNCF leaves it; the CPU plugin turns it to integers."""
+    """FakeQuantize on both inputs of a convolution, as NNCF leaves it; the plugin turns it to integers."""
     openvino = openvino_tools.load_openvino()
     ops = openvino.opset13
     weights = np.full((_CHANNELS, _CHANNELS, _KERNEL_PX, _KERNEL_PX), _LARGEST_WEIGHT, np.float32)

@@ -86,8 +86,8 @@ def _config(trt: Any, builder: Any, plan: dict[str, Any]) -> Any:
     if hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)
     weakly_typed = not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
-    if weakly_typed and plan["precision"] == "int8":
-        config.set_flag(trt.BuilderFlag.INT8)
+    if weakly_typed and plan["precision"] != "fp32":
+        config.set_flag(getattr(trt.BuilderFlag, plan["precision"].upper()))
     if plan["sparse"]:
         config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
     profile = builder.create_optimization_profile()

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from compress.lint.tensorrt_types import require_tensorrt_graph
 from compress.steps.graph import load_graph, summarize
 from compress.steps.probe import input_size, metadata_width
@@ -38,9 +40,9 @@ class TensorRtOptions:
 class BuildPlan:
     """Everything that decides what the engine computes.
 
-    precision: "int8" for a Q/DQ graph, else "fp32". sparse: whether 2:4 zeros may be skipped. tf32:
-    always off, since it was not gated with it. commands: how to build by hand where Ulna's toolchain is not
-    installed, one a tool.
+    precision: "int8" for a Q/DQ graph, "fp16" for one of halves, else "fp32". sparse: whether 2:4 zeros may
+    be skipped. tf32: always off, since it was not gated with it. commands: how to build by hand where Ulna's
+    toolchain is not installed, one a tool.
     """
 
     onnx: str
@@ -83,7 +85,7 @@ def make_plan(source: Path, folder: Path, options: TensorRtOptions) -> BuildPlan
         for name, shape in inputs.items()
     }
     sparse = has_sparse_layers(model)
-    precision = "int8" if "QuantizeLinear" in summary.nodes else "fp32"
+    precision = "int8" if "QuantizeLinear" in summary.nodes else "fp16" if _has_halves(model) else "fp32"
     return BuildPlan(
         onnx=SOURCE_FILE,
         onnx_sha256=hashlib.sha256(data).hexdigest(),
@@ -103,6 +105,10 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return table
 
 
+def _has_halves(model: onnx.ModelProto) -> bool:
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+
+
 def _batches(max_batch: int) -> tuple[tuple[str, int], ...]:
     return ("min", 1), ("opt", 1), ("max", max_batch)
 
@@ -114,8 +120,8 @@ def _commands(precision: str, shapes: dict[str, dict[str, list[int]]], sparse: b
         for end in shapes[INPUT_NAME]
     )
     files = f"--onnx={SOURCE_FILE} --saveEngine={ENGINE_FILE}"
-    # Before TensorRT 10 a Q/DQ graph needed the INT8 flag; from 10 on its own types decide.
-    old = " --int8" if precision == "int8" else ""
+    # Before TensorRT 10 a Q/DQ or FP16 graph needed the flag; from 10 on its own types decide.
+    old = "" if precision == "fp32" else f" --{precision}"
     ranges += " --sparsity=enable" if sparse else ""
     return {
         "tensorrt 8 and 9": f"trtexec {files} {ranges} --noTF32{old}",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,12 +56,17 @@ _STATISTICS_BATCHES = 64
 _SEED_STRIDE = 1_000_003  # more than any number of epochs: no two runs share a generator
 
 
+def _watch_nothing(history: History) -> None:
+    """Nobody looks on."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainRun:
     """Where a training keeps its state, what it draws from, whom it follows and to whom it reports.
 
     teacher: the network, or networks, that `distill_weight` follows, not changed. progress: told (done, all)
-    batches. processes: who trains together; one that is not the first writes and reports nothing.
+    batches. processes: who trains together; one that is not the first writes and reports nothing. watch: is
+    shown the history whenever an epoch is on disk; what it raises ends a training that can be gone on with.
     """
 
     folder: Path
@@ -68,6 +74,7 @@ class TrainRun:
     teacher: Teacher | None = None
     progress: Progress = silent
     processes: Processes = ALONE
+    watch: Callable[[History], None] = _watch_nothing
 
 
 def train(network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun) -> History:
@@ -153,6 +160,7 @@ class _Trainer:
         state = processes.agree(found if found is not None or processes.count == 1 else self._state())
         if state is not None:
             self._take_up(state)
+        self.run.watch(self.history)
 
     def run_epoch(self) -> None:
         """One pass over the fit set, then the calibration set, then the disk."""
@@ -181,6 +189,7 @@ class _Trainer:
             self._kept = {name: value.clone() for name, value in judged.state_dict().items()}
         if self.run.processes.is_first:
             save_state(self.run.folder, self._basis(), self._state())
+        self.run.watch(self.history)
 
     def leave_kept(self) -> None:
         """Put the kept epoch's weights into the network."""

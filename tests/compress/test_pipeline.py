@@ -286,6 +286,18 @@ def test_a_graph_that_the_engine_would_misread_stops_its_branch_before_it_is_com
     assert nodes["tensorrt/fp32"].status == made.node("tensorrt/fp32").status
 
 
+def test_halves_for_tensorrt_are_judged_by_their_typed_graph_and_ship(made: Made, copy: Path) -> None:
+    targets = (TargetOptions("onnxruntime", ("fp32",)), TargetOptions("tensorrt", ("fp16",)))
+    record = made.again(replace(RECIPE, targets=targets), copy)
+    nodes = {node.name: node for node in record.nodes}
+    halved, engine = nodes["tensorrt/fp16-halved"], nodes["tensorrt/fp16"]
+    assert engine.parent == halved.name and engine.precision == "fp16"
+    for node in (halved, engine):
+        assert node.verdict["outcome"] == "pass"
+        assert node.numerics_from
+    assert any(name.startswith("tensorrt") and name.endswith("fp16") for name in _engines(copy))
+
+
 def test_graphs_of_our_own_recipes_are_linted_and_clean(made: Made) -> None:
     compiled = [node for node in made.record.nodes if node.kind == "compile"]
     assert compiled and [node.facts["lint"] for node in compiled] == [[]] * len(compiled)

@@ -75,7 +75,8 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("targets = []", "at least one"),
         ("[[targets]]\nengine = 'openvino'\n[[targets]]\nengine = 'openvino'", "name different engines"),
         ("[[targets]]\nengine = 'openvino'\nprecisions = []", "precisions must name different ones"),
-        ("[[targets]]\nengine = 'openvino'\nprecisions = ['int4']", "precisions must be one of fp32, int8"),
+        ("[[targets]]\nengine = 'openvino'\nprecisions = ['fp16']", "fp16 is for tensorrt alone"),
+        ("[[targets]]\nengine = 'openvino'\nprecisions = ['int4']", "precisions must be one of fp32, fp16"),
         ("[[targets]]\nengine = 'openvino'\nmethod = 'entropy'", "method for openvino must be one of minmax"),
         ("[[targets]]\nengine = 'tensorrt'\ncalibration_cases = 8", "calibration_cases must be at least 32"),
         ("[gate]\nconfidence = 1.0", "confidence must lie above 0.5"),
@@ -146,3 +147,18 @@ def test_margins_are_differences_or_shares_of_the_references_own_figure() -> Non
 def test_limits_of_drift_are_read() -> None:
     limits = parse_recipe("[gate.drift]\nlocated = 0.2", "r").gate.drift
     assert (limits.located, limits.ece) == (0.2, DriftLimits().ece)
+
+
+def test_more_looks_at_the_gate_than_its_quantiles_are_right_for_are_refused() -> None:
+    table = "[fallback]\nbudget = 8\nlooks = {looks}\n[gate]\nconfidence = {confidence}\n"
+    assert parse_recipe(table.format(looks=2, confidence=0.99), "r").fallback.budget == 8
+    assert parse_recipe(table.format(looks=4, confidence=0.95), "r").fallback.looks == 4
+    for looks, confidence in ((3, 0.99), (5, 0.95)):
+        with pytest.raises(RecipeError, match=f"{looks} looks at the gate need a confidence"):
+            parse_recipe(table.format(looks=looks, confidence=confidence), "r")
+
+
+@pytest.mark.parametrize(("key", "value"), [("budget", -1), ("looks", 1)])
+def test_an_impossible_fallback_is_refused(key: str, value: int) -> None:
+    with pytest.raises(RecipeError, match=f"{key} must be at least"):
+        parse_recipe(f"[fallback]\n{key} = {value}\n", "r")

@@ -65,7 +65,6 @@
       links[index].parentElement.hidden = !kept.includes(leaf);
     });
     if (!kept.includes(current)) current = kept[0];
-    if (current) history.replaceState(null, "", `#${current.id}`);
     show();
   }
 

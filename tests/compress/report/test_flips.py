@@ -1,0 +1,305 @@
+"""The page of changed decisions: which cases, in which order, with which pictures, and what it may do."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from compress.artifact import StepOutput
+from compress.datasets.base import Case
+from compress.record import NodeRecord, RunRecord
+from compress.report import ChangedPage, render
+from compress.report.flip_cases import BEFORE_ENGINES, changed_cases, select
+from compress.report.flip_evidence import Missing, Sources, evidence_of
+from compress.report.flips import flip_page, write_flips
+from compress.report.gallery import LONG_SIDE_PX
+from compress.step import StepPlan, run_step
+from runtime.detector import DetectorSpec
+from runtime.errors import UnreadableImageError
+from runtime.findings import OperatingPoints, Provenance
+from runtime.preprocess import Placement, PreprocessSpec, preprocess
+from runtime.radiograph import Radiograph
+from runtime.readers import read_file
+
+SIDE = 32
+POINTS = {"high_sensitivity": 0.4, "high_specificity": 0.6}
+SPEC = PreprocessSpec(size_px=SIDE)
+NASTY = "<script>alert('x')</script> & \"q\" {{ 7 * 7 }}"
+
+
+def _flip(case: str, label: int, to: str = "negative", after: float = 0.3, **more: Any) -> dict[str, Any]:
+    away = (to == "positive") != (label == 1)
+    return {
+        "case_id": case, "patient_id": f"patient of {case}", "body_part": "hand", "label": label,
+        "reference_probability": 0.5, "candidate_probability": after, "point": "high_sensitivity",
+        "from": "positive" if to == "negative" else "negative", "to": to, "against": "", "harmful": away,
+        **more,
+    }  # fmt: skip
+
+
+def _node(name: str, kind: str, parent: str = "train", engine: str = "", **more: Any) -> NodeRecord:
+    flips = more.pop("flips", [])
+    verdict = {"outcome": "pass", "checks": [], "flips": flips}
+    return NodeRecord(name, parent, name, kind, "ok", engine=engine, verdict=verdict, **more)
+
+
+def _record(*nodes: NodeRecord) -> RunRecord:
+    return RunRecord(
+        {"name": "small"}, {}, {}, "2026-01-01T10:00:00+00:00", nodes=nodes, operating_points=POINTS
+    )
+
+
+def _graph(weights: tuple[float, float]) -> bytes:
+    """(1, 1, S, S) -> map by two 1x1 convolutions, and its mean as the logit."""
+    values = {f"w{n}": np.full((1, 1, 1, 1), w, np.float32) for n, w in enumerate(weights)}
+    nodes = [
+        helper.make_node("Conv", ["image", "w0"], ["inner"], name="inner"),
+        helper.make_node("Relu", ["inner"], ["kept"], name="kept"),
+        helper.make_node("Conv", ["kept", "w1"], ["map"], name="map"),
+        helper.make_node("GlobalAveragePool", ["map"], ["mean"], name="mean"),
+        helper.make_node("Flatten", ["mean"], ["logit"], name="logit"),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, SIDE, SIDE])
+    outputs = [
+        helper.make_tensor_value_info("logit", TensorProto.FLOAT, [1, 1]),
+        helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 1, SIDE, SIDE]),
+    ]
+    weights_ = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "small", [image], outputs, weights_)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+class _Tensors:
+    def tensor(self, case: Case) -> NDArray[np.float32]:
+        return preprocess(read_file(case.path), SPEC)[0]
+
+    def placement(self, case: Case) -> Placement:
+        return preprocess(read_file(case.path), SPEC)[1]
+
+
+@dataclass(frozen=True)
+class Small:
+    """A finished run of three steps on three cases."""
+
+    record: RunRecord
+    sources: Sources
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    folder = tmp_path_factory.mktemp("flips")
+    shas = {}
+    for name, weights in {"train": (1, 1), "export": (1, 1), "onnxruntime/int8-quantized": (1.6, 1)}.items():
+        graph = _graph(weights)
+
+        def body(to: Path, graph: bytes = graph) -> StepOutput:
+            (to / "model.onnx").write_bytes(graph)
+            return StepOutput("model.onnx", "onnx")
+
+        shas[name] = run_step(StepPlan(name, {}), folder / "steps" / name, body).artifact.sha256
+    cases = {name: _case(folder, name, label) for name, label in (("a", 1), ("b", 0), ("c", 1))}
+    flips = [_flip("b", 0), _flip("a", 1, after=0.2)]
+    record = _record(
+        _node("train", "train", "", sha256=shas["train"]),
+        _node("export", "export", sha256=shas["export"], flips=[_flip("c", 1, "positive")]),
+        _node(
+            "onnxruntime/int8-quantized", "quantize", "export", "onnxruntime",
+            sha256=shas["onnxruntime/int8-quantized"], flips=flips,
+        ),
+    )  # fmt: skip
+    spec = DetectorSpec(SPEC, OperatingPoints(**POINTS), (), Provenance("", "", "", ""))
+    return Small(
+        record, Sources(folder / "steps", cases, lambda case: read_file(case.path), _Tensors(), spec)
+    )
+
+
+def _case(folder: Path, name: str, label: int) -> Case:
+    plane = np.random.default_rng(len(name) + label).normal(900, 50, (90, 60))
+    plane[30:50, 20:40] += 1500
+    cv2.imwrite(str(folder / f"{name}.png"), np.clip(plane, 0, 4095).astype(np.uint16))
+    boxes = ((0.25, 0.25, 0.75, 0.5),) if label else ()
+    return Case(name, f"patient of {name}", folder / f"{name}.png", label, "hand", "lateral", boxes)
+
+
+class _Html(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+
+@pytest.fixture(scope="module")
+def html(small: Small, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "flips.html"
+    write_flips(small.record, small.sources, path)
+    assert not path.with_name("flips.html.partial").exists()
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_case_that_flips_in_several_engines_stands_once_with_all_of_them() -> None:
+    nodes = (
+        _node("onnxruntime/int8", "compile", engine="onnxruntime", flips=[_flip("a", 1)]),
+        _node("openvino/int8", "compile", engine="openvino", flips=[_flip("a", 1), _flip("b", 0)]),
+    )
+    found = {case.case_id: case for case in changed_cases(nodes)}
+    assert found["a"].engines == ("onnxruntime", "openvino")
+    assert found["a"].pictured == ("onnxruntime/int8", "openvino/int8")
+    assert found["b"].engines == ("openvino",)
+
+
+def test_harmful_cases_come_first_and_what_ships_before_the_unmended_network() -> None:
+    nodes = (
+        _node("prune", "prune", flips=[_flip("pruned", 1, after=0.0), _flip("kind", 0)]),
+        _node("export", "export", flips=[_flip("alarm", 0, "positive", 0.9), _flip("miss", 1)]),
+    )
+    assert [case.case_id for case in changed_cases(nodes)] == ["miss", "alarm", "pruned", "kind"]
+
+
+def test_the_mended_network_is_pictured_in_place_of_the_pruned_one() -> None:
+    nodes = (
+        _node("prune", "prune", flips=[_flip("a", 1, after=0.0)]),
+        _node("finetune", "finetune", flips=[_flip("a", 1, after=0.39)]),
+    )
+    (case,) = changed_cases(nodes)
+    assert case.pictured == ("finetune",)
+    assert case.engines == (BEFORE_ENGINES,)
+
+
+def test_what_there_is_no_room_for_is_counted() -> None:
+    nodes = (_node("export", "export", flips=[_flip(f"m{n}", n % 2) for n in range(10)]),)
+    found = select(changed_cases(nodes), 3)
+    assert (len(found.shown), found.left_out, found.harmful_left_out, found.in_all) == (3, 7, 2, 10)
+    assert all(case.harmful for case in found.shown)
+
+
+def test_maps_share_their_colours_and_are_at_most_480_px(small: Small) -> None:
+    page = flip_page(small.record, small.sources, select(changed_cases(small.record.nodes)))
+    leaf = next(leaf for leaf in page.leaves if leaf.case.case_id == "a")
+    assert leaf.pictures is not None
+    assert (leaf.pictures.width_px, leaf.pictures.height_px) == (320, LONG_SIDE_PX)
+    assert [item.title for item in leaf.pictures.maps] == [
+        "original checkpoint",
+        "onnxruntime/int8-quantized",
+    ]
+    peaks = [
+        float(seen["a"].max())  # type: ignore[union-attr]
+        for seen in (evidence_of(small.sources, node, ["a"]) for node in small.record.nodes)
+    ]
+    assert leaf.pictures.strongest == pytest.approx(max(peaks))
+    assert leaf.truth == ((80, 120, 160, 120),)
+    # The weaker map must not be stretched to the colours of the stronger one.
+    before, after = (_brightness(item.data) for item in leaf.pictures.maps)
+    assert before < after
+
+
+def _brightness(data: str) -> float:
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR).astype(float)
+    return float(pixels.mean())
+
+
+def test_the_first_diverging_layer_is_named_with_its_noise(small: Small) -> None:
+    page = flip_page(small.record, small.sources, select(changed_cases(small.record.nodes)))
+    layers = {leaf.case.case_id: leaf.layers for leaf in page.leaves}
+    (quantized,) = layers["a"]
+    assert quantized.node == "onnxruntime/int8-quantized"
+    assert re.search(r"\(Conv\), -?\d+\.\d dB signal to noise", quantized.words) or "Relu" in quantized.words
+    assert layers["c"][0].words.startswith("not compared")
+
+
+def test_a_step_that_is_gone_or_changed_is_said_and_costs_the_others_nothing(small: Small) -> None:
+    nodes = list(small.record.nodes)
+    nodes[2] = replace(nodes[2], sha256="0" * 64)
+    page = flip_page(replace(small.record, nodes=tuple(nodes)), small.sources, select(changed_cases(nodes)))
+    leaf = next(leaf for leaf in page.leaves if leaf.case.case_id == "a")
+    assert leaf.pictures is not None
+    assert leaf.pictures.maps[0].data
+    assert "no longer holds what was judged" in leaf.pictures.maps[1].reason
+    assert leaf.layers[0].words.startswith("not measured")
+
+
+def test_an_unreadable_file_is_said_on_its_screen(small: Small) -> None:
+    def load(case: Case) -> Radiograph:
+        if case.case_id == "a":
+            raise UnreadableImageError("the file is damaged")
+        return read_file(case.path)
+
+    sources = replace(small.sources, load=load)
+    page = flip_page(small.record, sources, select(changed_cases(small.record.nodes)))
+    assert {leaf.case.case_id: leaf.trouble for leaf in page.leaves} == {
+        "a": "the file is damaged", "b": "", "c": "",
+    }  # fmt: skip
+
+
+def test_a_case_that_is_not_among_the_gates_has_no_map(small: Small) -> None:
+    found = evidence_of(small.sources, small.record.nodes[0], ["stranger"])
+    assert isinstance(found["stranger"], Missing)
+
+
+def test_the_page_fetches_nothing_and_runs_only_its_own_script(html: str) -> None:
+    page = _Html(html)
+    assert not {"link", "iframe", "object", "embed"} & {tag for tag, _ in page.tags}
+    sources = [value for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href")]
+    assert all(value.startswith(("#", "data:image/jpeg;base64,", "report.html")) for value in sources)
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    )
+
+
+def test_without_a_script_every_screen_is_there_and_the_controls_are_not(html: str) -> None:
+    page = _Html(html)
+    leaves = [attrs for tag, attrs in page.tags if tag == "article"]
+    assert len(leaves) == 3
+    assert not [leaf for leaf in leaves if "hidden" in leaf]
+    shown = {leaf["id"] for leaf in leaves}
+    assert shown <= {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"}
+    controls = [attrs for tag, attrs in page.tags if attrs.get("class") in ("filters", "pager")]
+    assert len(controls) == 2
+    assert all("hidden" in attrs for attrs in controls)
+
+
+def test_names_from_outside_are_escaped(small: Small, tmp_path: Path) -> None:
+    node = replace(small.record.nodes[1], verdict={"flips": [_flip(NASTY, 1, body_part=NASTY)]})
+    record = replace(small.record, nodes=(small.record.nodes[0], node), recipe={"name": NASTY})
+    write_flips(record, small.sources, tmp_path / "flips.html")
+    html = (tmp_path / "flips.html").read_text(encoding="utf-8")
+    assert html.count("<script>") == 1
+    assert "alert(" in html
+    assert "{{ 7 * 7 }}" in html
+
+
+def test_without_changed_decisions_there_is_no_page_and_a_former_one_goes(
+    small: Small, tmp_path: Path
+) -> None:
+    path = tmp_path / "flips.html"
+    path.write_text("of a former run")
+    assert write_flips(_record(small.record.nodes[0]), small.sources, path).in_all == 0
+    assert not path.exists()
+
+
+def test_the_report_leads_there_or_says_why_not(small: Small) -> None:
+    assert '<a href="flips.html">3 of 3 cases' in render(small.record, ChangedPage("flips.html", 3, 3))
+    assert "could not be made: the disk is full" in render(
+        small.record, ChangedPage(trouble="the disk is full")
+    )
+    assert 'id="changed"' not in render(small.record)
