@@ -33,9 +33,10 @@ def search(
     from rich.console import Console
 
     from compress.progress import ProgressReporter
+    from compress.search.picture import PICTURE
     from compress.search.plan import load_search
     from compress.search.pool import PoolOptions
-    from compress.search.record import MARKDOWN, PICTURE
+    from compress.search.record import MARKDOWN
     from compress.search.run import SearchRequest, run_search
     from compress.search.tables import terminal_table
     from compress.search.workshop import RecipeWorkshop

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.markup import escape
 
 from compress import metrics, trunk
 from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.breakdown import measure_without
+from compress.changed import picture_changes
 from compress.checkpoint import check_model, open_checkpoint
 from compress.cross_validation import require_enough_images, require_enough_patients
 from compress.datasets.base import Case
@@ -26,7 +26,6 @@ from compress.golden_sources import golden_pool
 from compress.judgement import Court
 from compress.ledger import Ledger
 from compress.metadata import facts_of_case
-from compress.opening import spec_of
 from compress.power import power_of_cases
 from compress.power_tables import power_lines
 from compress.predictions import Predictions
@@ -36,9 +35,6 @@ from compress.record import RunRecord
 from compress.release import ReleasePlan, Shippable, release
 from compress.report import ChangedPage, write_report
 from compress.report.card import write_card
-from compress.report.flip_evidence import Sources
-from compress.report.flips import PAGE as FLIPS
-from compress.report.flips import write_flips
 from compress.report.table import step_table
 from compress.seen import SeenImages, seen_in
 from compress.steps.statistics import detector_of
@@ -47,7 +43,6 @@ from runtime import selftest
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle
 from runtime.errors import GateError, StepError
-from runtime.findings import OperatingPoints
 from runtime.metadata import PatientFacts
 
 BUNDLE = "bundle"
@@ -153,7 +148,7 @@ def _run(recipe: Recipe, options: RunOptions, reporter: ProgressReporter, source
             history=ledger.histories,
             **shown,
         )
-        _write(record, options.folder, _picture_changes(record, bench, options.folder))
+        _write(record, options.folder, picture_changes(record, bench, options.folder))
     _show(record, options.folder, reporter)
     _raise_what_went_wrong(ledger, record)
     return record
@@ -270,27 +265,6 @@ def _final_figures(
 
     without = measure_without(seen, bench.splits.test, bench.recipe.data.also_without, judge)
     return {**judge(seen).to_json(), "without": metrics.parts_to_json(without)}
-
-
-def _picture_changes(record: RunRecord, bench: Workbench, folder: Path) -> ChangedPage:
-    """Changed decisions as pictures. What goes wrong there is said; it must not cost the run its record."""
-    if not any(node.verdict.get("flips") for node in record.nodes):
-        (folder / FLIPS).unlink(missing_ok=True)
-        return ChangedPage()
-    bench.reporter.say("[bold]changed decisions[/bold]")
-    try:
-        cases = {case.case_id: case for case in bench.splits.gate}
-        spec = spec_of(bench, OperatingPoints(**record.operating_points))
-        sources = Sources(bench.steps, cases, bench.dataset.load, bench.tensors, spec)
-        selection = write_flips(record, sources, folder / FLIPS)
-    except Exception as error:  # it reads images and runs the tools of others once more
-        # A former page must not pass for one of this run.
-        (folder / FLIPS).unlink(missing_ok=True)
-        trouble = f"{type(error).__name__}: {error}"
-        bench.reporter.say(f"  [yellow]no page of changed decisions: {escape(trouble)}[/yellow]")
-        return ChangedPage(trouble=trouble)
-    bench.reporter.say(f"  {len(selection.shown)} of {selection.in_all} cases: {folder / FLIPS}")
-    return ChangedPage(FLIPS, len(selection.shown), selection.in_all)
 
 
 def _write(record: RunRecord, folder: Path, changed: ChangedPage) -> None:

@@ -10,6 +10,7 @@ from compress.search.choice import Chosen
 from compress.search.outcome import DONE, FIGURES, Outcome
 from compress.search.plan import SearchPlan
 
+PICTURE = "search.png"
 _INCHES = (7.0, 5.0)
 _DOTS_PER_INCH = 120
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from compress.search.choice import Chosen
 from compress.search.outcome import Outcome
-from compress.search.picture import draw
 from compress.search.plan import SearchPlan
 from compress.search.tables import to_markdown
 
-RECORD, MARKDOWN, PICTURE = "search.json", "search.md", "search.png"
+RECORD, MARKDOWN = "search.json", "search.md"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class SearchRecord:
 
 
 def write(record: SearchRecord, folder: Path) -> None:
-    """All three files, each whole or not at all."""
+    """search.json and search.md, each whole or not at all."""
     texts = {
         RECORD: json.dumps(record.to_json(), indent=1, allow_nan=False),
         MARKDOWN: to_markdown(record.plan, record.outcomes, record.chosen, record.verdicts),
@@ -58,4 +57,3 @@ def write(record: SearchRecord, folder: Path) -> None:
         partial = folder / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(folder / name)
-    draw(record.plan, record.outcomes, record.chosen, folder / PICTURE)

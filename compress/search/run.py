@@ -21,6 +21,7 @@ from compress.progress import ProgressReporter
 from compress.search.attempts import Attempt, judge_attempt
 from compress.search.choice import Chosen, choose
 from compress.search.outcome import DONE, Outcome, load_outcome
+from compress.search.picture import PICTURE, draw
 from compress.search.plan import SearchPlan
 from compress.search.pool import Pool, PoolOptions, open_pool
 from compress.search.record import SearchRecord, write
@@ -43,7 +44,7 @@ class SearchRequest:
 def run_search(
     plan: SearchPlan, request: SearchRequest, workshop: Workshop, reporter: ProgressReporter
 ) -> SearchRecord:
-    """Search and write search.json, search.md and search.png, after every batch and at the end.
+    """Search and write search.json and search.md after every batch, and search.png at the end.
 
     Raises StepError where the folder holds another search or another process is at work in it, where no
     scheduler answers, and after everything was written where no trial at all has figures.
@@ -92,6 +93,7 @@ class _Search:
         record = replace(record, verdicts=self._ask_gates(pool, record))
         record = replace(record, seconds=self._seconds)
         write(record, self._folder)
+        draw(self._plan, record.outcomes, record.chosen, self._folder / PICTURE)
         return record
 
     def _run_batch(self, pool: Pool, batch: int, earlier: list[Outcome]) -> list[Outcome]:

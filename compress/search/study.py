@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FILE = "search.sqlite"
 _IDENTITY = "identity"
+Direction = Literal["minimize", "maximize"]
 
 
 class Trials:
@@ -75,7 +76,7 @@ class Trials:
         )
 
 
-def directions(plan: SearchPlan) -> list[str]:
+def directions(plan: SearchPlan) -> list[Direction]:
     """As Optuna calls them, one an objective."""
     return ["maximize" if FIGURES[name].maximise else "minimize" for name in plan.options.objectives]
 

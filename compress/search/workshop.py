@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from rich.console import Console
@@ -23,6 +23,10 @@ from runtime import machine
 from runtime.backends.feeds import image_alone
 from runtime.errors import RecipeError, StepError
 from runtime.latency import LatencyOptions, measure
+
+if TYPE_CHECKING:  # what brings torch along is imported by the workers that need it
+    from compress.training.history import History
+    from compress.workbench import Workbench
 
 STORE, SHARED, TRIALS = "steps", "shared", "trials"
 LOG, IMAGE = "log.txt", "image.npy"
@@ -139,7 +143,7 @@ class RecipeWorkshop:
             return ask_gate(bench, ledger)
 
     @contextmanager
-    def _bench(self, recipe: Recipe, folder: Path) -> Iterator[tuple[Any, SharingLedger]]:
+    def _bench(self, recipe: Recipe, folder: Path) -> Iterator[tuple[Workbench, SharingLedger]]:
         folder.mkdir(parents=True, exist_ok=True)
         shared = self.folder / SHARED
         known = replace(recipe, data=replace(recipe.data, look_alikes=IGNORE))
@@ -151,7 +155,7 @@ class RecipeWorkshop:
             yield own, SharingLedger(own.steps, self.folder / STORE, reporter)
 
 
-def _open_bench(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Any:
+def _open_bench(recipe: Recipe, folder: Path, data: Path | None, reporter: ProgressReporter) -> Workbench:
     from compress.workbench import open_workbench
 
     return open_workbench(recipe, folder, data, reporter)
@@ -165,7 +169,7 @@ def _use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _watch(history: Any, earlier: Curves) -> None:
+def _watch(history: History, earlier: Curves) -> None:
     """Raise HopelessError at the first epoch after which the training should have ended."""
     curve = tuple(round(epoch.calibration_auroc, 6) for epoch in history.epochs)
     for done in range(1, len(curve) + 1):

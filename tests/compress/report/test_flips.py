@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,15 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
 
 from compress.artifact import StepOutput
+from compress.changed import picture_changes
 from compress.datasets.base import Case
+from compress.datasets.splits import Splits
+from compress.datasets.tensors import TensorCache
+from compress.progress import ProgressReporter
+from compress.recipe import Recipe
 from compress.record import NodeRecord, RunRecord
 from compress.report import ChangedPage, render
 from compress.report.flip_cases import BEFORE_ENGINES, changed_cases, select
@@ -26,6 +34,7 @@ from compress.report.flip_evidence import Missing, Sources, evidence_of
 from compress.report.flips import flip_page, write_flips
 from compress.report.gallery import LONG_SIDE_PX
 from compress.step import StepPlan, run_step
+from compress.workbench import Workbench
 from runtime.detector import DetectorSpec
 from runtime.errors import UnreadableImageError
 from runtime.findings import OperatingPoints, Provenance
@@ -295,6 +304,56 @@ def test_without_changed_decisions_there_is_no_page_and_a_former_one_goes(
     path.write_text("of a former run")
     assert write_flips(_record(small.record.nodes[0]), small.sources, path).in_all == 0
     assert not path.exists()
+
+
+@dataclass(frozen=True)
+class _Data:
+    """As much of a data set as pictures need."""
+
+    small: Small
+    damaged: bool = False
+
+    name = "small"
+    digest = "5f"
+    image_digests: Mapping[str, str] = field(default_factory=dict)
+    patient_groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        return tuple(self.small.sources.cases.values())
+
+    def load(self, case: Case) -> Radiograph:
+        if self.damaged:
+            raise RuntimeError("[the disk] went away")
+        return read_file(case.path)
+
+
+def _bench(data: _Data, cache: Path, heard: io.StringIO) -> Workbench:
+    recipe, reporter = Recipe("small", preprocess=SPEC), ProgressReporter(Console(file=heard, width=200))
+    tensors = TensorCache(_Data(data.small), SPEC, cache)
+    splits = Splits((), (), data.cases, ())
+    return Workbench(recipe, data.small.sources.steps.parent, data, splits, tensors, reporter)
+
+
+def test_a_run_leaves_the_page_of_its_gate_cases(small: Small, tmp_path: Path) -> None:
+    heard = io.StringIO()
+    changed = picture_changes(small.record, _bench(_Data(small), tmp_path / "cache", heard), tmp_path)
+    assert changed == ChangedPage("flips.html", 3, 3)
+    assert "3 of 3 cases" in heard.getvalue()
+    html = (tmp_path / "flips.html").read_text(encoding="utf-8")
+    assert "No map" not in html
+    assert "No picture" not in html
+
+
+def test_a_page_that_cannot_be_made_is_said_and_ends_no_run(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "flips.html").write_text("of a former run")
+    heard = io.StringIO()
+    bench = _bench(_Data(small, damaged=True), tmp_path / "cache", heard)
+    changed = picture_changes(small.record, bench, tmp_path)
+    assert not changed.name
+    assert changed.trouble == "RuntimeError: [the disk] went away"
+    assert "[the disk] went away" in heard.getvalue()
+    assert not list(tmp_path.glob("flips*"))
 
 
 def test_the_report_leads_there_or_says_why_not(small: Small) -> None:
