@@ -38,6 +38,7 @@ def test_the_trunk_is_train_prune_finetune_export_and_statistics() -> None:
         "prune": "train",
         "finetune": "prune",
         "export": "finetune",
+        "export-whole": "train",
         "anomaly": "export",
     }
 
