@@ -114,9 +114,9 @@ def _trained_on(record: RunRecord) -> Iterator[str]:
 
 
 def _calibration_use(record: RunRecord) -> str:
-    uses = ["operating points", "calibration", "quantizer ranges"]
-    if record.lineage:
-        uses = ["scale of the logits", "quantizer ranges"]
+    uses = ["scale of the logits"] if record.lineage else ["operating points", "calibration"]
+    if record.recipe.get("fallback", {}).get("budget"):
+        uses.append("what goes back to float")
     keeps_best = record.recipe.get("train", {}).get("keep") == "best"
     return ", ".join(["choice of the epoch", *uses] if keeps_best else uses)
 
