@@ -30,7 +30,7 @@ class Attempt:
 
     @property
     def begun(self) -> int:
-        """How often the trial was begun in this session."""
+        """How often the trial was begun since the search was last started."""
         try:
             return len(self._marks.read_bytes())
         except FileNotFoundError:
