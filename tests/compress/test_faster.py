@@ -6,7 +6,7 @@ import pytest
 
 from compress.faster import compare_speed, judge_speed
 from runtime.latency import InTurns, Latency, LatencyOptions
-from tests.runtime.test_latency import FEEDS, Sleeper
+from tests.runtime.test_latency import FEEDS, Clock, Worker
 
 
 def seen(ratio: float, low: float, high: float) -> InTurns:
@@ -27,7 +27,10 @@ def test_what_is_shown_to_be_faster_is_and_its_times_are_told() -> None:
     assert speed.to_json()["sentence"] == speed.sentence
 
 
-def test_two_engines_are_really_timed() -> None:
-    options = LatencyOptions(warmup=1, runs=15)
-    assert compare_speed(Sleeper(0.009), Sleeper(0.003), FEEDS, options).faster
-    assert not compare_speed(Sleeper(0.003), Sleeper(0.009), FEEDS, options).faster
+def test_of_two_engines_the_one_that_takes_less_time_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("runtime.latency.time", clock)
+    slow, quick = Worker(0.009, clock), Worker(0.003, clock)
+    options = LatencyOptions(warmup=1, runs=15, budget_s=1e6)
+    assert compare_speed(slow, quick, FEEDS, options).faster
+    assert not compare_speed(quick, slow, FEEDS, options).faster

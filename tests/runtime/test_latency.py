@@ -96,11 +96,46 @@ def test_every_percentile_is_a_time_that_was_seen(times_ms: list[float]) -> None
     assert latency.runs == len(times_ms)
 
 
-def test_in_turns_the_ratio_is_that_of_the_two_engines_whatever_else_goes_on() -> None:
-    found = measure_in_turns(Sleeper(0.004), Sleeper(0.008), FEEDS, LatencyOptions(warmup=1, runs=20))
-    assert found.low <= found.ratio <= found.high
-    assert 1.3 < found.ratio < 2.3
-    assert found.first.p50_ms < found.second.p50_ms
+class Clock:
+    """Time passes only where an engine says so: what is measured does not depend on the machine."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("runtime.latency.time", made)
+    return made
+
+
+class Worker(Sleeper):
+    """Takes longer from call to call, as on a machine that gets busier."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        super().__init__(seconds)
+        self.clock = clock
+
+    def infer(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.calls += 1
+        self.clock.sleep(self.seconds * (1 + self.calls))
+        return {}
+
+
+def test_in_turns_the_ratio_is_that_of_the_two_engines_whatever_else_goes_on(clock: Clock) -> None:
+    first, second = Worker(0.004, clock), Worker(0.008, clock)
+    found = measure_in_turns(first, second, FEEDS, LatencyOptions(warmup=1, runs=20, budget_s=1e6))
+    assert found.low == pytest.approx(2.0)
+    assert found.ratio == pytest.approx(2.0)
+    assert found.high == pytest.approx(2.0)
+    assert found.second.p50_ms == pytest.approx(2 * found.first.p50_ms)
     assert found.first.runs == found.second.runs == 20
 
 
