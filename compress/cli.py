@@ -10,6 +10,7 @@ import typer
 from compress.cli_data import data as data_verbs
 from compress.cli_ensemble import ensemble
 from compress.cli_evaluate import evaluate
+from compress.cli_faults import faults
 from compress.cli_layers import layers
 from compress.cli_lint import lint
 from compress.cli_matrix import matrix
@@ -25,6 +26,7 @@ _LOG_WIDTH = 120
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(ensemble)
 app.command()(evaluate)
+app.command()(faults)
 app.command()(lint)
 app.command()(layers)
 app.command()(matrix)

@@ -32,7 +32,7 @@ from compress.metrics import MetricsReport, measure, measure_by, parts_to_json
 from compress.predictions import Predictions
 from compress.seen import FILE, NOTHING_SEEN, SeenImages, leave_out_seen, seen_from_json
 from runtime.backends.base import Backend, BackendOptions
-from runtime.bundle import Bundle, Manifest
+from runtime.bundle import Bundle
 from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import InferenceError, StepError
 from runtime.findings import OperatingPoints, Refusal, RefusalCode, Verdict
@@ -40,6 +40,7 @@ from runtime.metadata import NOTHING_SAID, PatientFacts
 from runtime.postprocess import locate, probability
 from runtime.preprocess import Placement
 
+OWN_POINTS = "the engine's own, re-fitted"
 SEEN_LEFT_OUT, SEEN_INCLUDED, SEEN_UNKNOWN = "left out", "included", "unknown"
 
 
@@ -226,7 +227,8 @@ def evaluate_bundle(
     breakdown.check(unseen.cases, options.breakdown)
     with from_bundle(bundle, options.engine, options.backend) as detector:
         answers = ask_all(unseen.cases, lambda case: read(detector, case), progress)
-    points = bundle.manifest.operating_points
+    spec = detector.spec
+    points = spec.operating_points  # an engine may have its own
     predictions = collect(answers)
     answered = [item.case for item in answers if item.refusal is None]
     return EvaluationResult(
@@ -237,12 +239,12 @@ def evaluate_bundle(
         operating_points=points,
         seen=_what_became_of_seen(bundle, options),
         left_out=unseen.left_out,
-        bundle=_describe_bundle(bundle, detector.spec),
+        bundle=_describe_bundle(bundle, spec),
         data={"name": dataset.name, "digest": dataset.digest, "images": len(answers)},
         by_tag=_by_tag(predictions, answered, points, options),
         without=_without(predictions, answered, points, options),
-        by_study=_by_study(predictions, bundle.manifest, options.confidence),
-        by_examination=examination_verdicts(answers, bundle.manifest.examination, points),
+        by_study=_by_study(predictions, spec, options.confidence),
+        by_examination=examination_verdicts(answers, spec.examination, points),
         predictions=predictions,
     )
 
@@ -266,10 +268,10 @@ def _without(
     return found
 
 
-def _by_study(predictions: Predictions, manifest: Manifest, confidence: float) -> dict[str, MetricsReport]:
+def _by_study(predictions: Predictions, spec: DetectorSpec, confidence: float) -> dict[str, MetricsReport]:
     if not studies.has_studies(predictions):
         return {}
-    images, own = manifest.operating_points, manifest.examination
+    images, own = spec.operating_points, spec.examination
     found = {rule: measure(studies.combine(predictions, rule), images, confidence) for rule in studies.RULES}
     if own.operating_points is not None:
         whole = studies.combine(studies.of_several_views(predictions), own.rule)
@@ -298,4 +300,5 @@ def _describe_bundle(bundle: Bundle, spec: DetectorSpec) -> dict[str, str]:
         "signed_by": bundle.signed_by,
         "engine": f"{used.engine}-{used.precision}",
         "device": used.device,
+        **({} if spec.operating_points == manifest.operating_points else {"thresholds": OWN_POINTS}),
     }

@@ -25,6 +25,8 @@ def evaluation_tables(result: EvaluationResult) -> Iterable[RenderableType]:
         f"{data['name']}: {data['images']} images, {report.patients} patients with an answer"
     )
     yield _said_of_seen(result)
+    if "thresholds" in bundle:
+        yield f"Thresholds: {bundle['thresholds']}."
     yield _overall(report)
     yield _points(result)
     yield _answers("what was said", result.verdicts)

@@ -86,7 +86,7 @@ class Flip:
     """A case on whose side of an operating point reference and candidate disagree.
 
     from_, to: "positive" or "negative". harmful: the candidate is the one that is wrong. against: as in
-    `Check`.
+    `Check`. candidate_threshold: the candidate's own, None where both decide by the same.
     """
 
     case_id: str
@@ -99,6 +99,7 @@ class Flip:
     from_: str
     to: str
     against: str = ""
+    candidate_threshold: float | None = None
 
     @property
     def harmful(self) -> bool:
@@ -109,6 +110,8 @@ class Flip:
         """As verdict files hold it; `from_` is called `from`."""
         table = asdict(self)
         table["from"] = table.pop("from_")
+        if self.candidate_threshold is None:
+            del table["candidate_threshold"]
         return {**table, "harmful": self.harmful}
 
 
@@ -120,6 +123,8 @@ class Verdict:
     drift those that fail. body_parts, views: every figure of each. drift: every check of it, over all images,
     then by body part and view. confidence: of each one-sided bound. images, patients: compared. look: which
     look at these patients it was and what led to it, where it was not the first (compress.fallback).
+    operating_points: whether the candidate was judged at thresholds of its own, which, or why not
+    (compress.refit); {} where none were allowed.
     """
 
     checks: tuple[Check, ...]
@@ -131,6 +136,7 @@ class Verdict:
     views: tuple[Check, ...] = ()
     drift: tuple[Check, ...] = ()
     look: dict[str, Any] = field(default_factory=dict)
+    operating_points: dict[str, Any] = field(default_factory=dict)
 
     @property
     def whole(self) -> tuple[Check, ...]:
@@ -163,6 +169,7 @@ class Verdict:
             "drift": [check.to_json() for check in self.drift],
             "flips": [flip.to_json() for flip in self.flips],
             **({"look": self.look} if self.look else {}),
+            **({"operating_points": self.operating_points} if self.operating_points else {}),
         }
 
 
@@ -195,10 +202,12 @@ class Rules:
     """What a gate asks beside the margins.
 
     drift: limits, None where drift is not looked at. draws: of the bootstrap beside the bounds.
+    candidate_points: the candidate's own operating points, None where it is judged at the reference's.
     """
 
     drift: DriftLimits | None = None
     draws: BootstrapOptions = BootstrapOptions(draws=2000)
+    candidate_points: OperatingPoints | None = None
 
 
 def gate(
@@ -209,7 +218,10 @@ def gate(
     confidence: float = 0.95,
     rules: Rules = Rules(),
 ) -> Verdict:
-    """Compare a candidate with the original checkpoint on the same cases; views are the reference's."""
+    """Compare a candidate with the original checkpoint on the same cases; views are the reference's.
+
+    points: the reference's, and the candidate's too where the rules name none for it.
+    """
     trouble = _incomparable(reference, candidate)
     if trouble:
         return refusal(reference, trouble, confidence)
@@ -221,7 +233,7 @@ def gate(
     return Verdict(
         checks=(*comparison.whole(reference, candidate), *shown),
         body_parts=tuple(check for check in figures if check.body_part),
-        flips=tuple(_flips(reference, candidate, points)),
+        flips=tuple(_flips(reference, candidate, points, rules.candidate_points)),
         confidence=confidence,
         images=len(reference),
         patients=reference.patients,
@@ -341,8 +353,9 @@ class _Comparison:
         """AUROC, then sensitivity and specificity at either point."""
         yield _Area(Place("auroc", "", self.margins.of("auroc"), group), reference, candidate)
         ill = reference.labels == 1
+        own = thresholds(self.rules.candidate_points or self.points)
         for point, threshold in thresholds(self.points).items():
-            before, after = reference.probabilities >= threshold, candidate.probabilities >= threshold
+            before, after = reference.probabilities >= threshold, candidate.probabilities >= own[point]
             place = Place("sensitivity", point, self.margins.of("sensitivity"), group)
             yield _Share(place, reference, before, after, ill)
             place = Place("specificity", point, self.margins.of("specificity"), group)
@@ -462,11 +475,14 @@ def _name(ids: tuple[str, ...] | list[str]) -> str:
     return ", ".join(ids[:_IDS_NAMED]) + more
 
 
-def _flips(reference: Predictions, candidate: Predictions, points: OperatingPoints) -> Iterator[Flip]:
+def _flips(
+    reference: Predictions, candidate: Predictions, points: OperatingPoints, own: OperatingPoints | None
+) -> Iterator[Flip]:
     before, after = reference.probabilities, candidate.probabilities
+    moved = thresholds(own or points)
     for point, threshold in thresholds(points).items():
-        for i in np.flatnonzero((before >= threshold) != (after >= threshold)).tolist():
-            rises = bool(after[i] >= threshold)
+        for i in np.flatnonzero((before >= threshold) != (after >= moved[point])).tolist():
+            rises = bool(after[i] >= moved[point])
             yield Flip(
                 case_id=str(reference.case_ids[i]),
                 patient_id=str(reference.patient_ids[i]),
@@ -477,4 +493,5 @@ def _flips(reference: Predictions, candidate: Predictions, points: OperatingPoin
                 point=point,
                 from_="negative" if rises else "positive",
                 to="positive" if rises else "negative",
+                candidate_threshold=None if own is None else moved[point],
             )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,10 @@ class GoldenPool:
     """What golden cases are chosen from.
 
     reference: the checkpoint's predictions on `cases`, in their order. answers: each engine's, by key, with
-    how far its logits may lie from them on a box. strangeness: (N,) distance of each picture by the anomaly
-    statistics, as a share of the one that is refused; None where there are none. metadata: the facts of a
-    patient that the engines are told.
+    how far its logits may lie from them on a box. own_points: by which an engine decides, where these are not
+    `points`. strangeness: (N,) distance of each picture by the anomaly
+    statistics, as a share of the one that is refused; None where there are none. strange_to: the same to each
+    engine, by key, whose features are its own. metadata: the facts of a patient that the engines are told.
 
     Raises ValueError where predictions are not of these cases.
     """
@@ -39,6 +40,8 @@ class GoldenPool:
     answers: Mapping[str, tuple[Predictions, float]]
     strangeness: NDArray[np.float64] | None = None
     metadata: MetadataSpec | None = None
+    own_points: Mapping[str, OperatingPoints] = field(default_factory=dict)
+    strange_to: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def is_strange(self) -> NDArray[np.bool_]:
@@ -51,9 +54,16 @@ class GoldenPool:
             if predictions.case_ids.tolist() != ids:
                 raise ValueError("golden cases and predictions are not of the same images")
 
+    def of(self, keys: Collection[str]) -> GoldenPool:
+        """The same with these engines alone."""
+        return replace(self, answers={key: self.answers[key] for key in keys})
+
 
 def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case], ...]:
     """Cases of different patients that all engines decide like the checkpoint, none near a threshold.
+
+    Each decides by its own thresholds, where it has some, and tells strange pictures by its own features: one
+    verdict, and one refusal, stands for all.
 
     Verdicts take turns; within one, the cases spread evenly over its range of logits, first those that are
     answered, then those that are refused as strange (computed ones may be, to a network that knows
@@ -61,8 +71,7 @@ def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case]
     there is no clear fracture or no clear normal image.
     """
     chosen = _spread(pool, _eligible(pool), count)
-    verdicts = {_verdict(pool.points, float(pool.reference.logits[i])) for i in chosen}
-    if not {Verdict.FRACTURE, Verdict.NONE} <= verdicts:
+    if not _is_enough(pool, chosen):
         raise StepError(
             "no golden cases: engines and checkpoint agree on no clear fracture or on no clear normal image",
             "use more gate patients or a better checkpoint",
@@ -70,13 +79,30 @@ def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case]
     return tuple(_golden(pool, number, i) for number, i in enumerate(chosen, 1))
 
 
+def without_golden(pool: GoldenPool) -> tuple[str, ...]:
+    """Keys of the engines that agree with the checkpoint on no clear fracture or on no clear normal image.
+
+    None where the checkpoint alone has no such pictures: that is no engine's fault.
+    """
+    if not _is_enough(pool, _eligible(pool.of(()))):
+        return ()
+    return tuple(key for key in pool.answers if not _is_enough(pool, _eligible(pool.of((key,)))))
+
+
+def _is_enough(pool: GoldenPool, chosen: Sequence[int]) -> bool:
+    verdicts = {_verdict(pool.points, float(pool.reference.logits[i])) for i in chosen}
+    return {Verdict.FRACTURE, Verdict.NONE} <= verdicts
+
+
 def _eligible(pool: GoldenPool) -> list[int]:
-    thresholds = _logit_thresholds(pool.points)
-    clear = np.ones(len(pool.cases), bool)
+    clear: NDArray[np.bool_] = np.ones(len(pool.cases), bool)
     if pool.strangeness is not None:
-        clear = (pool.strangeness <= 1 / _CLEAR) | (pool.strangeness >= _CLEAR)
-    wanted = np.digitize(pool.reference.logits, thresholds)
-    for answer, tolerance in pool.answers.values():
+        own = (distances for key, distances in pool.strange_to.items() if key in pool.answers)
+        told = np.stack([pool.strangeness, *own])
+        clear = np.all(told <= 1 / _CLEAR, axis=0) | np.all(told >= _CLEAR, axis=0)
+    wanted = np.digitize(pool.reference.logits, _logit_thresholds(pool.points))
+    for key, (answer, tolerance) in pool.answers.items():
+        thresholds = _logit_thresholds(pool.own_points.get(key, pool.points))
         distance = np.abs(answer.logits[:, None] - thresholds[None]).min(axis=1)
         clear &= (np.digitize(answer.logits, thresholds) == wanted) & (distance > tolerance)
     return [int(i) for i in np.flatnonzero(clear)]

@@ -12,16 +12,19 @@ from compress.datasets.base import Case
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
-from compress.golden import GoldenPool
+from compress.golden import GoldenPool, without_golden
+from compress.ledger import Ledger
 from compress.predictions import Predictions
 from compress.recipe import SyntheticOptions
 from compress.release import Shippable, tolerance
-from compress.steps.statistics import detector_of
+from compress.steps.statistics import detector_of, strangeness
 from compress.trunk import Trunk
 from compress.workbench import Workbench
-from runtime.backends.base import FEATURES_NAME, Backend
-from runtime.backends.feeds import image_alone
+from runtime.backends.base import Backend
+from runtime.errors import StepError
+from runtime.findings import OperatingPoints
 
+_MEND = "see refused_as_strange in steps/nodes.json; with [qat], raise features_weight or lower learning_rate"
 _COMPUTED = SyntheticOptions(patients=80, seed=11)
 
 
@@ -32,9 +35,15 @@ def golden_pool(
     court = stem.court
     if bench.recipe.release.golden == "gate":
         answers = {item.key: (item.predictions, tolerance(item, court.reference)) for item in shippable}
-        strangeness = _strangeness(bench, stem, bench.tensors, court.cases)
         return GoldenPool(
-            court.cases, court.points, court.reference, answers, strangeness, court.spec.metadata
+            court.cases,
+            court.points,
+            court.reference,
+            answers,
+            _strangeness(bench, stem, bench.tensors, court.cases),
+            court.spec.metadata,
+            _own(shippable),
+            {item.key: item.strangeness for item in shippable if item.strangeness is not None},
         )
     return _computed_pool(bench, stem, shippable, checkpoint)
 
@@ -56,8 +65,39 @@ def _computed_pool(
 
     reference = ask(checkpoint)
     answers = {item.key: (ask(item.open_backend), tolerance(item, court.reference)) for item in shippable}
-    strangeness = _strangeness(bench, stem, tensors, dataset.cases)
-    return GoldenPool(dataset.cases, court.points, reference, answers, strangeness, court.spec.metadata)
+    return GoldenPool(
+        dataset.cases,
+        court.points,
+        reference,
+        answers,
+        _strangeness(bench, stem, tensors, dataset.cases),
+        court.spec.metadata,
+        _own(shippable),
+        _strange_to(bench, stem, shippable, tensors, dataset.cases),
+    )
+
+
+def keep_agreeing(
+    pool: GoldenPool, shippable: tuple[Shippable, ...], ledger: Ledger
+) -> tuple[Shippable, ...]:
+    """Those that golden cases can be found for; any other is recorded as failed at its node.
+
+    It would fail every self-test, and with it the golden cases of all others.
+    """
+    alone = without_golden(pool)
+    for item in shippable:
+        if item.key in alone:
+            error = StepError(
+                f"{item.artifact.step} has no golden cases: with the checkpoint it agrees on no clear "
+                "fracture or on no clear normal image, or not on whether they are refused as strange",
+                _MEND,
+            )
+            ledger.withdraw(item.artifact.step, error)
+    return tuple(item for item in shippable if item.key not in alone)
+
+
+def _own(shippable: tuple[Shippable, ...]) -> dict[str, OperatingPoints]:
+    return {item.key: item.own.images for item in shippable if item.own is not None}
 
 
 def _strangeness(
@@ -66,13 +106,19 @@ def _strangeness(
     """Distance of each picture, as a share of the one that is refused; None without statistics."""
     if stem.statistics is None or stem.exported is None:
         return None
+    detector, graph = detector_of(stem.statistics, bench.recipe.anomaly), stem.exported.path
+    return strangeness(lambda: open_onnx(graph), detector, tensors, cases)
+
+
+def _strange_to(
+    bench: Workbench,
+    stem: Trunk,
+    shippable: tuple[Shippable, ...],
+    tensors: TensorCache,
+    cases: Sequence[Case],
+) -> dict[str, NDArray[np.float64]]:
+    """The same to each engine, of the computed pictures; {} without statistics."""
+    if stem.statistics is None:
+        return {}
     detector = detector_of(stem.statistics, bench.recipe.anomaly)
-    backend = open_onnx(stem.exported.path)
-    try:
-        features = [
-            backend.infer(image_alone(backend.inputs, tensors.tensor(case)))[FEATURES_NAME][0]
-            for case in cases
-        ]
-    finally:
-        backend.close()
-    return np.array([detector.look(seen).distance for seen in features]) / detector.limits.refuse_above
+    return {item.key: strangeness(item.open_backend, detector, tensors, cases) for item in shippable}

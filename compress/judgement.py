@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from compress.gate import ParityVerdict, Rules, Verdict, gate, joined, parity, r
 from compress.metrics import MetricsReport
 from compress.predictions import Predictions
 from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Margins
+from compress.refit import OwnPoints, Refit, Selection, refit
 from runtime.backends.base import Backend
 from runtime.backends.feeds import image_alone
 from runtime.detector import DetectorSpec
@@ -56,7 +57,8 @@ class Court:
 
     cases: the gate patients. reference: the original checkpoint's predictions on them. data_digest: of the
     dataset. confidence: of the one-sided bounds. released: what every node must be no worse than besides,
-    where the run improves a released model. drift: how far the answers of a node may move.
+    where the run improves a released model. drift: how far the answers of a node may move. selection: the
+    patients on whom a compressed node may get thresholds of its own, None where the recipe allows none.
     """
 
     tensors: TensorCache
@@ -67,6 +69,7 @@ class Court:
     confidence: float
     released: Released | None = None
     drift: DriftLimits = DriftLimits()
+    selection: Selection | None = None
 
     @property
     def points(self) -> OperatingPoints:
@@ -94,7 +97,8 @@ class Trial:
     numerics_from: what is run in the artifact's place, "" for the artifact itself.
     same_as: predictions that it must repeat within `parity_limit` (as logits), where nothing but the format
     has changed. may_drift: whether its answers may move as far as they like, as a pruned network's do before
-    it is mended; how far is noted all the same. look: None for the first.
+    it is mended; how far is noted all the same. look: None for the first. refits: whether it may have
+    thresholds of its own where the court allows any: it is not the original checkpoint in another format.
     """
 
     artifact: Artifact
@@ -105,17 +109,19 @@ class Trial:
     parity_limit: float = 0.0
     may_drift: bool = False
     look: Look | None = None
+    refits: bool = False
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the trial showed."""
+    """What the trial showed. own: the thresholds that it was judged at, None for the locked ones."""
 
     predictions: Predictions
     report: MetricsReport
     verdict: Verdict
     latency_ms: dict[str, float]
     parity: ParityVerdict | None
+    own: OwnPoints | None = None
 
     @property
     def passed(self) -> bool:
@@ -130,50 +136,73 @@ def judge(court: Court, trial: Trial, progress: Progress = silent) -> Judged:
     """
     try:
         predictions, latency_ms = observe(court, trial, progress)
+        moved = _refit(court, trial, progress)
     except InferenceError as error:
         return _without_answers(court, trial, error)
-    verdict = _verdict(court, trial, predictions)
-    report = metrics.measure(predictions, court.points, court.confidence)
+    verdict = _verdict(court, trial, predictions, moved)
+    points = court.points if moved is None else moved.points
+    report = metrics.measure(predictions, points, court.confidence)
     folder = trial.artifact.folder / GATE_FOLDER
     write_verdict(verdict, folder / "verdict.json")
     _write_json(folder / "metrics.json", report.to_json())
     same = _parity(trial, predictions)
     if same is not None:
         write_verdict(same, folder / "parity.json")
-    return Judged(predictions, report, verdict, latency_ms, same)
+    return Judged(predictions, report, verdict, latency_ms, same, None if moved is None else moved.own)
 
 
-def _verdict(court: Court, trial: Trial, predictions: Predictions) -> Verdict:
+def _refit(court: Court, trial: Trial, progress: Progress) -> Refit | None:
+    """Thresholds of the node's own, by its answers on the selection patients; None where none are allowed."""
+    if court.selection is None or not trial.refits:
+        return None
+    return refit(court.selection, _observe_selection(court, court.selection, trial, progress))
+
+
+def _verdict(court: Court, trial: Trial, predictions: Predictions, moved: Refit | None) -> Verdict:
     """At the confidence of the look that it is."""
-    rules = Rules(NO_DRIFT_LIMITS if trial.may_drift else court.drift)
+    own = None if moved is None or moved.own is None else moved.own.images
+    rules = Rules(NO_DRIFT_LIMITS if trial.may_drift else court.drift, candidate_points=own)
     if trial.look is not None:
         court = replace(court, confidence=trial.look.confidence)
     verdict = gate(court.reference, predictions, court.points, trial.margins, court.confidence, rules)
-    verdict = beside_released(verdict, court, predictions, trial.margins)
+    verdict = beside_released(verdict, court, predictions, trial.margins, own)
+    if moved is not None:
+        verdict = replace(verdict, operating_points=moved.to_json())
     return verdict if trial.look is None else replace(verdict, look=trial.look.to_json())
 
 
-def beside_released(verdict: Verdict, court: Court, predictions: Predictions, margins: Margins) -> Verdict:
-    """The verdict, joined with those against the released model where there is one."""
+def beside_released(
+    verdict: Verdict,
+    court: Court,
+    predictions: Predictions,
+    margins: Margins,
+    own: OperatingPoints | None = None,
+) -> Verdict:
+    """The verdict, joined with those against the released model where there is one. own: see `Rules`."""
     released = court.released
     if released is None:
         return verdict
-    compared = against_released(released.old, court, predictions, margins)
+    compared = against_released(released.old, court, predictions, margins, own)
     verdict = joined(verdict, compared, RELEASED)
     if not released.judges_new:
         return verdict
-    return joined(verdict, against_released(released.new, court, predictions, margins), RELEASED_NEW)
+    return joined(verdict, against_released(released.new, court, predictions, margins, own), RELEASED_NEW)
 
 
 def against_released(
-    released: Predictions, court: Court, predictions: Predictions, margins: Margins
+    released: Predictions,
+    court: Court,
+    predictions: Predictions,
+    margins: Margins,
+    own: OperatingPoints | None = None,
 ) -> Verdict:
-    """On those of the gate patients that `released` is about, at the locked operating points.
+    """On those of the gate patients that `released` is about, at its operating points, the locked ones.
 
     No drift is looked at: a model that went on learning may be calibrated otherwise, and better.
     """
     same = predictions.subset(np.isin(predictions.case_ids, released.case_ids))
-    return gate(released, same, court.points, margins, court.confidence)
+    rules = Rules(candidate_points=own)
+    return gate(released, same, court.points, margins, court.confidence, rules)
 
 
 def _without_answers(court: Court, trial: Trial, error: InferenceError) -> Judged:
@@ -192,7 +221,7 @@ def _without_answers(court: Court, trial: Trial, error: InferenceError) -> Judge
 def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Predictions, dict[str, float]]:
     """Predictions on the gate patients and the model's latency; from the step's folder where known."""
     folder = trial.artifact.folder / GATE_FOLDER
-    key, marker = _key(court, trial), folder / "observed.json"
+    key, marker = _key(court, trial, court.cases), folder / "observed.json"
     known = _observed(folder, marker, key)
     if known is not None:
         return known
@@ -208,6 +237,37 @@ def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Pr
     predictions.save(folder / "predictions.npz")
     _write_json(marker, {"key": key, "latency_ms": latency_ms, "numerics_from": trial.numerics_from})
     return predictions, latency_ms
+
+
+def _observe_selection(court: Court, selection: Selection, trial: Trial, progress: Progress) -> Predictions:
+    """The same on the selection patients, whose answers are kept beside those on the gate patients."""
+    folder = trial.artifact.folder / GATE_FOLDER
+    key, marker, path = (
+        _key(court, trial, selection.cases),
+        folder / "selection.json",
+        folder / "selection.npz",
+    )
+    known = _selected(marker, path, key)
+    if known is not None:
+        return known
+    folder.mkdir(exist_ok=True)
+    marker.unlink(missing_ok=True)
+    backend = trial.open_backend()
+    try:
+        predictions = predict(backend, court.spec, court.tensors, selection.cases, progress)
+    finally:
+        backend.close()
+    predictions.save(path)
+    _write_json(marker, {"key": key})
+    return predictions
+
+
+def _selected(marker: Path, path: Path, key: str) -> Predictions | None:
+    """What an earlier run saw, as `_observed`."""
+    try:
+        return Predictions.load(path) if json.loads(marker.read_bytes())["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError, StepError):
+        return None
 
 
 def _observed(folder: Path, marker: Path, key: str) -> tuple[Predictions, dict[str, float]] | None:
@@ -233,12 +293,12 @@ def _latency_ms(backend: Backend, court: Court) -> dict[str, float]:
     return {"p50": latency.p50_ms, "p90": latency.p90_ms, "p99": latency.p99_ms}
 
 
-def _key(court: Court, trial: Trial) -> str:
+def _key(court: Court, trial: Trial, cases: Sequence[Case]) -> str:
     basis = [
         trial.artifact.sha256,
         trial.numerics_from,
         court.data_digest,
-        [case.case_id for case in court.cases],
+        [case.case_id for case in cases],
         asdict(court.spec.preprocess),
         *([asdict(court.spec.metadata)] if court.spec.metadata is not None else []),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,20 +112,19 @@ class Ledger:
 
     def note_speed(self, node: Node, speed: Speed, enough: bool) -> None:
         """What pruning did to an engine's time. enough: whether the engine may go on."""
-        self.remark(node, speed=speed.to_json())
+        self.remark(node, speed={**speed.to_json("whole", "pruned"), "stops": not enough})
         self._note_if_faster(node, speed, enough, "pruned")
 
-    def note_speed_against_float(self, node: Node, speed: Speed) -> None:
-        """How an engine with some layers in float compares with the float one."""
-        facts = speed.to_json()
-        facts = {"float_ms": facts.pop("whole_ms"), "mixed_ms": facts.pop("pruned_ms"), **facts}
+    def note_speed_against_float(self, node: Node, speed: Speed, enough: bool) -> None:
+        """How a converted engine, or one with some layers in float, compares with the float one."""
+        facts = {**speed.to_json("float", "converted"), "stops": not enough}
         self.remark(node, speed_against_float=facts)
-        self._note_if_faster(node, speed, speed.faster, "against float")
+        self._note_if_faster(node, speed, enough, "against float")
 
     def _note_if_faster(self, node: Node, speed: Speed, enough: bool, said: str) -> None:
         if not enough:
             self._update(node, status=NOT_FASTER)
-        colour = "green" if speed.faster else "red"
+        colour = "green" if speed.faster else "yellow" if enough else "red"
         self._reporter.say(f"  {said}: [{colour}]{escape(speed.sentence)}[/{colour}]")
 
     def _note_parity(self, node: Node, parity: ParityVerdict) -> None:
@@ -164,14 +163,28 @@ class Ledger:
             self.skip_unless_made(node)
             self._fail(node, _words(error))
 
-    def _fail(self, node: Node, error: str, trace: str = "") -> None:
+    def withdraw(self, name: str, error: UlnaError) -> None:
+        """Record at a node that was made, and passed, why it does not ship all the same."""
+        self._fail(self._nodes[name], _words(error))
+        self._reporter.say(f"  [red]{escape(_words(error))}[/red]")
+
+    def _fail(self, node: Node | NodeRecord, error: str, trace: str = "") -> None:
         facts = {**self._nodes[node.name].facts, "error": error, **({"traceback": trace} if trace else {})}
         self._update(node, status=FAILED, facts=facts)
 
-    def replace_stopped(self, nodes: tuple[Node, ...]) -> None:
+    def stopped_of(self, engine: str, precision: str) -> tuple[NodeRecord, ...]:
+        """The nodes of a branch that went no further, or were never reached."""
+        ended = (STOPPED, NOT_RUN, NOT_FASTER)
+        return tuple(
+            node
+            for node in self.nodes
+            if (node.engine, node.precision) == (engine, precision) and node.status in ended
+        )
+
+    def replace_stopped(self, nodes: Iterable[Node | NodeRecord]) -> None:
         """Another node passed and ships in the place of these: their gates no longer end the run."""
         for node in nodes:
-            if self._nodes[node.name].status in (STOPPED, NOT_RUN):
+            if self._nodes[node.name].status in (STOPPED, NOT_RUN, NOT_FASTER):
                 self._update(node, status=REPLACED)
 
     def skip_unless_made(self, node: Node) -> None:
@@ -179,7 +192,7 @@ class Ledger:
         if node.name not in self._nodes:
             self._note(node.record(NOT_RUN))
 
-    def _update(self, node: Node, **changes: Any) -> None:
+    def _update(self, node: Node | NodeRecord, **changes: Any) -> None:
         self._note(replace(self._nodes[node.name], **changes))
 
     def _note(self, record: NodeRecord) -> None:

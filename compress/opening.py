@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compress.artifact import Artifact
@@ -13,6 +13,7 @@ from compress.examinations import choose_examination_spec
 from compress.judgement import Court
 from compress.operating_points import choose_operating_points
 from compress.predictions import Predictions
+from compress.refit import Selection
 from compress.withheld import examine_facts
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
@@ -50,6 +51,7 @@ def open_court(bench: Workbench, trained: Artifact) -> Opened:
         points = choose_operating_points(chosen_on, options)
         examination = choose_examination_spec(chosen_on, bench.dataset.cases, options, bench.reporter.say)
         court = _court(bench, backend, points)
+        court = replace(court, selection=selection_of(bench, seen, points, examination))
         metadata = examine_facts(bench, court, backend)
     finally:
         backend.close()
@@ -63,6 +65,18 @@ def _expectation(bench: Workbench, scores: OutOfFold | None, points: OperatingPo
 def _calibration_scores(bench: Workbench, backend: Backend) -> Predictions:
     with bench.reporter.task("operating points") as advance:
         return predict(backend, spec_of(bench), bench.tensors, bench.splits.calibration, advance)
+
+
+def selection_of(
+    bench: Workbench, seen: Predictions, points: OperatingPoints, examination: ExaminationSpec
+) -> Selection | None:
+    """On whom compressed nodes get thresholds of their own; None where the recipe allows them none.
+
+    seen: the original checkpoint's answers on the calibration patients.
+    """
+    if not bench.recipe.operating_points.refit:
+        return None
+    return Selection(bench.splits.calibration, seen, points, examination)
 
 
 def _court(bench: Workbench, backend: Backend, points: OperatingPoints) -> Court:

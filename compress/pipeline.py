@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,8 @@ from compress.checkpoint import check_model, open_checkpoint
 from compress.cross_validation import require_enough_images, require_enough_patients
 from compress.datasets.base import Case
 from compress.evaluate import nothing_known, predict_shown
-from compress.golden_sources import golden_pool
+from compress.golden import GoldenPool
+from compress.golden_sources import golden_pool, keep_agreeing
 from compress.judgement import Court
 from compress.ledger import Ledger
 from compress.metadata import facts_of_case
@@ -30,6 +31,7 @@ from compress.power import power_of_cases
 from compress.power_tables import power_lines
 from compress.predictions import Predictions
 from compress.progress import ProgressReporter
+from compress.qat.run import School
 from compress.recipe import Recipe
 from compress.record import RunRecord
 from compress.release import ReleasePlan, Shippable, release
@@ -181,11 +183,16 @@ def _grow(bench: Workbench, ledger: Ledger, ending: _Ending, shown: dict[str, An
     if stem.exported is None or stem.predictions is None:
         return
     anomaly = None if stem.statistics is None else detector_of(stem.statistics, bench.recipe.anomaly)
-    graft = Graft(bench, ledger, stem.court, stem.exported, stem.predictions, anomaly, stem.whole)
+    school = None if stem.ripe is None else School(stem.ripe, stem.checkpoint, stem.statistics)
+    graft = Graft(bench, ledger, stem.court, stem.exported, stem.predictions, anomaly, stem.whole, school)
     shippable = grow_branches(graft)
-    if not any(item.artifact.status == STATUS_OK for item in shippable):
+    if not _has_any(shippable):
         return
-    bundle = _release(bench, ledger, stem, shippable, ending)
+    pool = golden_pool(bench, stem, shippable, lambda: open_checkpoint(stem.checkpoint.path))
+    shippable = keep_agreeing(pool, shippable, ledger)
+    if not _has_any(shippable):
+        return
+    bundle = _release(bench, ledger, stem, pool.of([item.key for item in shippable]), shippable, ending)
     choice = selftest.choose(bundle)
     bench.reporter.say(f"[bold]self-test[/bold]\n  {choice.reason}")
     shown["release"] = {
@@ -203,6 +210,11 @@ def _grow(bench: Workbench, ledger: Ledger, ending: _Ending, shown: dict[str, An
         shown["metadata"] = {**stem.metadata, "test_withheld": withheld}
 
 
+def _has_any(shippable: tuple[Shippable, ...]) -> bool:
+    """Whether this machine has an engine to release, and not only what a device is to build."""
+    return any(item.artifact.status == STATUS_OK for item in shippable)
+
+
 def _set_aside(bundle: Path, reporter: ProgressReporter) -> None:
     """A bundle of a former run must not pass for the result of this one, which released nothing."""
     if not bundle.is_dir():
@@ -217,6 +229,7 @@ def _release(
     bench: Workbench,
     ledger: Ledger,
     stem: trunk.Trunk,
+    golden: GoldenPool,
     shippable: tuple[Shippable, ...],
     ending: _Ending,
 ) -> Bundle:
@@ -225,7 +238,7 @@ def _release(
         recipe=bench.recipe,
         points=stem.court.points,
         reference=stem.court.reference,
-        golden=golden_pool(bench, stem, shippable, lambda: open_checkpoint(stem.checkpoint.path)),
+        golden=golden,
         shippable=shippable,
         nodes=ledger.nodes,
         provenance={
@@ -251,20 +264,23 @@ def _final_figures(
     engine_key: str,
     facts: Callable[[Case], PatientFacts] = facts_of_case,
 ) -> dict[str, Any]:
-    """The shipped model on patients that no decision has looked at."""
+    """The shipped model, at the thresholds it ships with, on patients that no decision has looked at."""
     entry = bundle.entry(engine_key)
+    points = bundle.manifest.points_of(entry)
+    spec = replace(court.spec, operating_points=points)
     backend = open_backend(entry.engine, bundle.model_files(entry))
     try:
         with bench.reporter.task("test patients") as advance:
-            seen = predict_shown(backend, court.spec, bench.tensors, bench.splits.test, advance, facts)
+            seen = predict_shown(backend, spec, bench.tensors, bench.splits.test, advance, facts)
     finally:
         backend.close()
 
     def judge(kept: Predictions) -> metrics.MetricsReport:
-        return metrics.measure(kept, court.points, court.confidence)
+        return metrics.measure(kept, points, court.confidence)
 
     without = measure_without(seen, bench.splits.test, bench.recipe.data.also_without, judge)
-    return {**judge(seen).to_json(), "without": metrics.parts_to_json(without)}
+    own = {} if entry.operating_points is None else {"operating_points": vars(points).copy()}
+    return {**judge(seen).to_json(), "without": metrics.parts_to_json(without), **own}
 
 
 def _write(record: RunRecord, folder: Path, changed: ChangedPage) -> None:

@@ -19,6 +19,7 @@ from compress.limits import at_least, one_of, seed_like, within_or_at
 from compress.margin import Margin, parse_margin
 from compress.metadata import MetadataOptions
 from compress.patches.options import PatchOptions
+from compress.qat.options import QatOptions
 from compress.training.options import TrainOptions
 from compress.zoo import ENSEMBLE
 from compress.zoo.options import ModelOptions
@@ -166,12 +167,26 @@ class TargetOptions:
     """One compile target: onnxruntime | openvino | tensorrt, its precisions and quantizer settings.
 
     calibration_cases: how many images set the ranges. method: minmax | percentile | entropy.
+    must_be_faster: whether an engine in int8 or fp16 may only ship where it is shown to be faster than the
+    fp32 engine of the same network. False is for who wants its size alone, a quarter in int8; the times are
+    recorded all the same, and the self-test on the box still takes the engine that is fastest there.
+    smooth: alpha of SmoothQuant (compress.steps.smooth), above 0 and up to 1: how much of the range of
+    outlying channels goes from activations into weights before int8. The paper takes 0.5; 0 leaves it out.
     """
 
     engine: str
     precisions: tuple[str, ...] = ("fp32", "int8")
     calibration_cases: int = 256
     method: str = "minmax"
+    must_be_faster: bool = True
+    smooth: float = 0.0
+
+    @property
+    def conversion(self) -> dict[str, Any]:
+        """What a converted graph depends on (JSON-safe): all but what is asked of its engine afterwards."""
+        table = dataclasses.asdict(self)
+        del table["must_be_faster"]
+        return table if self.smooth else {key: value for key, value in table.items() if key != "smooth"}
 
     def __post_init__(self) -> None:
         if not self.precisions or len(set(self.precisions)) != len(self.precisions):
@@ -184,6 +199,7 @@ class TargetOptions:
         if self.engine in METHODS:
             one_of(f"method for {self.engine}", self.method, METHODS[self.engine])
         at_least(32, calibration_cases=self.calibration_cases)
+        within_or_at(0, 1, smooth=self.smooth)
 
 
 @dataclass(frozen=True)
@@ -287,7 +303,9 @@ class OperatingPointOptions:
     and new ones about every second time. calibrate: scale the logits first, so that probabilities mean what
     they say (temperature scaling). folds: choose from fit patients too, each scored by a network that was
     trained on the other folds; 0 chooses from calibration patients alone. examination_rule: mean_logit |
-    max_probability | noisy_or, how several views of one examination become one answer.
+    max_probability | noisy_or, how several views of one examination become one answer. refit: whether a
+    pruned, quantized or halved model gets thresholds of its own on the calibration patients, at which it
+    decides them as the original does at the locked ones (compress.refit).
     """
 
     sensitivity: float = 0.95
@@ -296,6 +314,7 @@ class OperatingPointOptions:
     calibrate: bool = False
     folds: int = 0
     examination_rule: str = DEFAULT_RULE
+    refit: bool = False
 
     def __post_init__(self) -> None:
         within_or_at(0.5, 1, sensitivity=self.sensitivity, specificity=self.specificity)
@@ -408,6 +427,7 @@ class Recipe:
     )
     gate: GateOptions = GateOptions()
     fallback: FallbackOptions = FallbackOptions()
+    qat: QatOptions = QatOptions()
     operating_points: OperatingPointOptions = OperatingPointOptions()
     anomaly: AnomalyOptions = AnomalyOptions()
     release: ReleaseOptions = ReleaseOptions()
@@ -432,17 +452,20 @@ class Recipe:
             raise ValueError("a classical baseline looks at the picture once: leave model.mirror out")
         if self.patches.share and (self.is_classical or not self.train.crop_epochs):
             raise ValueError("made patches are for epochs on windows: set train.crop_epochs, or no share")
-        if self.fallback.budget:
+        if self.qat.is_active and (self.is_classical or self.model.name == ENSEMBLE):
+            raise ValueError(f"[qat] trains one network further, not {self.model.name}: set qat.epochs = 0")
+        if self.fallback.budget or self.qat.is_active:
             self._require_quantiles()
         engines = [target.engine for target in self.targets]
         if not engines or len(set(engines)) != len(engines):
             raise ValueError(f"targets must name different engines, at least one, got {engines}")
 
     def _require_quantiles(self) -> None:
-        last = confidence_of_look(self.gate.confidence, self.fallback.looks)
+        looks = (self.fallback.looks if self.fallback.budget else 1) + self.qat.is_active
+        last = confidence_of_look(self.qat.first_confidence(self.gate.confidence), looks)
         if last > LARGEST_CONFIDENCE + 1e-9:
             raise ValueError(
-                f"{self.fallback.looks} looks at the gate need a confidence of {last:.4f} at the last, at "
+                f"{looks} looks at the gate need a confidence of {last:.4f} at the last, at "
                 f"most {LARGEST_CONFIDENCE:g}: ask for fewer [fallback] looks or a lower [gate] confidence"
             )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
 from compress import seen
 from compress.artifact import STATUS_OK, Artifact
@@ -18,6 +19,7 @@ from compress.golden import GoldenPool, choose_golden
 from compress.predictions import Predictions
 from compress.recipe import Recipe
 from compress.record import NodeRecord
+from compress.refit import OwnPoints
 from compress.seen import SeenImages
 from compress.steps.statistics import STATISTICS_FILE, limits_of
 from runtime.backends.base import Backend
@@ -46,7 +48,9 @@ _ERROR_FACTOR = 2.0
 class Shippable:
     """One artifact that passed all its gates, with its predictions on the gate patients.
 
-    open_backend: the artifact, or what is run in its place where this machine cannot run it.
+    open_backend: the artifact, or what is run in its place where this machine cannot run it. own: thresholds
+    of its own, at which it passed; None for the locked ones. strangeness: (N,) of each of their radiographs
+    to it, as a share of what is refused; None where nothing tells strange pictures.
     """
 
     engine: str
@@ -55,6 +59,8 @@ class Shippable:
     predictions: Predictions
     open_backend: Callable[[], Backend]
     note: str = ""
+    own: OwnPoints | None = None
+    strangeness: NDArray[np.float64] | None = None
 
     @property
     def key(self) -> str:
@@ -134,9 +140,14 @@ def _sha256(content: Path | bytes) -> str:
 
 
 def tolerance(item: Shippable, reference: Predictions) -> float:
-    """How far a box's logits may lie from those measured here: the engine's typical error, and a floor."""
-    error = np.abs(item.predictions.logits - reference.logits)
-    return round(max(_MIN_TOLERANCE[item.precision], _ERROR_FACTOR * float(np.median(error))), 4)
+    """How far a box's logits may lie from those measured here: the engine's typical error, and a floor.
+
+    A shift of all logits that its own thresholds follow is no error.
+    """
+    error = item.predictions.logits - reference.logits
+    if item.own is not None:
+        error = error - np.median(error)
+    return round(max(_MIN_TOLERANCE[item.precision], _ERROR_FACTOR * float(np.median(np.abs(error)))), 4)
 
 
 def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
@@ -171,6 +182,8 @@ def _entry(item: Shippable, reference: Predictions) -> EngineEntry:
         status=artifact.status,
         note=item.note,
         logit_tolerance=tolerance(item, reference),
+        operating_points=None if item.own is None else item.own.images,
+        examination_points=None if item.own is None else item.own.examinations,
     )
 
 

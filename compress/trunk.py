@@ -49,8 +49,9 @@ class Trunk:
 
     checkpoint: the original one, that everything is compared with. expectation, examination: see
     compress.opening. metadata: what facts of patients do (compress.withheld). statistics: those of features,
-    None where the recipe wants none. whole: the unpruned network's graph, where the other one is pruned. The
-    graph and its predictions are None when a gate stopped the trunk before them.
+    None where the recipe wants none. whole: the unpruned network's graph, where the other one is pruned.
+    ripe: the checkpoint that was exported. The graph, its predictions and `ripe` are None when a gate stopped
+    the trunk before them.
     """
 
     checkpoint: Artifact
@@ -62,6 +63,7 @@ class Trunk:
     predictions: Predictions | None = None
     statistics: Artifact | None = None
     whole: Artifact | None = None
+    ripe: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,13 @@ def _thin_out(bench: Workbench, ledger: Ledger, court: Court, trained: Artifact)
     pruned = ledger.make(
         PRUNE, prune_plan(bench, trained), lambda to: prune_body(bench, trained, to)
     ).artifact
-    trial = replace(_torch_trial(pruned, gates.prune_margins), may_drift=True)
+    trial = replace(_torch_trial(pruned, gates.prune_margins), may_drift=True, refits=True)
     if not ledger.judge(PRUNE, court, trial):
         return None
     plan = finetune_plan(bench, trained, pruned)
     tuned = ledger.make(FINETUNE, plan, lambda to: finetune_body(bench, trained, pruned, to)).artifact
     ledger.histories["finetune"] = tuned.facts["history"]
-    judged = ledger.judge(FINETUNE, court, _torch_trial(tuned, gates.margins))
+    judged = ledger.judge(FINETUNE, court, replace(_torch_trial(tuned, gates.margins), refits=True))
     return None if judged is None else _Ripe(tuned, judged.predictions)
 
 
@@ -149,9 +151,8 @@ def _grow_export(bench: Workbench, ledger: Ledger, bare: Trunk, ripe: _Ripe) -> 
         if same is None:
             return bare
     statistics = _fit_statistics(bench, ledger, exported) if bench.recipe.has_statistics else None
-    return replace(
-        bare, exported=exported, predictions=repeated.predictions, statistics=statistics, whole=whole
-    )
+    grown = replace(bare, exported=exported, predictions=repeated.predictions, statistics=statistics)
+    return replace(grown, whole=whole, ripe=ripe.artifact)
 
 
 def _export_and_judge(
@@ -166,6 +167,7 @@ def _export_and_judge(
         gates.margins,
         same_as=ripe.predictions,
         parity_limit=gates.parity_logit,
+        refits=ripe.predictions is not court.reference,
     )
     return exported, ledger.judge(node, court, trial)
 

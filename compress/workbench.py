@@ -10,7 +10,7 @@ from typing import Any
 from compress import breakdown
 from compress.datasets.base import Case, Dataset
 from compress.datasets.registry import open_dataset
-from compress.datasets.splits import Splits, split_by_patient, split_officially
+from compress.datasets.splits import Splits, check_disjoint, split_by_patient, split_officially
 from compress.datasets.synthetic import generate
 from compress.datasets.tensors import TensorCache
 from compress.look_alikes import check_looks
@@ -113,7 +113,10 @@ def open_workbench(recipe: Recipe, folder: Path, data: Path | None, reporter: Pr
 def lay_out(
     recipe: Recipe, folder: Path, dataset: Dataset, splits: Splits, reporter: ProgressReporter
 ) -> Workbench:
-    """Preprocess every image once. Raises StepError that lists those that cannot be read."""
+    """Preprocess every image once. Raises StepError that lists those that cannot be read, and for a patient
+    in two sets, whoever divided them.
+    """
+    check_disjoint(splits)
     tensors = TensorCache(dataset, recipe.preprocess, folder / "cache")
     with reporter.task("preprocess") as advance:
         tensors.build(advance)

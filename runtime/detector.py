@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from runtime.bundle import Bundle
+    from runtime.manifest import EngineEntry
 
 _log = logging.getLogger("ulna.detector")
 _ENGINE_ADVICE = (
@@ -273,19 +274,22 @@ def from_bundle(
         device=backend.device,
         model_sha256=manifest.files[entry.main].sha256,
     )
-    return Detector(backend, spec_of(bundle, provenance))
+    return Detector(backend, spec_of(bundle, entry, provenance))
 
 
-def spec_of(bundle: Bundle, provenance: Provenance) -> DetectorSpec:
-    """What the bundle says beside its models. Raises BundleFormatError."""
+def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> DetectorSpec:
+    """What the bundle says beside the model of `entry`, whose own thresholds go before the bundle's.
+
+    Raises BundleFormatError.
+    """
     manifest = bundle.manifest
     return DetectorSpec(
         manifest.preprocess,
-        manifest.operating_points,
+        manifest.points_of(entry),
         manifest.intended_use.body_parts,
         provenance,
         bundle.anomaly_detector(),
-        manifest.examination,
+        manifest.examination_of(entry),
         manifest.metadata,
     )
 

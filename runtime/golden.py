@@ -88,7 +88,7 @@ def _examine(
     backend = registry.open_backend(entry.engine, files, options)
     load_ms = (time.perf_counter() - started) * 1e3
     try:
-        detector = Detector(backend, spec_of(bundle, _provenance(bundle)))
+        detector = Detector(backend, spec_of(bundle, entry, _provenance(bundle)))
         answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
         faults = _faults(answers, entry.logit_tolerance)
         latency = None if faults else _latency(bundle, backend, answers[0].case, timing)
@@ -122,7 +122,7 @@ def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Dete
         refusal, _ = detector.look_for_anomaly(score)
     except InferenceError as error:
         raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error
-    verdict = bundle.manifest.operating_points.decide(probability(score.logit))
+    verdict = detector.spec.operating_points.decide(probability(score.logit))
     return _Answer(case, str(verdict), refusal is not None, score.logit, expected)
 
 

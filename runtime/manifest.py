@@ -59,7 +59,9 @@ class EngineEntry:
 
     main, weights: names of files of the bundle. status: "ok", or "deferred to the device" for a model that
     the device itself must still compile; that one carries no promise and is never chosen.
-    logit_tolerance: largest |logit - expected logit| on a golden case.
+    logit_tolerance: largest |logit - expected logit| on a golden case. operating_points: by which this model
+    decides, None for the bundle's. examination_points: the same for examinations of several views, where the
+    bundle has thresholds for these.
     """
 
     engine: str
@@ -69,6 +71,8 @@ class EngineEntry:
     status: str = STATUS_OK
     note: str = ""
     logit_tolerance: float = 0.05
+    operating_points: OperatingPoints | None = None
+    examination_points: OperatingPoints | None = None
 
     def __post_init__(self) -> None:
         _require_one_of("engine", self.engine, ENGINE_NAMES)
@@ -77,6 +81,10 @@ class EngineEntry:
         _require(
             math.isfinite(self.logit_tolerance) and self.logit_tolerance > 0,
             f"logit_tolerance must be positive, got {self.logit_tolerance}",
+        )
+        _require(
+            self.examination_points is None or self.operating_points is not None,
+            "examination_points stand beside operating_points of the same engine",
         )
         for name in self.files:
             _require_file_name(name)
@@ -174,6 +182,8 @@ class Manifest:
         _require(bool(self.labels) and all(self.labels), "labels must name every output")
         _require(bool(self.engines), "a bundle needs at least one engine")
         _require_unique("engine", (entry.key for entry in self.engines))
+        for entry in self.engines:
+            _require_own_points(entry, self.examination)
         _require_unique("golden case", (case.name for case in self.golden))
         strange = [case.name for case in self.golden if case.strange]
         _require(not strange or self.anomaly is not None, f"no statistics find {strange} strange")
@@ -192,6 +202,16 @@ class Manifest:
         statistics = () if self.anomaly is None else (self.anomaly.file,)
         return tuple(dict.fromkeys((*models, *(case.file for case in self.golden), *statistics)))
 
+    def points_of(self, entry: EngineEntry) -> OperatingPoints:
+        """By which one of its engines decides: its own thresholds, where it has some, else the bundle's."""
+        return entry.operating_points or self.operating_points
+
+    def examination_of(self, entry: EngineEntry) -> ExaminationSpec:
+        """How the views that one of its engines has read become one answer."""
+        if entry.examination_points is None:
+            return self.examination
+        return dataclasses.replace(self.examination, operating_points=entry.examination_points)
+
     def to_json(self) -> bytes:
         """The exact bytes that are signed: UTF-8, sorted keys, two-space indents, one line feed at the end.
 
@@ -206,6 +226,10 @@ class Manifest:
     def _table(self) -> dict[str, Any]:
         """What is not there is not mentioned: runtimes from before it open such a bundle too."""
         table = dataclasses.asdict(self)
+        for entry in table["engines"]:
+            for key in ("operating_points", "examination_points"):
+                if entry[key] is None:
+                    del entry[key]
         for case in table["golden"]:
             if not case["strange"]:
                 del case["strange"]
@@ -228,6 +252,19 @@ def _require(condition: bool, message: str) -> None:
 
 def _require_one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     _require(value in known, f"{what} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _require_own_points(entry: EngineEntry, examination: ExaminationSpec) -> None:
+    """Thresholds of images and of examinations are an engine's own together, or neither is."""
+    if entry.operating_points is None:
+        return
+    wanted = examination.operating_points is not None
+    _require(
+        (entry.examination_points is not None) is wanted,
+        f"engine {entry.key} decides by operating points of its own and the bundle "
+        f"{'has' if wanted else 'has none'} for examinations, so it must have {'' if wanted else 'no '}"
+        "examination_points",
+    )
 
 
 def _require_facts(case: GoldenCase, spec: MetadataSpec | None) -> None:

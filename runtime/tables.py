@@ -18,6 +18,7 @@ from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints
 from runtime.golden import EngineResult
 from runtime.machine import Machine
+from runtime.manifest import EngineEntry
 from runtime.metadata import MetadataSpec
 
 _GATE_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
@@ -37,7 +38,7 @@ def verify_json(bundle: Bundle) -> dict[str, Any]:
         "body_parts": list(manifest.intended_use.body_parts),
         "files": len(manifest.files),
         "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
-        "engines": [{"key": e.key, "status": e.status, "note": e.note} for e in manifest.engines],
+        "engines": [_engine_json(entry) for entry in manifest.engines],
         "operating_points": vars(manifest.operating_points),
         "examination": _examination_json(manifest.examination),
         **({} if manifest.metadata is None else {"metadata": asdict(manifest.metadata)}),
@@ -61,7 +62,7 @@ def verify_table(bundle: Bundle) -> RenderableType:
         ("examinations", _examination_text(manifest.examination)),
         ("beside the picture", _metadata_text(manifest.metadata)),
         ("golden cases", str(len(manifest.golden))),
-        ("engines", "\n".join(f"{e.key}: {e.status} {e.note}".rstrip() for e in manifest.engines)),
+        ("engines", "\n".join(_engine_text(entry) for entry in manifest.engines)),
     )
     gates = _table("gates", "gate", "outcome", "numerics from")
     for gate in manifest.gates:
@@ -81,6 +82,21 @@ def _metadata_text(spec: MetadataSpec | None) -> str:
     known = {name: ", ".join(spec.words(name)) for name in spec.fields}
     said = (f"{name.replace('_', ' ')} ({words})" if words else name for name, words in known.items())
     return f"{'; '.join(said)}; all of it may be missing"
+
+
+def _engine_json(entry: EngineEntry) -> dict[str, Any]:
+    own = {"operating_points": entry.operating_points, "examination_points": entry.examination_points}
+    moved = {name: vars(points) for name, points in own.items() if points is not None}
+    return {"key": entry.key, "status": entry.status, "note": entry.note, **moved}
+
+
+def _engine_text(entry: EngineEntry) -> str:
+    said = f"{entry.key}: {entry.status} {entry.note}".rstrip()
+    if entry.operating_points is not None:
+        said += f"; by thresholds of its own: {_points_text(entry.operating_points)}"
+    if entry.examination_points is not None:
+        said += f"; for several views: {_points_text(entry.examination_points)}"
+    return said
 
 
 def _examination_json(spec: ExaminationSpec) -> dict[str, Any]:

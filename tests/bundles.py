@@ -29,6 +29,7 @@ from runtime.radiograph import Radiograph
 OPERATING_POINTS = OperatingPoints(high_sensitivity=0.3, high_specificity=0.7)
 _ENGINE_KEY = "onnxruntime-fp32"
 _ANOMALY_FILE = "anomaly.npz"
+_MODEL = "models/model.onnx"
 _GAIN, _BIAS = 20.0, 6.0
 
 
@@ -37,7 +38,7 @@ class BundleOptions:
     """What the bundle says, and how it is broken.
 
     fault: "" sound; "golden" the golden answers are swapped; "nan" the network answers NaN; "hang" it never
-    answers; "garbage" the file is no network. All of them are correctly signed.
+    answers; "garbage" the file is no network. All of them are correctly signed. own_points: of its engine.
     """
 
     name: str = "test"
@@ -47,6 +48,7 @@ class BundleOptions:
     fault: str = ""
     anomaly: FeatureStatistics | None = None
     golden_are_strange: bool = False
+    own_points: OperatingPoints | None = None
 
 
 def radiograph_pixels(
@@ -118,7 +120,7 @@ def make_bundle(folder: Path, key: Ed25519PrivateKey, options: BundleOptions = B
         intended_use=IntendedUse("For tests only.", options.body_parts),
         preprocess=spec,
         operating_points=OPERATING_POINTS,
-        engines=(EngineEntry("onnxruntime", "fp32", "models/model.onnx"),),
+        engines=(EngineEntry("onnxruntime", "fp32", _MODEL, operating_points=options.own_points),),
         gates=(),
         golden=golden,
         provenance={"recipe": "none", "network": "fixed convolution"},
@@ -126,7 +128,7 @@ def make_bundle(folder: Path, key: Ed25519PrivateKey, options: BundleOptions = B
         files={},
     )
     files: dict[str, Path | bytes] = {f"golden/{verdict}.png": png for verdict, png in plates.items()}
-    files["models/model.onnx"] = gap_network(options.size_px, options.fault)
+    files[_MODEL] = gap_network(options.size_px, options.fault)
     if options.anomaly:
         files[_ANOMALY_FILE] = options.anomaly.to_bytes()
     write_bundle(folder, manifest, files, key)

@@ -16,16 +16,16 @@ from typing import Any
 
 from rich.markup import escape
 
+from compress.against_float import AgainstFloat
 from compress.artifact import Artifact, StepOutput
-from compress.calibrating import choose_cases
+from compress.calibrating import calibration_of, choose_cases
 from compress.checkpoint import open_onnx
 from compress.datasets.base import Case
 from compress.evaluate import predict
-from compress.fallback.mixed import mixed_backend, open_mixer
+from compress.fallback.mixed import Mixer, mixed_backend, open_mixer
 from compress.fallback.options import confidence_of_look
 from compress.fallback.rank import Ranking, logit_error, measure_ranking
 from compress.fallback.search import NOT_FASTER, Found, Screen, Try, search
-from compress.faster import compare_speed
 from compress.gate import PASS, Rules, gate
 from compress.judgement import Court, Judged, Look, Trial
 from compress.ledger import Ledger, Node
@@ -33,10 +33,11 @@ from compress.lint.files import lint_file
 from compress.lint.words import require_no_errors
 from compress.predictions import Predictions
 from compress.recipe import TargetOptions
+from compress.refit import refit
 from compress.step import StepPlan, run_step
+from compress.steps.smooth import smoothed_file
 from compress.targets import Target
 from compress.workbench import Workbench
-from runtime.backends.feeds import image_alone
 from runtime.errors import InferenceError, UlnaError
 
 FACT = "fallback"
@@ -53,6 +54,7 @@ class Stopped:
 
     node: the quantize node. exported: the float graph that it was made from, which passed. original: the
     graph of the original checkpoint, which every gate compares with; another where the network was pruned.
+    confidence: of the first look, the one that did not pass.
     """
 
     bench: Workbench
@@ -64,6 +66,7 @@ class Stopped:
     original: Artifact
     target: Target
     options: TargetOptions
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,21 @@ def mixed_node(before: Node, look: int) -> Node:
     return Node(name, before.name, title, "compile", before.engine, before.precision)
 
 
+def _open_mixer(stopped: Stopped) -> Mixer:
+    """The weights that go back to float are those of the graph that was quantized: smoothed where it was."""
+    options, source, quantized = stopped.options, stopped.exported.path, stopped.quantized.path
+    if not options.smooth:
+        return open_mixer(source, quantized)
+    images = calibration_of(stopped.bench, options.calibration_cases)
+    with smoothed_file(source, images.spread(options.calibration_cases), options.smooth) as (smoothed, _):
+        return open_mixer(smoothed, quantized)
+
+
 class _Mending:
     def __init__(self, stopped: Stopped) -> None:
         self._at = stopped
         self._bench, self._recipe = stopped.bench, stopped.bench.recipe
-        self._mixer = open_mixer(stopped.exported.path, stopped.quantized.path)
+        self._mixer = _open_mixer(stopped)
         self._selection = stopped.bench.splits.calibration
         self._mended: Mended | None = None
 
@@ -164,7 +177,8 @@ class _Mending:
         candidate = self._predict(groups, self._selection)
         if candidate is None:
             return Screen("fail", False, {})
-        margins, rules = self._recipe.gate.margins, Rules(court.drift)
+        own = None if court.selection is None else refit(court.selection, candidate).points
+        margins, rules = self._recipe.gate.margins, Rules(court.drift, candidate_points=own)
         screen = Screen.of(gate(reference, candidate, court.points, margins, court.confidence, rules))
         word = "worth a look" if screen.promising else "not worth a look"
         self._bench.reporter.say(f"  {len(groups)} in float: {screen.outcome} on selection patients, {word}")
@@ -174,14 +188,19 @@ class _Mending:
         """Compile, time, and only where it is faster than float ask the gate patients."""
         node = mixed_node(self._at.node, tried.look)
         compiled = self._compile(node, tried.groups)
-        if not self._is_faster(node, compiled):
+        if not self._is_fast_enough(node, compiled):
             return NOT_FASTER
-        confidence = confidence_of_look(self._at.court.confidence, tried.look)
+        confidence = confidence_of_look(self._at.confidence, tried.look)
         said = [item.to_json() for item in (*before, tried)]
         look = Look(tried.look, confidence, {"in_float": list(tried.groups), "tries": said})
         run = self._at.target.open(compiled)
         trial = Trial(
-            compiled, run.open_backend, self._recipe.gate.margins, numerics_from=run.numerics_from, look=look
+            compiled,
+            run.open_backend,
+            self._recipe.gate.margins,
+            numerics_from=run.numerics_from,
+            look=look,
+            refits=True,
         )
         seen = self._at.ledger.try_out(node, self._at.court, trial)
         if seen.passed:
@@ -203,39 +222,11 @@ class _Mending:
 
         return self._at.ledger.make(node, self._plan(node.name, {"in_float": list(groups)}), body).artifact
 
-    def _is_faster(self, node: Node, compiled: Artifact) -> bool:
-        """Than the float engine of the same target; true where this machine cannot run it."""
-        ledger, run = self._at.ledger, self._at.target.open(compiled)
-        if run.numerics_from:
-            ledger.remark(node, speed_against_float={"not_measured": "this machine cannot run the engine"})
-            return True
-        plain = self._at.target.open(self._float_engine(node))
-        backends = plain.open_backend(), run.open_backend()
-        try:
-            image = self._bench.tensors.tensor(self._selection[0])
-            with ledger.recording_errors(node):
-                speed = compare_speed(*backends, image_alone(backends[0].inputs, image))
-        finally:
-            for backend in backends:
-                backend.close()
-        ledger.note_speed_against_float(node, speed)
-        return speed.faster
-
-    def _float_engine(self, node: Node) -> Artifact:
-        """Compiled anew under another name: the recipe may not ask for one, or its node has a record."""
-        samples = self._bench.tensors.stack(self._selection[:_SAMPLES])
-        timed = Node(
-            f"{self._at.node.engine}/{self._at.node.precision}-float",
-            self._at.exported.step,
-            f"{node.engine} in float, to be timed",
-            "timed",
-        )
-        plan = StepPlan(timed.name, {}, (self._at.exported.sha256,), self._recipe.seed, self._at.target.tools)
-
-        def body(folder: Path) -> StepOutput:
-            return self._at.target.compile(self._at.exported.path, folder, samples)
-
-        return self._at.ledger.make(timed, plan, body).artifact
+    def _is_fast_enough(self, node: Node, compiled: Artifact) -> bool:
+        """Than the float engine of the same target, or need not be; true where this machine cannot run it."""
+        at, must = self._at, self._at.options.must_be_faster
+        beside = AgainstFloat(self._bench, at.ledger, at.target, at.exported, self._selection[0], must)
+        return beside.may_go_on(node, at.target.open(compiled))
 
     def _plan(self, name: str, params: dict[str, Any]) -> StepPlan:
         parents = (self._at.quantized.sha256, self._at.exported.sha256)

@@ -11,8 +11,10 @@ from compress.recipe import Recipe, from_table
 from compress.seen import FILE, SeenImages, seen_from_json
 from compress.steps.train import NETWORK_FILE
 from compress.zoo import ENSEMBLE
-from runtime.bundle import MANIFEST_NAME, Bundle, open_bundle
+from runtime.bundle import MANIFEST_NAME, Bundle, EngineEntry, open_bundle
 from runtime.errors import RecipeError, StepError
+from runtime.examination import ExaminationSpec
+from runtime.findings import OperatingPoints
 from runtime.trust import TrustStore
 
 _BUNDLE = "bundle"
@@ -34,6 +36,22 @@ class Parent:
     seen: SeenImages
     graph: bytes
     checkpoint: Path | None = None
+
+    @property
+    def operating_points(self) -> OperatingPoints:
+        """By which its graph decides, which may be the graph's own."""
+        return self.bundle.manifest.points_of(self._entry)
+
+    @property
+    def examination(self) -> ExaminationSpec:
+        """How several views that its graph has read become one answer."""
+        return self.bundle.manifest.examination_of(self._entry)
+
+    @property
+    def _entry(self) -> EngineEntry:
+        entry = _float_entry(self.bundle)
+        assert entry is not None  # or it could not have been opened
+        return entry
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -88,21 +106,21 @@ def _problems(bundle: Bundle, recipe: Recipe) -> list[str]:
         found.append("it is an ensemble; go on from its members and join them again")
     if recipe.metadata.fields:
         found.append("it takes facts of patients, whose words are fixed with the patients it learned from")
-    if _float_graph(bundle) is None:
+    if _float_entry(bundle) is None:
         found.append("it holds no FP32 ONNX graph, by which it could be compared and recovered")
     return found
 
 
 def _graph(bundle: Bundle) -> bytes:
-    name = _float_graph(bundle)
-    assert name is not None
-    return bundle.read(name)
+    entry = _float_entry(bundle)
+    assert entry is not None
+    return bundle.read(entry.main)
 
 
-def _float_graph(bundle: Bundle) -> str | None:
+def _float_entry(bundle: Bundle) -> EngineEntry | None:
     return next(
         (
-            entry.main
+            entry
             for entry in bundle.manifest.engines
             if (entry.engine, entry.precision) == ("onnxruntime", "fp32")
         ),

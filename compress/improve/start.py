@@ -8,7 +8,7 @@ released model may be wrong in just the way that is to be mended.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from compress.improve.plan import fine_tuning
 from compress.improve.pool import Pool, mixed
 from compress.improve.recover import Proof, prove, recover
 from compress.judgement import Court, Released
-from compress.opening import Opened, spec_of
+from compress.opening import Opened, selection_of, spec_of
 from compress.predictions import Predictions
 from compress.step import StepPlan
 from compress.steps.train import NETWORK_FILE, warm_start
@@ -102,8 +102,8 @@ class Start:
 
     def open(self, bench: Workbench, trained: Artifact) -> Opened:
         """The court with the released model's own operating points and its answers beside."""
-        spec = spec_of(bench, self.parent.bundle.manifest.operating_points)
-        gate = bench.splits.gate
+        points, examination = self.parent.operating_points, self.parent.examination
+        spec, gate = spec_of(bench, points), bench.splits.gate
 
         def ask(backend: Backend, title: str, cases: tuple[Case, ...]) -> Predictions:
             try:
@@ -120,7 +120,10 @@ class Start:
         court = Court(
             bench.tensors, gate, spec, reference, digest, gates.confidence, released, drift=gates.drift
         )
-        return Opened(court, {}, self.parent.bundle.manifest.examination)
+        if bench.recipe.operating_points.refit:
+            seen = ask(open_checkpoint(trained.path), "operating points", bench.splits.calibration)
+            court = replace(court, selection=selection_of(bench, seen, points, examination))
+        return Opened(court, {}, examination)
 
     def _fit(self, bench: Workbench) -> tuple[Case, ...]:
         share, seed = bench.recipe.improve.new_share, bench.recipe.seed

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
+from compress.against_float import FLOAT, NOT_MEASURED, AgainstFloat
 from compress.artifact import STATUS_DEFERRED, Artifact, StepOutput
-from compress.branches import FLOAT, branch_nodes, target_of
+from compress.branches import branch_nodes, target_of
 from compress.calibrating import calibration_of
 from compress.gate import ParityVerdict, parity
 from compress.judgement import Court, Judged, Trial, judge
@@ -17,23 +19,28 @@ from compress.ledger import Ledger, Node
 from compress.matrix.record import Cell
 from compress.recipe import Recipe, TargetOptions
 from compress.report import figures
-from compress.step import StepPlan
+from compress.step import StepPlan, run_step
 from compress.steps.quantize import reduces_range
 from compress.workbench import Workbench
 from runtime.errors import InferenceError, UlnaError
 
 _SAMPLES = 8
+_SPEED_FILE = "speed.json"
 _NOTES = {STATUS_DEFERRED: "to be built on the device", "tensorrt_rtx": "by TensorRT for RTX"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """What the cells of one model grow from: its ONNX graph, and the court that saw it before."""
+    """What the cells of one model grow from: its ONNX graph, and the court that saw it before.
+
+    timed: whether converted engines are timed in turns with float ones.
+    """
 
     bench: Workbench
     ledger: Ledger
     court: Court
     exported: Artifact
+    timed: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def _quantize(field: Field, place: _Place) -> Artifact:
     node, images = place.nodes[0], calibration_of(field.bench, options.calibration_cases)
     # As in a run: what was quantized for this processor's range of weights is not for another's.
     reduce_range = reduces_range(options.engine)
-    params = {"calibration": images.digest, "reduce_range": reduce_range, **asdict(options)}
+    params = {"calibration": images.digest, "reduce_range": reduce_range, **options.conversion}
     plan = StepPlan(node.name, params, (field.exported.sha256,), field.bench.recipe.seed, target.tools)
 
     def body(folder: Path) -> StepOutput:
@@ -132,7 +139,33 @@ def _cell(field: Field, place: _Place, compiled: Artifact, judged: Judged, numer
         auroc_change={} if change is None else change.to_json(),
         outcome=judged.verdict.outcome,
         metrics=metrics,
+        speed=_speed(field, place, compiled),
     )
+
+
+def _speed(field: Field, place: _Place, compiled: Artifact) -> dict[str, object]:
+    """Of a converted engine beside the float one: noted, and nothing is stopped by it.
+
+    Kept as a step: a matrix that is run again finds the same.
+    """
+    if not field.timed or not place.quantized:
+        return {}
+    target, node, case = target_of(place.options), place.nodes[-1], field.court.cases[0]
+    run = target.open(compiled)
+    if run.numerics_from:
+        return dict(NOT_MEASURED)
+    beside = AgainstFloat(field.bench, field.ledger, target, field.exported, case)
+
+    def body(folder: Path) -> StepOutput:
+        seen = beside.time(node, run)
+        table = NOT_MEASURED if seen is None else seen.to_json("float", "converted")
+        (folder / _SPEED_FILE).write_text(json.dumps(table), encoding="utf-8")
+        return StepOutput(_SPEED_FILE, "json")
+
+    name = f"{node.name}-speed"
+    plan = StepPlan(name, {"case": case.case_id}, (compiled.sha256, field.exported.sha256), 0, target.tools)
+    path = run_step(plan, field.bench.steps / name, body).artifact.path
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _parity(field: Field, place: _Place, judged: Judged) -> dict[str, object]:

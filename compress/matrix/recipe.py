@@ -140,6 +140,8 @@ def _refuse_what_is_not_used(recipe: MatrixRecipe) -> None:
         problems.append("targets.precisions must be fp32 and int8 alone, which every engine has")
     if recipe.shared.operating_points.folds:
         problems.append("operating_points.folds must be 0, a matrix chooses on the calibration patients")
+    if recipe.shared.operating_points.refit:
+        problems.append("operating_points.refit must be false, a matrix compares at the locked thresholds")
     followers = [key for key, own in recipe.networks.items() if own.train.distill_weight]
     if followers:
         problems.append(f"distill_weight must be 0, {', '.join(followers)} would have no teacher")

@@ -18,7 +18,8 @@ class Cell:
     engine cannot run here. numerics_from: what was run in its place then.
     parity: gate.ParityVerdict.to_json() of its logits against those before, on the gate patients; without
     limit and outcome where eight bits may move them. auroc_change: gate.Check.to_json() of the AUROC, after
-    minus before. outcome: of the gate. metrics: MetricsReport.to_json() without the ROC curve.
+    minus before. outcome: of the gate. metrics: MetricsReport.to_json() without the ROC curve. speed: of an
+    engine in INT8 beside the float one, compress.faster.Speed.to_json() or why it was not measured.
     """
 
     engine: str
@@ -32,11 +33,17 @@ class Cell:
     auroc_change: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    speed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def made(self) -> bool:
         """Whether there are figures."""
         return not self.reason
+
+    @property
+    def slower(self) -> bool:
+        """Whether it was timed beside the float engine and is not shown to be faster."""
+        return not self.speed.get("faster", True)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from compress.matrix.record import Cell, MatrixRecord, Row
 from compress.report import figures
 from compress.report.figures import DASH, interval_text, signed_text
 
-_DAGGER = "\N{DAGGER}"
+_DAGGER, _SLOW = "\N{DAGGER}", "\N{DOUBLE DAGGER}"
 _MATRIX_COLUMNS = (
     *("model", "engine", "precision", "compiles", "largest logit difference", "size", "p50 ms"),
     *("AUROC before", "AUROC after", "change", "gate"),
@@ -64,7 +64,7 @@ def _matrix_lines(row: Row, reasons: Reasons) -> Iterable[Sequence[str]]:
             "yes" + (f", {cell.note}" if cell.note else ""),
             _parity_text(cell),
             figures.size_text(cell.size_bytes),
-            figures.ms_text(cell.latency_ms),
+            figures.ms_text(cell.latency_ms) + _slow_text(cell),
             before,
             interval_text(figures.interval(cell.metrics, "auroc")) + (_DAGGER if cell.numerics_from else ""),
             _change_text(cell),
@@ -92,10 +92,18 @@ def _cell_text(cell: Cell, reasons: Reasons) -> str:
     colour = "red" if cell.outcome == "fail" else "default"
     lines = (
         f"[{colour}]{auroc}{mark}[/{colour}]",
-        f"{figures.ms_text(cell.latency_ms)} ms",
+        f"{figures.ms_text(cell.latency_ms)} ms{' ' + _SLOW if cell.slower else ''}",
         figures.size_text(cell.size_bytes),
     )
     return "\n".join(lines)
+
+
+def _slow_text(cell: Cell) -> str:
+    """The mark with the ratio and its interval, "" for what is faster or was not timed beside float."""
+    if not cell.slower:
+        return ""
+    ratio, low, high = (cell.speed[name] for name in ("ratio", "low", "high"))
+    return f"{_SLOW} {ratio:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _parity_text(cell: Cell) -> str:
@@ -130,8 +138,16 @@ def _legend(record: MatrixRecord) -> str:
         "Runtime. Gate: whether the recipe's margins are shown to hold. Latency at batch 1 on this machine."
     ]
     stood_in = {cell.numerics_from for row in record.rows for cell in row.cells if cell.numerics_from}
-    words += [f"{_DAGGER} The engine itself cannot run here; what was run: {'; '.join(sorted(stood_in))}."]
-    return " ".join(words if stood_in else words[:1])
+    if stood_in:
+        words.append(
+            f"{_DAGGER} The engine itself cannot run here; what was run: {'; '.join(sorted(stood_in))}."
+        )
+    if any(cell.slower for row in record.rows for cell in row.cells):
+        words.append(
+            f"{_SLOW} Not shown to be faster than FP32 on the same engine, both timed in turns: a run would "
+            "not ship it. The ratio of the times, with its 95% interval."
+        )
+    return " ".join(words)
 
 
 def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[str]], words: int) -> str:

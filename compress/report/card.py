@@ -15,6 +15,7 @@ from compress.artifact import STATUS_OK
 from compress.intervals import Interval
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
+from compress.report.refitted import is_refitted, refit_words
 
 _NONE = Interval.missing("not measured")
 FEW_FRACTURES = 15
@@ -67,6 +68,7 @@ def render_card(record: RunRecord) -> str:
         "measured_parts": list(_parts(record.expectation.get("measured", {}))),
         "expected": list(_expected(record.expectation)),
         "anomaly": next((node.facts for node in record.nodes if node.kind == "statistics"), {}),
+        "refitted": [(node.name, refit_words(node)) for node in record.nodes if _ships_refitted(node)],
         "unknown": list(_unknown(record.data)),
         "few": FEW_FRACTURES,
     }
@@ -82,6 +84,10 @@ def write_card(record: RunRecord, path: Path) -> None:
 
 def _made(node: NodeRecord) -> bool:
     return node.status == STATUS_OK and figures.outcome(node) == "pass"
+
+
+def _ships_refitted(node: NodeRecord) -> bool:
+    return node.kind == "compile" and _made(node) and is_refitted(node)
 
 
 def _parts(test: dict[str, Any], divided: str = "by_body_part") -> Iterator[CardPart]:
@@ -105,19 +111,28 @@ def _expected(expectation: dict[str, Any]) -> Iterator[tuple[str, Interval, Inte
 
 def _trained_on(record: RunRecord) -> Iterator[str]:
     """Where the weights that ship were learned: machine, precision and torch, epoch by epoch."""
+    taught = [node.name for node in record.nodes if node.kind == "qat" and _ships_taught(record, node)]
     for node in record.nodes:
-        history = node.facts.get("history", {}) if node.kind in ("train", "finetune") else {}
+        learned = node.kind in ("train", "finetune") or node.name in taught
+        history = node.facts.get("history", {}) if learned else {}
         if "trained_on" in history:
             yield from history["trained_on"]
         elif history.get("loss") and node.facts.get("trained_on"):  # as older trainings noted it
             yield node.facts["trained_on"]
 
 
+def _ships_taught(record: RunRecord, node: NodeRecord) -> bool:
+    """Whether the engine that grew from a quantization-aware training passed. node: the training."""
+    grown = f"{node.engine}/{node.precision}-qat"
+    return any(other.name == grown and _made(other) for other in record.nodes)
+
+
 def _calibration_use(record: RunRecord) -> str:
     uses = ["scale of the logits"] if record.lineage else ["operating points", "calibration"]
     if record.recipe.get("fallback", {}).get("budget"):
         uses.append("what goes back to float")
-    keeps_best = record.recipe.get("train", {}).get("keep") == "best"
+    train, qat = record.recipe.get("train", {}), record.recipe.get("qat", {})
+    keeps_best = train.get("keep") == "best" or (qat.get("epochs", 0) > 0 and qat["keep"] == "best")
     return ", ".join(["choice of the epoch", *uses] if keeps_best else uses)
 
 

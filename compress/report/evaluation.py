@@ -154,13 +154,17 @@ def _breakdowns(result: EvaluationResult) -> list[GroupTable]:
 def _facts(result: EvaluationResult) -> list[tuple[str, str]]:
     bundle, data, report = result.bundle, result.data, result.report
     points = result.operating_points
+    own = f" ({bundle['thresholds']})" if "thresholds" in bundle else ""
     return [
         ("Bundle", f"{bundle['name']} {bundle['version']}, sha256 {bundle['sha256'][:12]}"),
         ("Engine", f"{bundle['engine']} on {bundle['device']}"),
         ("Data", f"{data['name']}, sha256 {str(data['digest'])[:12]}"),
         ("Images", f"{report.images} answered, {report.fractured} fractured, {len(result.refused)} refused"),
         ("Patients", f"{report.patients}"),
-        ("Thresholds", f"sensitive {points.high_sensitivity:.4f}, specific {points.high_specificity:.4f}"),
+        (
+            "Thresholds",
+            f"sensitive {points.high_sensitivity:.4f}, specific {points.high_specificity:.4f}{own}",
+        ),
         ("Images the model was made with", _seen(result)),
     ]
 

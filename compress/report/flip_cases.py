@@ -18,7 +18,8 @@ class Change:
     """One node on another side of an operating point.
 
     from_, to: "positive" or "negative". against: what it was compared with, "" for the original checkpoint.
-    harmful: away from the truth. before, after: probabilities. kind: of the node.
+    harmful: away from the truth. before, after: probabilities. kind: of the node. threshold: the node's own
+    at that point, None where it is judged at the locked one.
     """
 
     node: str
@@ -31,6 +32,7 @@ class Change:
     harmful: bool
     before: float
     after: float
+    threshold: float | None = None
 
     @property
     def shift(self) -> float:
@@ -121,6 +123,7 @@ def _change(node: NodeRecord, flip: dict[str, object]) -> Change:
         harmful=bool(flip["harmful"]),
         before=float(flip["reference_probability"]),  # type: ignore[arg-type]  # as Flip.to_json wrote it
         after=float(flip["candidate_probability"]),  # type: ignore[arg-type]
+        threshold=flip.get("candidate_threshold"),  # type: ignore[arg-type]
     )
 
 

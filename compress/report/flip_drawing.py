@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from markupsafe import Markup
 
 from compress.report.figures import POINTS
-from compress.report.flip_cases import ChangedCase
+from compress.report.flip_cases import Change, ChangedCase
 from compress.report.svg import Scale, element, line, marker, picture, text
 
 _WIDTH_PX, _EDGE_PX = 460, 14
 _WHOLE_PX = 30
-_ROW_PX = 34
+_ROW_PX, _LINE_PX = 34, 14
+_LINE_LETTERS = 58
+"""As many as a wide typeface has room for; the picture cuts off what is longer."""
 _CAPTION_PX = 36
 _ROOM = 0.15
 _WIDE = 0.6
@@ -23,24 +27,36 @@ _SHORT = {"high_sensitivity": "sensitive", "high_specificity": "specific"}
 
 @dataclass(frozen=True)
 class _Row:
-    """Nodes that give the same answer, to three decimals."""
+    """Nodes that give the same answer, to three decimals. own: thresholds of their own that were crossed."""
 
     names: tuple[str, ...]
     against: str
     before: float
     after: float
+    own: tuple[float, ...] = ()
+
+    @property
+    def label(self) -> list[str]:
+        """Its lines."""
+        words = ", ".join(self.names) + (f" against {self.against}" if self.against else "")
+        return textwrap.wrap(words, _LINE_LETTERS, break_on_hyphens=False)
+
+    @property
+    def height_px(self) -> int:
+        """Of the label and what is drawn below it."""
+        return _ROW_PX + _LINE_PX * (len(self.label) - 1)
 
 
 def draw_chances(case: ChangedCase, points: dict[str, float]) -> Markup:
     """One row a group of nodes: a circle for what it is compared with, a diamond for what it says."""
     rows = _rows(case)
     concerned = {change.point for change in case.changes}
-    x = _close_up([*(row.before for row in rows), *(row.after for row in rows)], points, concerned)
+    x = _close_up([value for row in rows for value in (row.before, row.after, *row.own)], points, concerned)
     top = _WHOLE_PX + _CAPTION_PX if x.high - x.low < 1 else _CAPTION_PX
-    bottom = top + _ROW_PX * len(rows)
+    *tops, bottom = accumulate((row.height_px for row in rows), initial=top)
     parts = [_whole(x, points)] if x.high - x.low < 1 else []
     parts += [_threshold(x, name, value, (top - 4, bottom)) for name, value in points.items()]
-    parts += [_row(row, x, top + _ROW_PX * index) for index, row in enumerate(rows)]
+    parts += [_row(row, x, row_top) for row, row_top in zip(rows, tops, strict=True)]
     parts.append(line(x.start_px, bottom, x.end_px, bottom, "axis"))
     for tick in x.ticks(6):
         parts.append(line(x(tick), bottom, x(tick), bottom + 4, "axis"))
@@ -49,11 +65,18 @@ def draw_chances(case: ChangedCase, points: dict[str, float]) -> Markup:
 
 
 def _rows(case: ChangedCase) -> list[_Row]:
-    found: dict[tuple[str, str, str], tuple[dict[str, None], float, float]] = {}
+    found: dict[tuple[str, str, str], list[Change]] = {}
     for change in case.changes:
         key = change.against, f"{change.before:.3f}", f"{change.after:.3f}"
-        found.setdefault(key, ({}, change.before, change.after))[0][change.node] = None
-    return [_Row(tuple(names), key[0], before, after) for key, (names, before, after) in found.items()]
+        found.setdefault(key, []).append(change)
+    return [_of_same(changes) for changes in found.values()]
+
+
+def _of_same(changes: Sequence[Change]) -> _Row:
+    first = changes[0]
+    names = tuple(dict.fromkeys(change.node for change in changes))
+    own = sorted({change.threshold for change in changes if change.threshold is not None})
+    return _Row(names, first.against, first.before, first.after, tuple(own))
 
 
 def _close_up(values: Sequence[float], points: dict[str, float], concerned: set[str]) -> Scale:
@@ -97,11 +120,14 @@ def _threshold(x: Scale, name: str, value: float, span: tuple[float, float]) -> 
 
 
 def _row(row: _Row, x: Scale, top: float) -> Markup:
-    y = top + 24
-    label = ", ".join(row.names) + (f" against {row.against}" if row.against else "")
+    y = top + row.height_px - 10
     return element(
         "g",
-        text(x.start_px, top + 12, label, "label halo"),
+        *(
+            text(x.start_px, top + 12 + _LINE_PX * n, words, "label halo")
+            for n, words in enumerate(row.label)
+        ),
+        *(line(x(value), y - 8, x(value), y + 8, "limit") for value in row.own),
         line(x(row.before), y, x(row.after), y, "move"),
         marker("circle", x(row.before), y, 5, "before"),
         marker("diamond", x(row.after), y, 5, "after"),
@@ -112,6 +138,7 @@ def _words(rows: Sequence[_Row], points: dict[str, float]) -> str:
     """The same for those who hear the page."""
     said = [
         f"{', '.join(row.names)} {row.after:.3f}, {row.against or 'original checkpoint'} {row.before:.3f}"
+        + "".join(f", own threshold {value:.3f}" for value in row.own)
         for row in rows
     ]
     limits = [f"{POINTS.get(name, name)} at {value:.3f}" for name, value in points.items()]

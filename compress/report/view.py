@@ -17,6 +17,7 @@ from compress.layers.measured import FACT
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures, plots
 from compress.report.layers import LayersPanel, panels
+from compress.report.refitted import refit_words, refitted_words
 
 _FLIPS_SHOWN = 100
 _LONG_FACTS = frozenset(
@@ -150,6 +151,8 @@ def view(record: RunRecord) -> Page:
 def _node_facts(node: NodeRecord) -> list[tuple[str, str]]:
     """The artifact's short facts as words."""
     shown = [(key, _words(value)) for key, value in node.facts.items() if key not in _LONG_FACTS]
+    if thresholds := refit_words(node):
+        shown.append(("thresholds", thresholds))
     speed = node.facts.get("speed", {})
     if "sentence" in speed:
         shown.append(("pruned, against unpruned", speed["sentence"]))
@@ -199,7 +202,9 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Started", f"{_moment(record.started_utc)}, took {figures.seconds_text(record.seconds)}"),
     ]
     named = [f"{figures.POINTS.get(name, name)} {value:.4f}" for name, value in points.items()]
-    return [*facts, ("Locked thresholds", ", ".join(named) or "none were chosen")]
+    own = refitted_words(record.nodes)
+    facts.append(("Locked thresholds", ", ".join(named) or "none were chosen"))
+    return [*facts, ("Thresholds of their own", own)] if own else facts
 
 
 def _moment(utc: str) -> str:
@@ -320,7 +325,7 @@ def _reasons(node: NodeRecord) -> list[str]:
     if node.status == "failed":
         return [str(node.facts.get("error", "the step could not be made; no reason was recorded"))]
     if node.status == "not faster":
-        return [_slow(node)]
+        return _slow(node)
     found = [
         f"{check.get('title', check['metric'])}: {check.get('reason') or check['outcome']}"
         for check in node.verdict.get("checks", ())
@@ -332,11 +337,15 @@ def _reasons(node: NodeRecord) -> list[str]:
     return found
 
 
-def _slow(node: NodeRecord) -> str:
-    mixed = node.facts.get("speed_against_float")
-    if mixed:
-        return f"INT8 did not pay with these layers in float: {mixed['sentence']}"
-    return f"pruning did not pay here: {node.facts['speed']['sentence']}"
+def _slow(node: NodeRecord) -> list[str]:
+    """What did not pay, with its ratio: pruning, conversion or both."""
+    place = "with these layers in float" if node.facts.get("in_float") else "here"
+    words = {
+        "speed": "pruning did not pay here",
+        "speed_against_float": f"{node.precision.upper()} did not pay {place}",
+    }
+    seen = ((said, node.facts.get(name, {})) for name, said in words.items())
+    return [f"{said}: {facts['sentence']}" for said, facts in seen if facts.get("stops")]
 
 
 def _words(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The space of a search: dotted keys of a recipe, each with the values that it may take.
 
 Keys below `target` are those of the one target of every trial: `target.engine`, `target.precision`,
-`target.method` and `target.calibration_cases`.
+`target.method`, `target.calibration_cases` and `target.smooth`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OF_REFERENCE = ("preprocess", "model", "classical", "metadata", "train", "patche
 """Tables that the unpruned float network depends on: trials that differ in them have different references."""
 OF_DEFORMATION = ("prune", "finetune", TARGET)
 TABLES = (*OF_REFERENCE, *OF_DEFORMATION)
-TARGET_KEYS = ("engine", "precision", "method", "calibration_cases")
+TARGET_KEYS = ("engine", "precision", "method", "calibration_cases", "smooth")
 
 
 @dataclass(frozen=True)

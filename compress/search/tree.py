@@ -75,7 +75,7 @@ def grow(bench: Workbench, ledger: SharingLedger, watch: Watch) -> Grown:
         node, export_plan(bench, node, ripe), lambda folder: export_body(bench, ripe, folder)
     ).artifact
     court = _calibration_court(bench, trained)
-    cell = next(make_cells(Field(bench, ledger, court, exported)))
+    cell = next(make_cells(Field(bench, ledger, court, exported, timed=False)))
     compiled = load_step(bench.steps / branch_nodes(bench.recipe)[-1].name)
     if cell.reason or compiled is None:
         raise StepError(cell.reason or "nothing was compiled")

@@ -90,9 +90,12 @@ def prepare(source: Path) -> onnx.ModelProto:
     model = load_graph(source)
     name_nodes(model)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "prepared.onnx"
+        named, path = Path(folder) / "named.onnx", Path(folder) / "prepared.onnx"
+        # From a file: of a model in memory the constants are taken out, and a graph whose shapes are among
+        # them, as in one that was prepared before, cannot be read without.
+        named.write_bytes(model.SerializeToString())
         # Symbolic shape inference is for transformers and wants sympy; only our batch is free.
-        quant_pre_process(model, str(path), skip_symbolic_shape=True)
+        quant_pre_process(str(named), str(path), skip_symbolic_shape=True)
         prepared = load_graph(path)
     name_nodes(prepared)
     return prepared

@@ -99,7 +99,7 @@ def _observe(
     calibration: CalibrationData,
 ) -> list[ConvInputs]:
     """Run the float graph and gather what each convolution reads at some positions of every image."""
-    session = _tapped(model, [node.input[0] for node in nodes])
+    session = tapped_session(model, [node.input[0] for node in nodes])
     rng = np.random.default_rng(0)
     moments = [_Moments() for _ in nodes]
     for feed in calibration.spread(min(_IMAGES, len(calibration))).feeds():
@@ -113,7 +113,7 @@ def _observe(
     return [moment.finish() for moment in moments]
 
 
-def _tapped(model: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
+def tapped_session(model: onnx.ModelProto, names: list[str]) -> onnxruntime.InferenceSession:
     """A session that gives these tensors too."""
     tapped = copy.deepcopy(model)
     known = {item.name for item in (*model.graph.input, *model.graph.output)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compress.anomaly import SeenFeatures, fit_statistics, shares
 from compress.artifact import Artifact, StepOutput
@@ -69,10 +70,13 @@ def fit_anomaly(
     return StepOutput(STATISTICS_FILE, "statistics", facts=facts)
 
 
-def refused_share(
+def strangeness(
     opener: Callable[[], Backend], detector: AnomalyDetector, tensors: TensorCache, cases: Sequence[Case]
-) -> float:
-    """Share of these radiographs that one engine would refuse; each rounds features in its own way."""
+) -> NDArray[np.float64]:
+    """(N,) distance of each picture to one engine, as a share of the one that is refused.
+
+    Each engine rounds features in its own way.
+    """
     backend = opener()
     try:
         features = [
@@ -81,7 +85,7 @@ def refused_share(
         ]
     finally:
         backend.close()
-    return float(np.mean([detector.is_strange(detector.look(seen)) for seen in features]))
+    return np.array([detector.look(seen).distance for seen in features]) / detector.limits.refuse_above
 
 
 def _look(

@@ -10,6 +10,7 @@ import torch
 
 from compress.artifact import StepOutput
 from compress.training.data import TrainData
+from compress.training.history import History
 from compress.training.loop import TrainRun, train
 from compress.training.match import LogitMatch, calibrate_logits, match_logits
 from compress.training.options import TrainOptions
@@ -45,10 +46,7 @@ def finetune_network(
 
     Where the data hold facts of the patients, the network takes them from now on (compress.zoo.fused).
     calibrate: without a teacher, give the logits the scale at which their probabilities are right on the
-    calibration patients. Of several processes only the first writes. facts: macs, parameters, trained_on
-    (machine, precision, torch; several where the training moved, none without an epoch), history (see
-    History.to_json), logit_match where the scale was changed, mirrors where mirror images are looked at, and
-    patches, the digest of what made windows.
+    calibration patients. Of several processes only the first writes. See `trained_output` for the facts.
     Raises StepError for a network or a teacher that takes other facts than the data hold, and RecipeError
     where the options follow a teacher and there is none.
     """
@@ -57,7 +55,18 @@ def finetune_network(
     require_same_facts(run.teacher, spec)
     network = with_facts(network, spec)
     history = train(network, data, options, run)
-    match = _scale(network, data, run, calibrate)
+    return trained_output(network, data, run, history, _scale(network, data, run, calibrate))
+
+
+def trained_output(
+    network: FractureNet, data: TrainData, run: TrainRun, history: History, match: LogitMatch | None
+) -> StepOutput:
+    """Write the checkpoint of a training that has ended, and drop the state from which it could go on.
+
+    facts: macs, parameters, trained_on (machine, precision, torch; several where the training moved, none
+    without an epoch), history (see History.to_json), logit_match where the scale was changed, mirrors where
+    mirror images are looked at, and patches, the digest of what made windows.
+    """
     if run.processes.is_first:
         save_network(network, run.folder / NETWORK_FILE)
         (run.folder / STATE_FILE).unlink(missing_ok=True)

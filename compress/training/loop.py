@@ -46,6 +46,7 @@ from compress.training.prefetch import prefetched
 from compress.training.processes import ALONE, Processes
 from compress.training.state import TrainState, read_state, save_state
 from compress.training.teachers import Teacher, one_teacher
+from compress.training.tie import FeatureTie
 from compress.zoo.base import FractureNet
 from runtime.errors import StepError
 from runtime.machine import usable_cores
@@ -67,6 +68,7 @@ class TrainRun:
     teacher: the network, or networks, that `distill_weight` follows, not changed. progress: told (done, all)
     batches. processes: who trains together; one that is not the first writes and reports nothing. watch: is
     shown the history whenever an epoch is on disk; what it raises ends a training that can be gone on with.
+    tie: holds the network's features near another's, at a price that is added to the loss.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class TrainRun:
     progress: Progress = silent
     processes: Processes = ALONE
     watch: Callable[[History], None] = _watch_nothing
+    tie: FeatureTie | None = None
 
 
 def train(network: FractureNet, data: TrainData, options: TrainOptions, run: TrainRun) -> History:
@@ -218,6 +221,8 @@ class _Trainer:
         weight = 1.0 if self._is_crop_epoch else self._weight
         outputs, targets = self._outputs(batch)
         loss = total_loss(outputs, targets, self._loss_options, weight)
+        if self.run.tie is not None:
+            loss = loss + self.run.tie.loss(self.run.processes.whole)
         if not math.isfinite(loss.item()):
             raise StepError(
                 f"training diverged in epoch {self.epoch + 1}: loss {loss.item()}", "lower learning_rate"
@@ -284,7 +289,8 @@ class _Trainer:
         """What must be equal for an interrupted run to be gone on with."""
         patches = {} if self.data.patches is None else {"patches": self.data.patches.digest}
         plain = {"options": asdict(self.options), "seed": self.run.seed, "images": len(self.data.fit)}
-        return {**plain, **patches}
+        tie = {} if self.run.tie is None else {"tie": self.run.tie.facts}
+        return {**plain, **patches, **tie}
 
     def _state(self) -> TrainState:
         return TrainState(

@@ -24,24 +24,48 @@ class WatchedNet(nn.Module):
     def __init__(self, network: FractureNet) -> None:
         super().__init__()
         self.network = network
-        self._seen: list[Tensor] = []
-        looked_into = network.members[0] if network.members else network
+        self._tap = FeatureTap(network)
+        looked_into = _looked_into(network)
         self._looks = 2 ** sum(one.options.mirror for one in {network, looked_into})
-        for name in watched_layers(looked_into):
-            looked_into.get_submodule(name).register_forward_hook(self._keep)
 
     def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What the network says, and what it saw on the way, which no facts of the patient have touched."""
-        self._seen.clear()
         logit, evidence = self.network(image, metadata)
-        features = torch.cat([_pooled(layer) for layer in self._seen], dim=1)
-        self._seen.clear()
+        features = self._tap.take()
         if self._looks > 1:  # all the images, then all of their mirror images
             features = torch.unflatten(features, 0, (self._looks, -1)).mean(dim=0)
         return logit, evidence, features
 
+
+class FeatureTap:
+    """Takes the features of `network`'s forward passes as it makes them; its answers stay what they are."""
+
+    def __init__(self, network: FractureNet) -> None:
+        self._seen: list[Tensor] = []
+        looked_into = _looked_into(network)
+        watched = [looked_into.get_submodule(name) for name in watched_layers(looked_into)]
+        self._hooks = [
+            network.register_forward_pre_hook(lambda _, __: self._seen.clear()),
+            *(layer.register_forward_hook(self._keep) for layer in watched),
+        ]
+
+    def take(self) -> Tensor:
+        """(N, F) of the last pass, once; where mirror images were looked at, theirs behind: (2N, F)."""
+        features = torch.cat([_pooled(layer) for layer in self._seen], dim=1)
+        self._seen.clear()
+        return features
+
+    def close(self) -> None:
+        """Look no longer."""
+        for hook in self._hooks:
+            hook.remove()
+
     def _keep(self, _: nn.Module, __: Any, output: Tensor) -> None:
         self._seen.append(output)
+
+
+def _looked_into(network: FractureNet) -> FractureNet:
+    return network.members[0] if network.members else network
 
 
 def watched_layers(network: FractureNet) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ RECIPE = replace(
     classical=ClassicalOptions("kmeans", features=("hog", "glcm"), words=8),
     prune=replace(EASY.prune, ratio=0.0),
     targets=(
-        TargetOptions("onnxruntime", ("fp32", "int8")),
+        TargetOptions("onnxruntime", ("fp32", "int8"), must_be_faster=False),
         TargetOptions("openvino", ("fp32",)),
     ),
 )

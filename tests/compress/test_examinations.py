@@ -189,7 +189,7 @@ def test_an_ensemble_is_calibrated_gated_and_released_with_thresholds_for_examin
     plain = replace(
         load_recipe(Path(__file__).with_name("easy.toml")),
         prune=PruneOptions(ratio=0),
-        targets=(TargetOptions("onnxruntime"),),
+        targets=(TargetOptions("onnxruntime", must_be_faster=False),),
     )
     data = name_examinations(write_easy_data(tmp_path / "easy"))
     paths = [trained(replace(plain, seed=seed), data, tmp_path / f"seed-{seed}") for seed in (3, 4)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compress.datasets.base import Case
-from compress.golden import GoldenPool, choose_golden
+from compress.golden import GoldenPool, choose_golden, without_golden
 from compress.predictions import Predictions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
@@ -92,3 +92,56 @@ def test_predictions_of_other_images_are_refused() -> None:
     sound = pool([4.0, -4.0])
     with pytest.raises(ValueError, match="not of the same images"):
         replace(sound, cases=sound.cases[::-1])
+
+
+def test_each_engine_is_held_to_its_own_thresholds() -> None:
+    logits = [4.0, 3.0, -4.0, -3.0, 0.0, 0.1]
+    raised = [logit + 6.0 for logit in logits]
+    seen = pool(logits, engine=raised)
+    with pytest.raises(StepError, match="no golden cases"):
+        choose_golden(seen, 3)
+    own = OperatingPoints(*(1 / (1 + np.exp(-(edge + 6.0))) for edge in (-0.85, 0.85)))
+    chosen = choose_golden(replace(seen, own_points={KEY: own}), 3)
+
+    assert {case.verdict for case, _ in chosen} == {"fracture", "none", "doubt"}
+    for case, _ in chosen:
+        assert case.logits[KEY] == case.logits["reference"] + 6.0
+        assert str(own.decide(1 / (1 + np.exp(-case.logits[KEY])))) == case.verdict
+
+
+def strange_to(engine: list[float], reference: list[float]) -> GoldenPool:
+    """Two clear fractures and two clear normal images, and how strange each is to whom."""
+    seen = replace(pool([4.0, 3.0, -4.0, -3.0]), strangeness=np.array(reference))
+    return replace(seen, strange_to={KEY: np.array(engine)})
+
+
+@pytest.mark.parametrize("told", [3.0, 1.1, 0.9, float("nan")])
+def test_a_familiar_picture_that_is_not_clearly_so_to_an_engine_is_not_golden(told: float) -> None:
+    seen = strange_to([told, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5])
+
+    assert {source.case_id for _, source in choose_golden(seen, 4)} == {"image 1", "image 2", "image 3"}
+
+
+def test_a_strange_picture_that_an_engine_would_answer_is_not_golden() -> None:
+    seen = strange_to([0.5, 0.5, 3.0, 0.5], [3.0, 0.5, 3.0, 0.5])
+    strange = {source.case_id: case.strange for case, source in choose_golden(seen, 4)}
+
+    assert strange == {"image 1": False, "image 2": True, "image 3": False}
+
+
+def test_an_engine_whose_features_have_moved_is_named() -> None:
+    sound = pool([4.0, 3.0, -4.0, -3.0])
+    answers = {**sound.answers, "openvino-int8": sound.answers[KEY]}
+    familiar, moved = np.full(4, 0.5), np.array([3.0, 3.0, 0.5, 0.5])
+    seen = replace(sound, answers=answers, strangeness=familiar, strange_to={KEY: familiar})
+
+    assert without_golden(seen) == ()
+    apart = replace(seen, strange_to={KEY: familiar, "openvino-int8": moved})
+    assert without_golden(apart) == ("openvino-int8",)
+    with pytest.raises(StepError, match="no golden cases"):
+        choose_golden(apart, 4)
+    assert len(choose_golden(apart.of((KEY,)), 4)) == 4
+
+
+def test_no_engine_is_blamed_for_a_checkpoint_without_clear_cases() -> None:
+    assert without_golden(pool([4.0, 3.0, 2.0])) == ()

@@ -11,10 +11,11 @@ import cv2
 import pytest
 from rich.console import Console
 
+from compress.faster import Speed
 from compress.matrix.recipe import MatrixRecipe, parse_matrix_recipe
 from compress.matrix.record import Cell, MatrixRecord
 from compress.matrix.run import MatrixRequest, run_matrix
-from compress.matrix.tables import terminal_tables
+from compress.matrix.tables import terminal_tables, to_markdown
 from compress.progress import ProgressReporter
 from runtime.errors import RecipeError, StepError
 
@@ -101,6 +102,39 @@ def test_what_runs_here_is_timed_and_what_does_not_says_what_stood_in(made: Made
             cell = made.cell("cnn", engine, precision)
             assert bool(cell.latency_ms) != bool(cell.numerics_from), (engine, precision)
             assert engine == "tensorrt" or cell.latency_ms["p50"] > 0
+
+
+def test_eight_bits_are_timed_in_turns_with_float_and_what_is_slower_stays_in_the_table_with_a_mark(
+    made: Made,
+) -> None:
+    for engine in ENGINES:
+        speed = made.cell("cnn", engine, "int8").speed
+        if engine == "tensorrt":
+            assert "not_measured" in speed
+        else:
+            assert min(speed["float_ms"], speed["converted_ms"]) > 0
+        assert not made.cell("cnn", engine, "fp32").speed
+    slow, fast = Speed(1.0, 1.1, 1.1, 1.05, 1.2, False), Speed(1.0, 0.5, 0.5, 0.4, 0.6, True)
+    marked, unmarked = (_timed(made.record, speed) for speed in (slow, fast))
+    row = next(line for line in marked.splitlines() if "| ONNX Runtime | INT8 |" in line)
+    assert "ms" not in row and "\N{DOUBLE DAGGER} 1.10 [1.05, 1.20]" in row
+    assert "would not ship it" in marked
+    assert "\N{DOUBLE DAGGER}" not in unmarked
+
+
+def _timed(record: MatrixRecord, speed: Speed) -> str:
+    """The tables, had every INT8 engine of the first model been timed so."""
+    first, *others = (
+        replace(row, cells=tuple(replace(cell, speed={}) for cell in row.cells)) for row in record.rows
+    )
+    table = speed.to_json("float", "converted")
+    cells = tuple(replace(cell, speed=table if cell.precision == "int8" else {}) for cell in first.cells)
+    changed = replace(record, rows=(replace(first, cells=cells), *others))
+    console = Console(file=io.StringIO(), width=160)
+    console.print(*terminal_tables(changed), sep="\n")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("\N{DOUBLE DAGGER}" in shown) != speed.faster
+    return to_markdown(changed)
 
 
 def test_float_engines_repeat_the_checkpoint_and_eight_bits_keep_its_ranking(made: Made) -> None:

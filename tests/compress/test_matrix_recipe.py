@@ -71,6 +71,7 @@ def test_baselines_are_written_so_that_every_engine_reads_them_unless_the_recipe
         ("[prune]\nratio = 0.1", "r.prune"),
         ("[networks]\nvit = 3", "r.networks must be a table of tables"),
         ("[operating_points]\nfolds = 3", "folds must be 0"),
+        ("[operating_points]\nrefit = true", "refit must be false"),
         ("[networks.cnn.train]\ndistill_weight = 0.5", "cnn would have no teacher"),
         ("seed =", "not TOML"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,12 +37,17 @@ from compress.zoo.options import ModelOptions
 from runtime import selftest
 from runtime.bundle import open_bundle
 from runtime.errors import GateError, RecipeError, StepError
-from runtime.trust import TrustStore, generate_key
+from runtime.trust import TrustStore, generate_key, save_private_key
 
 from .easy_data import write_easy_data
 
 pytestmark = pytest.mark.slow
-RECIPE = load_recipe(Path(__file__).with_name("easy.toml"))
+RECIPE_FILE = Path(__file__).with_name("easy.toml")
+RECIPE = load_recipe(RECIPE_FILE)
+OTHER_BYTES_EACH_TIME = {"tensorrt/fp32", "tensorrt/int8"}
+"""TensorRT's builder numbers inner values anew in every build; the graph it is given is the same."""
+TIMED_OR_DATED = {"step.json", "nodes.json", "observed.json", "manifest.json", "manifest.sig"}
+"""Seconds and memory of a step, its latency, and the date of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ def test_a_pruned_engine_that_is_not_faster_is_reported_and_does_not_ship(
     slow = Speed(1.0, 1.1, 1.1, 1.05, 1.2, faster=False)
     fast = Speed(1.0, 0.5, 0.5, 0.4, 0.6, faster=True)
     monkeypatch.setattr(
-        "compress.branches.compare_speed",
+        "compress.against_float.compare_speed",
         lambda whole, *_: slow if whole.name == "openvino" else fast,
     )
     strict = replace(RECIPE, prune=replace(RECIPE.prune, must_be_faster=True))
@@ -152,6 +159,37 @@ def test_a_pruned_engine_that_is_not_faster_is_reported_and_does_not_ship(
     shipped = open_bundle(tmp_path / "run" / "bundle", TrustStore.of(made.key)).manifest.engines
     assert {entry.engine for entry in shipped} & {"openvino", "onnxruntime"} == {"onnxruntime"}
     assert "not shown to be faster" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_int8_engine_that_is_not_faster_than_float_is_reported_and_does_not_ship(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Speed(1.0, 1.1, 1.1, 1.05, 1.2, faster=False)
+    fast = Speed(1.0, 0.5, 0.5, 0.4, 0.6, faster=True)
+    monkeypatch.setattr(
+        "compress.against_float.compare_speed",
+        lambda before, *_: slow if before.name == "openvino" else fast,
+    )
+    strict = tuple(replace(target, must_be_faster=True) for target in RECIPE.targets)
+    with pytest.raises(GateError, match=r"gate not passed: openvino/int8$"):
+        made.again(replace(RECIPE, targets=strict), copy)
+    nodes = _recorded(copy)
+    assert nodes["openvino/int8"].status == "not faster"
+    assert nodes["openvino/fp32"].status == nodes["onnxruntime/int8"].status == "ok"
+    assert {"openvino-fp32", "onnxruntime-int8"} <= _engines(copy)
+    assert "openvino-int8" not in _engines(copy)
+    said = "INT8 did not pay here: 1.10 ms instead of 1.00 ms, 1.10 [1.05, 1.20] of the time"
+    assert said in (copy / "report.html").read_text(encoding="utf-8")
+    reused = {name for name, node in nodes.items() if node.kind == "quantize" and node.reused}
+    assert reused >= {"openvino/int8-quantized", "onnxruntime/int8-quantized"}, "nothing is quantized anew"
+
+
+def test_every_int8_engine_is_timed_in_turns_with_its_float_engine_where_it_can_run(made: Made) -> None:
+    for engine in ("onnxruntime", "openvino"):
+        speed = made.node(f"{engine}/int8").facts["speed_against_float"]
+        assert speed["low"] <= speed["ratio"] <= speed["high"] and not speed["stops"]
+        assert f"{engine}/int8-float" not in {node.name for node in made.record.nodes}
+    assert "not_measured" in made.node("tensorrt/int8").facts["speed_against_float"]
 
 
 def test_every_gate_looks_at_drift_and_fails_for_none_of_the_pruned_networks(made: Made) -> None:
@@ -211,6 +249,41 @@ def test_an_unchanged_run_makes_nothing_again_and_says_the_same(made: Made) -> N
     assert [node.verdict for node in again.nodes] == [node.verdict for node in made.record.nodes]
     assert again.operating_points == made.record.operating_points
     assert again.release["digest"] == made.record.release["digest"]
+
+
+def test_a_run_from_nothing_in_another_process_gives_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    key, data = tmp_path / "key.pem", write_easy_data(tmp_path / "easy")
+    save_private_key(made.key, key)
+    options = [f"--recipe={RECIPE_FILE}", f"--data={data}", f"--key={key}", f"--out={tmp_path / 'run'}"]
+    # Sets of words have another order in every process: a seed of its own makes sure that here too.
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.main", "run", *options],
+        env=os.environ | {"PYTHONHASHSEED": "20"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    artifacts, others = _artifacts(made.folder), _artifacts(tmp_path / "run")
+    assert set(artifacts) == set(others) >= {node.name for node in made.record.nodes}
+    assert {name for name in artifacts if artifacts[name] != others[name]} <= OTHER_BYTES_EACH_TIME
+    flagged = {node.name for node in made.record.nodes if not node.facts.get("reproducible", True)}
+    assert flagged <= OTHER_BYTES_EACH_TIME
+    assert _written(made.folder) == _written(tmp_path / "run")
+
+
+def _artifacts(folder: Path) -> dict[str, str]:
+    """sha256 of every step's artifact."""
+    steps = folder / "steps"
+    found = {path.parent: json.loads(path.read_text()) for path in steps.rglob("step.json")}
+    return {path.relative_to(steps).as_posix(): step["artifact"]["sha256"] for path, step in found.items()}
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """sha256 of what else the steps and the bundle consist of, but for what is timed or dated."""
+    paths = [path for place in ("steps", "bundle") for path in (folder / place).rglob("*") if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.name not in TIMED_OR_DATED and path.suffix != ".engine"
+    }
 
 
 def test_a_gate_that_does_not_pass_stops_the_trunk_and_releases_nothing(made: Made, tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[[targets]]\nengine = 'openvino'\nprecisions = ['int4']", "precisions must be one of fp32, fp16"),
         ("[[targets]]\nengine = 'openvino'\nmethod = 'entropy'", "method for openvino must be one of minmax"),
         ("[[targets]]\nengine = 'tensorrt'\ncalibration_cases = 8", "calibration_cases must be at least 32"),
+        ("[[targets]]\nengine = 'openvino'\nsmooth = 1.5", "smooth must be 0 to 1, got 1.5"),
+        ("[[targets]]\nengine = 'openvino'\nsmooth = -0.5", "smooth must be 0 to 1, got -0.5"),
+        ("[[targets]]\nengine = 'openvino'\nmust_be_faster = 1", "must_be_faster must be bool, got 1"),
         ("[gate]\nconfidence = 1.0", "confidence must lie above 0.5"),
         ("[gate]\nparity_logit = 0.0", "parity_logit must be positive"),
         ("[gate.margins]\nauroc = 1.5", "auroc must be -1 to 1"),
@@ -120,6 +123,16 @@ def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match="not UTF-8"):
         load_recipe(tmp_path / "binary.toml")
+
+
+def test_what_is_asked_of_an_engine_afterwards_makes_no_graph_anew_and_smoothing_does() -> None:
+    plain, small, smooth = (
+        parse_recipe(f"[[targets]]\nengine = 'openvino'\n{line}", "r").targets[0]
+        for line in ("", "must_be_faster = false", "smooth = 0.5")
+    )
+    assert plain.must_be_faster and not small.must_be_faster
+    assert plain.conversion == small.conversion != smooth.conversion
+    assert smooth.conversion["smooth"] == 0.5
 
 
 def test_whole_numbers_are_taken_for_floats() -> None:

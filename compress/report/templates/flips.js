@@ -9,6 +9,7 @@
   const next = document.getElementById("next");
   const place = document.getElementById("place");
   const nothing = document.getElementById("nothing");
+  const hint = document.getElementById("hint");
   const SWIPE_PX = 60;
   let kept = leaves;
   let current = leaves[0];
@@ -46,17 +47,20 @@
 
   function go(leaf) {
     if (!leaf || leaf === current) return;
+    const focused = document.activeElement;
+    const inside = current.contains(focused);
     current = leaf;
     history.replaceState(null, "", `#${leaf.id}`);
     show();
+    // What has just been hidden or disabled loses the focus: what took its place gets it.
+    if (inside) leaf.focus({ preventScroll: true });
+    if (focused === next && next.disabled) previous.focus();
+    if (focused === previous && previous.disabled) next.focus();
+    // A case begins with its name and its pictures, however far down the last one was read.
+    if (leaf.getBoundingClientRect().top < 0) leaf.scrollIntoView({ behavior: "instant" });
   }
 
-  function step(by) {
-    const focused = document.activeElement;
-    go(kept[kept.indexOf(current) + by]);
-    // A button that has just been disabled loses the focus: the other one takes it.
-    if (focused instanceof HTMLButtonElement && focused.disabled) (focused === next ? previous : next).focus();
-  }
+  const step = (by) => go(kept[kept.indexOf(current) + by]);
 
   function filter() {
     kept = leaves.filter(passes);
@@ -81,7 +85,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    if (event.target.closest("select, input")) return;
+    if (event.target.closest("select")) return;
     const action = {
       ArrowLeft: () => step(-1),
       ArrowRight: () => step(1),
@@ -121,6 +125,7 @@
   if (window.innerWidth <= 900) jump.open = false;
   form.hidden = false;
   pager.hidden = false;
+  hint.hidden = false;
   filter();
   follow();
 })();

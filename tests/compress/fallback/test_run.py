@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from rich.console import Console
 
-from compress.artifact import Artifact
+from compress.artifact import Artifact, StepOutput
 from compress.branches import Graft, grow_branches
 from compress.datasets.base import Case, Dataset
 from compress.datasets.splits import Splits
@@ -31,7 +33,9 @@ from compress.predictions import Predictions
 from compress.progress import ProgressReporter
 from compress.recipe import NO_DRIFT_LIMITS, GateOptions, Margins, Recipe, TargetOptions
 from compress.record import NodeRecord
+from compress.refit import Selection
 from compress.release import Shippable
+from compress.steps.quantize import QUANTIZERS, quantize_ort
 from compress.workbench import Workbench
 from runtime.backends.base import ModelFiles
 from runtime.backends.ort import OrtBackend
@@ -86,6 +90,9 @@ class Branch:
     folder: Path
     engine: str
     fallback: FallbackOptions = FallbackOptions(budget=4)
+    must_be_faster: bool = True
+    smooth: float = 0.0
+    refit: bool = False
     images: Images = field(init=False)
     said: io.StringIO = field(default_factory=io.StringIO)
     stopped: tuple[str, ...] = ()
@@ -100,11 +107,17 @@ class Branch:
         backend = OrtBackend(ModelFiles(spoilt_bytes()))
         reference: Predictions = predict(backend, spec, bench.tensors, bench.splits.gate)
         court = Court(bench.tensors, bench.splits.gate, spec, reference, "0" * 64, 0.95, drift=GATES.drift)
+        if self.refit:
+            seen = predict(backend, spec, bench.tensors, bench.splits.calibration)
+            court = replace(court, selection=Selection(bench.splits.calibration, seen, court.points))
         self.images.asked.clear()
         self.gate_cases = bench.splits.gate
         shippable = grow_branches(Graft(bench, ledger, court, exported, reference))
         self.stopped = ledger.gate_stopped
         return {node.name: node for node in ledger.nodes}, shippable
+
+    def _target(self) -> TargetOptions:
+        return TargetOptions(self.engine, ("int8",), must_be_faster=self.must_be_faster, smooth=self.smooth)
 
     def _ledger(self) -> Ledger:
         return Ledger(self.folder / "steps", self._reporter())
@@ -128,7 +141,7 @@ class Branch:
         fit, selection, gate = mixed[:FIT], mixed[FIT : FIT + SELECTION], mixed[FIT + SELECTION :]
         recipe = Recipe(
             "spoilt",
-            targets=(TargetOptions(self.engine, ("int8",)),),
+            targets=(self._target(),),
             gate=GATES,
             fallback=self.fallback,
         )
@@ -145,7 +158,7 @@ class Branch:
 @pytest.fixture(autouse=True)
 def always_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a tiny network gains depends on the machine."""
-    monkeypatch.setattr("compress.fallback.run.compare_speed", lambda *_: FAST)
+    monkeypatch.setattr("compress.against_float.compare_speed", lambda *_: FAST)
     monkeypatch.setattr("compress.steps.compile_tensorrt.choose_library", lambda *_: None)
 
 
@@ -229,7 +242,7 @@ def test_nothing_is_tried_without_a_budget(copy: Branch) -> None:
 def test_what_is_not_faster_than_float_does_not_ship_and_says_so(
     copy: Branch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compress.fallback.run.compare_speed", lambda *_: SLOW)
+    monkeypatch.setattr("compress.against_float.compare_speed", lambda *_: SLOW)
     nodes, shippable = copy.grow()
     assert shippable == ()
     assert copy.stopped == ("onnxruntime/int8-quantized", "onnxruntime/int8-mixed")
@@ -237,6 +250,57 @@ def test_what_is_not_faster_than_float_does_not_ship_and_says_so(
     assert nodes["onnxruntime/int8-mixed"].verdict == {}
     assert "not shown to be faster" in nodes["onnxruntime/int8-quantized"].facts["fallback"]["why"]
     assert "not shown to be faster" in copy.said.getvalue()
+
+
+def test_a_graph_that_smoothing_saves_needs_nothing_in_float(copy: Branch) -> None:
+    copy.smooth = 0.5
+    nodes, (item,) = copy.grow()
+    assert nodes["onnxruntime/int8-quantized"].facts["smooth"]["inputs"] > 0
+    assert item.artifact.step == "onnxruntime/int8"
+
+
+def test_a_smoothed_graph_that_is_spoilt_all_the_same_is_mended_with_its_own_weights(
+    copy: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(QUANTIZERS, "onnxruntime", _coarse)
+    copy.smooth = 0.5
+    _, (item,) = copy.grow()
+    assert item.artifact.step == "onnxruntime/int8-mixed"
+    assert item.artifact.facts["in_float"] == [SPOILT]
+
+
+def _coarse(source: Path, folder: Path, *more: Any) -> StepOutput:
+    """As the quantizer, but what the spoilt convolution reads is rounded to multiples of its range."""
+    output = quantize_ort(source, folder, *more)
+    model = onnx.load(str(folder / output.main))
+    makers = {name: node for node in model.graph.node for name in node.output}
+    reader = next(node for node in model.graph.node if node.name == SPOILT)
+    pair = makers[reader.input[0]]
+    (scale,) = (tensor for tensor in model.graph.initializer if tensor.name == pair.input[1])
+    scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * np.float32(255), scale.name))
+    onnx.save(model, str(folder / output.main))
+    return output
+
+
+def test_a_mended_graph_has_thresholds_of_its_own_where_these_are_allowed(copy: Branch) -> None:
+    copy.refit = True
+    nodes, (item,) = copy.grow()
+    assert item.artifact.step == "onnxruntime/int8-mixed"
+    used = nodes["onnxruntime/int8-mixed"].verdict["operating_points"]
+    assert used["refitted"] and item.own is not None
+    assert used["candidate"] == vars(item.own.images)
+    assert nodes["onnxruntime/int8-quantized"].verdict["operating_points"]["refitted"]
+
+
+def test_what_need_not_be_faster_than_float_is_timed_and_ships(
+    copy: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.against_float.compare_speed", lambda *_: SLOW)
+    copy.must_be_faster = False
+    nodes, (item,) = copy.grow()
+    assert item.artifact.step == "onnxruntime/int8-mixed"
+    speed = nodes["onnxruntime/int8-mixed"].facts["speed_against_float"]
+    assert not speed["faster"] and not speed["stops"]
 
 
 def test_a_gate_that_still_fails_ships_nothing(copy: Branch, monkeypatch: pytest.MonkeyPatch) -> None:

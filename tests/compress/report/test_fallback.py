@@ -45,7 +45,10 @@ def _run(said: dict[str, Any], **mixed: Any) -> RunRecord:
         parent=PLAIN,
         engine="openvino",
         verdict={**passed.verdict, "look": look},
-        facts={"fallback": said, "speed_against_float": Speed(2.0, 1.0, 0.5, 0.4, 0.6, True).to_json()},
+        facts={
+            "fallback": said,
+            "speed_against_float": Speed(2.0, 1.0, 0.5, 0.4, 0.6, True).to_json("float", "converted"),
+        },
     )
     nodes = [plain if item.name == PLAIN else item for item in record.nodes]
     return replace(record, nodes=(*nodes, replace(node, **mixed)))
@@ -75,9 +78,25 @@ def test_a_search_that_could_not_be_carried_out_says_why() -> None:
 
 
 def test_what_is_not_faster_than_float_is_named_among_what_stopped() -> None:
-    slow = Speed(2.0, 2.2, 1.1, 1.05, 1.2, False).to_json()
-    page = render(_run(_facts(), status="not faster", facts={"speed_against_float": slow}))
+    slow = {**Speed(2.0, 2.2, 1.1, 1.05, 1.2, False).to_json("float", "converted"), "stops": True}
+    facts = {"in_float": ["stem"], "speed_against_float": slow}
+    page = render(_run(_facts(), status="not faster", facts=facts))
     assert "INT8 did not pay with these layers in float: 2.20 ms instead of 2.00 ms" in page
+
+
+def test_of_pruning_and_conversion_only_what_stopped_the_engine_is_named_and_both_times_are_told() -> None:
+    slow = Speed(2.0, 2.2, 1.1, 1.05, 1.2, False)
+    for stopping, idle in (("INT8", "pruning"), ("pruning", "INT8")):
+        facts = {
+            "speed": {**slow.to_json("whole", "pruned"), "stops": stopping == "pruning"},
+            "speed_against_float": {**slow.to_json("float", "converted"), "stops": stopping == "INT8"},
+        }
+        page = render(_run(_facts(), status="not faster", facts=facts))
+        assert (
+            f"{stopping} did not pay here: 2.20 ms instead of 2.00 ms, 1.10 [1.05, 1.20] of the time" in page
+        )
+        assert f"{idle} did not pay" not in page
+        assert "against float" in page and "against unpruned" in page
 
 
 def test_what_ships_is_the_mixed_node_and_neither_a_replaced_nor_a_timed_one() -> None:

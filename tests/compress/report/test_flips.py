@@ -10,138 +10,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from compress.artifact import StepOutput
 from compress.changed import picture_changes
 from compress.datasets.base import Case
 from compress.datasets.splits import Splits
 from compress.datasets.tensors import TensorCache
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
-from compress.record import NodeRecord, RunRecord
 from compress.report import ChangedPage, render
 from compress.report.flip_cases import BEFORE_ENGINES, changed_cases, select
-from compress.report.flip_evidence import Missing, Sources, evidence_of
+from compress.report.flip_evidence import Missing, evidence_of
 from compress.report.flips import flip_page, write_flips
 from compress.report.gallery import LONG_SIDE_PX
-from compress.step import StepPlan, run_step
 from compress.workbench import Workbench
-from runtime.detector import DetectorSpec
 from runtime.errors import UnreadableImageError
-from runtime.findings import OperatingPoints, Provenance
-from runtime.preprocess import Placement, PreprocessSpec, preprocess
 from runtime.radiograph import Radiograph
 from runtime.readers import read_file
+from tests.compress.report.flip_runs import SPEC, Small, flip, flip_node, flip_record, small_run
 
-SIDE = 32
-POINTS = {"high_sensitivity": 0.4, "high_specificity": 0.6}
-SPEC = PreprocessSpec(size_px=SIDE)
 NASTY = "<script>alert('x')</script> & \"q\" {{ 7 * 7 }}"
-
-
-def _flip(case: str, label: int, to: str = "negative", after: float = 0.3, **more: Any) -> dict[str, Any]:
-    away = (to == "positive") != (label == 1)
-    return {
-        "case_id": case, "patient_id": f"patient of {case}", "body_part": "hand", "label": label,
-        "reference_probability": 0.5, "candidate_probability": after, "point": "high_sensitivity",
-        "from": "positive" if to == "negative" else "negative", "to": to, "against": "", "harmful": away,
-        **more,
-    }  # fmt: skip
-
-
-def _node(name: str, kind: str, parent: str = "train", engine: str = "", **more: Any) -> NodeRecord:
-    flips = more.pop("flips", [])
-    verdict = {"outcome": "pass", "checks": [], "flips": flips}
-    return NodeRecord(name, parent, name, kind, "ok", engine=engine, verdict=verdict, **more)
-
-
-def _record(*nodes: NodeRecord) -> RunRecord:
-    return RunRecord(
-        {"name": "small"}, {}, {}, "2026-01-01T10:00:00+00:00", nodes=nodes, operating_points=POINTS
-    )
-
-
-def _graph(weights: tuple[float, float]) -> bytes:
-    """(1, 1, S, S) -> map by two 1x1 convolutions, and its mean as the logit."""
-    values = {f"w{n}": np.full((1, 1, 1, 1), w, np.float32) for n, w in enumerate(weights)}
-    nodes = [
-        helper.make_node("Conv", ["image", "w0"], ["inner"], name="inner"),
-        helper.make_node("Relu", ["inner"], ["kept"], name="kept"),
-        helper.make_node("Conv", ["kept", "w1"], ["map"], name="map"),
-        helper.make_node("GlobalAveragePool", ["map"], ["mean"], name="mean"),
-        helper.make_node("Flatten", ["mean"], ["logit"], name="logit"),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, SIDE, SIDE])
-    outputs = [
-        helper.make_tensor_value_info("logit", TensorProto.FLOAT, [1, 1]),
-        helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 1, SIDE, SIDE]),
-    ]
-    weights_ = [numpy_helper.from_array(value, name) for name, value in values.items()]
-    graph = helper.make_graph(nodes, "small", [image], outputs, weights_)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
-
-
-class _Tensors:
-    def tensor(self, case: Case) -> NDArray[np.float32]:
-        return preprocess(read_file(case.path), SPEC)[0]
-
-    def placement(self, case: Case) -> Placement:
-        return preprocess(read_file(case.path), SPEC)[1]
-
-
-@dataclass(frozen=True)
-class Small:
-    """A finished run of three steps on three cases."""
-
-    record: RunRecord
-    sources: Sources
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    folder = tmp_path_factory.mktemp("flips")
-    shas = {}
-    for name, weights in {"train": (1, 1), "export": (1, 1), "onnxruntime/int8-quantized": (1.6, 1)}.items():
-        graph = _graph(weights)
-
-        def body(to: Path, graph: bytes = graph) -> StepOutput:
-            (to / "model.onnx").write_bytes(graph)
-            return StepOutput("model.onnx", "onnx")
-
-        shas[name] = run_step(StepPlan(name, {}), folder / "steps" / name, body).artifact.sha256
-    cases = {name: _case(folder, name, label) for name, label in (("a", 1), ("b", 0), ("c", 1))}
-    flips = [_flip("b", 0), _flip("a", 1, after=0.2)]
-    record = _record(
-        _node("train", "train", "", sha256=shas["train"]),
-        _node("export", "export", sha256=shas["export"], flips=[_flip("c", 1, "positive")]),
-        _node(
-            "onnxruntime/int8-quantized", "quantize", "export", "onnxruntime",
-            sha256=shas["onnxruntime/int8-quantized"], flips=flips,
-        ),
-    )  # fmt: skip
-    spec = DetectorSpec(SPEC, OperatingPoints(**POINTS), (), Provenance("", "", "", ""))
-    return Small(
-        record, Sources(folder / "steps", cases, lambda case: read_file(case.path), _Tensors(), spec)
-    )
-
-
-def _case(folder: Path, name: str, label: int) -> Case:
-    plane = np.random.default_rng(len(name) + label).normal(900, 50, (90, 60))
-    plane[30:50, 20:40] += 1500
-    cv2.imwrite(str(folder / f"{name}.png"), np.clip(plane, 0, 4095).astype(np.uint16))
-    boxes = ((0.25, 0.25, 0.75, 0.5),) if label else ()
-    return Case(name, f"patient of {name}", folder / f"{name}.png", label, "hand", "lateral", boxes)
+    return small_run(tmp_path_factory.mktemp("flips"))
 
 
 class _Html(HTMLParser):
@@ -164,8 +61,8 @@ def html(small: Small, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_case_that_flips_in_several_engines_stands_once_with_all_of_them() -> None:
     nodes = (
-        _node("onnxruntime/int8", "compile", engine="onnxruntime", flips=[_flip("a", 1)]),
-        _node("openvino/int8", "compile", engine="openvino", flips=[_flip("a", 1), _flip("b", 0)]),
+        flip_node("onnxruntime/int8", "compile", engine="onnxruntime", flips=[flip("a", 1)]),
+        flip_node("openvino/int8", "compile", engine="openvino", flips=[flip("a", 1), flip("b", 0)]),
     )
     found = {case.case_id: case for case in changed_cases(nodes)}
     assert found["a"].engines == ("onnxruntime", "openvino")
@@ -175,16 +72,16 @@ def test_a_case_that_flips_in_several_engines_stands_once_with_all_of_them() -> 
 
 def test_harmful_cases_come_first_and_what_ships_before_the_unmended_network() -> None:
     nodes = (
-        _node("prune", "prune", flips=[_flip("pruned", 1, after=0.0), _flip("kind", 0)]),
-        _node("export", "export", flips=[_flip("alarm", 0, "positive", 0.9), _flip("miss", 1)]),
+        flip_node("prune", "prune", flips=[flip("pruned", 1, after=0.0), flip("kind", 0)]),
+        flip_node("export", "export", flips=[flip("alarm", 0, "positive", 0.9), flip("miss", 1)]),
     )
     assert [case.case_id for case in changed_cases(nodes)] == ["miss", "alarm", "pruned", "kind"]
 
 
 def test_the_mended_network_is_pictured_in_place_of_the_pruned_one() -> None:
     nodes = (
-        _node("prune", "prune", flips=[_flip("a", 1, after=0.0)]),
-        _node("finetune", "finetune", flips=[_flip("a", 1, after=0.39)]),
+        flip_node("prune", "prune", flips=[flip("a", 1, after=0.0)]),
+        flip_node("finetune", "finetune", flips=[flip("a", 1, after=0.39)]),
     )
     (case,) = changed_cases(nodes)
     assert case.pictured == ("finetune",)
@@ -192,7 +89,7 @@ def test_the_mended_network_is_pictured_in_place_of_the_pruned_one() -> None:
 
 
 def test_what_there_is_no_room_for_is_counted() -> None:
-    nodes = (_node("export", "export", flips=[_flip(f"m{n}", n % 2) for n in range(10)]),)
+    nodes = (flip_node("export", "export", flips=[flip(f"m{n}", n % 2) for n in range(10)]),)
     found = select(changed_cases(nodes), 3)
     assert (len(found.shown), found.left_out, found.harmful_left_out, found.in_all) == (3, 7, 2, 10)
     assert all(case.harmful for case in found.shown)
@@ -287,8 +184,22 @@ def test_without_a_script_every_screen_is_there_and_the_controls_are_not(html: s
     assert all("hidden" in attrs for attrs in controls)
 
 
+def test_a_step_with_thresholds_of_its_own_shows_them_where_it_changed_a_decision(
+    small: Small, html: str, tmp_path: Path
+) -> None:
+    flips = [flip("a", 1, after=0.2, candidate_threshold=0.35)]
+    last = replace(small.record.nodes[-1], verdict={"outcome": "pass", "checks": [], "flips": flips})
+    write_flips(
+        replace(small.record, nodes=(*small.record.nodes[:-1], last)), small.sources, tmp_path / "own.html"
+    )
+    page = (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert "0.5000 to 0.2000, by its own threshold 0.3500, re-fitted" in page
+    assert "own threshold 0.350" in page and "short: the node's own" in page
+    assert "re-fitted" not in html and "short: the node's own" not in html
+
+
 def test_names_from_outside_are_escaped(small: Small, tmp_path: Path) -> None:
-    node = replace(small.record.nodes[1], verdict={"flips": [_flip(NASTY, 1, body_part=NASTY)]})
+    node = replace(small.record.nodes[1], verdict={"flips": [flip(NASTY, 1, body_part=NASTY)]})
     record = replace(small.record, nodes=(small.record.nodes[0], node), recipe={"name": NASTY})
     write_flips(record, small.sources, tmp_path / "flips.html")
     html = (tmp_path / "flips.html").read_text(encoding="utf-8")
@@ -302,7 +213,7 @@ def test_without_changed_decisions_there_is_no_page_and_a_former_one_goes(
 ) -> None:
     path = tmp_path / "flips.html"
     path.write_text("of a former run")
-    assert write_flips(_record(small.record.nodes[0]), small.sources, path).in_all == 0
+    assert write_flips(flip_record(small.record.nodes[0]), small.sources, path).in_all == 0
     assert not path.exists()
 
 

@@ -34,11 +34,16 @@ def calibration(count: int = 32, seed: int = 0) -> CalibrationData:
     return CalibrationData(images(count, seed), tuple(f"case-{i}" for i in range(count)))
 
 
-@functools.cache
-def residual_bytes() -> bytes:
+def residual_network() -> FractureNet:
     """The zoo's residual CNN, narrow, with normalisation statistics as after a training."""
     torch.manual_seed(0)
-    return to_onnx(_settled(build(ModelOptions("cnn", width=0.5), SIZE_PX))).SerializeToString()
+    return _settled(build(ModelOptions("cnn", width=0.5), SIZE_PX))
+
+
+@functools.cache
+def residual_bytes() -> bytes:
+    """Its graph."""
+    return to_onnx(residual_network()).SerializeToString()
 
 
 @functools.cache
