@@ -16,7 +16,7 @@ from compress.faults import graphs
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.swap import edited_graph, swapped, swapped_quantizer
-from compress.recipe import TargetOptions
+from compress.recipe import Recipe, TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize import quantize_ort, quantize_tensorrt
 from compress.steps.quantize_ort import RangeDecision
@@ -81,6 +81,11 @@ def _answers_no_number(bed: Bed) -> AbstractContextManager[None]:
     return edited_graph("onnxruntime", partial(_no_number, dark=float(np.quantile(means, _DARK_SHARE))))
 
 
+def _speed_asked(recipe: Recipe) -> Recipe:
+    """INT8 must be worth it."""
+    return replace(recipe, targets=tuple(replace(target, must_be_faster=True) for target in recipe.targets))
+
+
 def _not_x86() -> str:
     here = machine.describe().architecture
     return "" if here in ("x86_64", "amd64") else f"its arithmetic is that of x86, this processor is {here}"
@@ -125,6 +130,7 @@ FAULTS = (
         spoils=("onnxruntime/int8-quantized", "onnxruntime/int8"),
         caught_by=("not shown to be faster",),
         inject=_signed_for_onnxruntime,
+        recipe=_speed_asked,
         needs=_not_x86,
     ),
 )
