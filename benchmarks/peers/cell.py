@@ -24,7 +24,8 @@ class Answer:
     """How a tool ended.
 
     error: of the tool itself, "" without one. handed_over: whether there is a model at the end. noticed: what
-    shows that it was not taken in, "" where nothing does. quantizers: in the model, 0 where nobody counts.
+    shows that it was not taken in, "" where nothing does. unusable: why the model that was handed over cannot
+    be run, "" where it can. quantizers: in the model, 0 where nobody counts.
     auroc, sensitivity: of the model on the validation images, None for one that gives other than numbers.
     spoken: its lines.
     """
@@ -32,6 +33,7 @@ class Answer:
     error: str = ""
     handed_over: bool = False
     noticed: str = ""
+    unusable: str = ""
     quantizers: int = 0
     auroc: float | None = None
     sensitivity: float | None = None
@@ -69,6 +71,8 @@ def _verdict(answer: Answer, clean: Answer) -> tuple[str, Sequence[str]]:
         return CAUGHT, new[:_QUOTED] or ["no model was handed over"]
     if answer.noticed:
         return CAUGHT, [answer.noticed]
+    if answer.unusable:
+        return SILENT, [f"the model that it hands over cannot be run: {answer.unusable}"]
     if _put_right(answer, clean):
         return REPAIRED, new[-_QUOTED:]
     return (WARNED, new[:_QUOTED]) if new else (SILENT, [])

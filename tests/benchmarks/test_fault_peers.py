@@ -127,6 +127,27 @@ def test_a_tool_hands_over_a_model_that_is_then_measured(tmp_path: Path, peer: s
     assert answer.spoken or peer == ORT
 
 
+def test_a_question_is_asked_once_and_again_when_its_files_change(tmp_path: Path) -> None:
+    question = _case(tmp_path, ORT)
+    first = ask(question, sys.executable)
+    kept = Path(question.folder) / "answer.json"
+    kept.write_text(kept.read_text().replace('"seconds": ', '"seconds": 1000'))
+    assert ask(question, sys.executable).seconds >= 1000
+    model = onnx.load(question.model)
+    model.producer_name = "another"
+    onnx.save(model, question.model)
+    again = ask(question, sys.executable)
+    assert again.seconds < 1000
+    assert again.auroc == first.auroc
+
+
+def test_a_model_that_cannot_be_run_was_handed_over_in_silence() -> None:
+    answer = Answer(handed_over=True, unusable="object is not initialized", quantizers=17)
+    cell = judge(answer, CLEAN, "")
+    assert cell.verdict == SILENT
+    assert "cannot be run: object is not initialized" in cell.words[0]
+
+
 def test_a_tool_that_cannot_read_its_graph_is_said_to_have_caught_it(tmp_path: Path) -> None:
     question = _case(tmp_path, ORT)
     Path(question.model).write_bytes(b"no graph")
