@@ -1,7 +1,7 @@
 """Tries one node of the tree on the gate patients and writes down what came out, before anything is raised.
 
-Predictions and latency are kept beside the artifact and used again as long as artifact, patients and
-preprocessing are the same; the verdict is always worked out anew.
+Predictions and latency are kept beside the artifact and used again as long as artifact, patients,
+preprocessing and the code that asks are the same; the verdict is always worked out anew.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
 from compress.gate import ParityVerdict, Rules, Verdict, gate, joined, parity, refusal, write_verdict
 from compress.metrics import MetricsReport
+from compress.own_code import own_code
 from compress.predictions import Predictions
 from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Margins
 from compress.refit import OwnPoints, Refit, Selection, refit
@@ -295,6 +296,7 @@ def _latency_ms(backend: Backend, court: Court) -> dict[str, float]:
 
 def _key(court: Court, trial: Trial, cases: Sequence[Case]) -> str:
     basis = [
+        own_code(),
         trial.artifact.sha256,
         trial.numerics_from,
         court.data_digest,

@@ -22,6 +22,7 @@ from typing import Any
 
 from compress.artifact import Artifact, StepOutput, digest_files
 from compress.lock import alone_in
+from compress.own_code import own_code
 from runtime.errors import StepError
 
 RECORD = "step.json"
@@ -33,8 +34,9 @@ class StepPlan:
     """What a step depends on.
 
     name: of the step. params: JSON-safe. parents: digests of everything it reads, models and data alike.
-    tools: distributions whose version changes the result; it becomes part of the key. noted: those whose
-    version is only recorded, as in trainings: what took hours on one machine is gone on with on another.
+    tools: distributions whose version changes the result; it becomes part of the key, and so does Ulna's own
+    code. noted: those whose version is only recorded, as in trainings: what took hours is gone on with on
+    another machine and after an update, so with any of these the code is no part of the key either.
     """
 
     name: str
@@ -56,6 +58,7 @@ class StepPlan:
             "parents": list(self.parents),
             "seed": self.seed,
             "versions": tool_versions(self.tools),
+            **({} if self.noted else {"code": own_code()}),
         }
 
 

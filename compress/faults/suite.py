@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from compress.faults.fault import Fault
 from compress.faults.outcome import ALARM, CLEAN, Outcome, load_outcome, save_outcome
 from compress.faults.put_in import put_in
 from compress.lock import alone_in
+from compress.own_code import own_code
 from compress.pipeline import RECORD, RunOptions, run_pipeline
 from compress.progress import ProgressReporter
 from compress.recipe import Recipe
@@ -30,7 +30,6 @@ from runtime.trust import generate_key, load_private_key, save_private_key
 RESULT = "faults.json"
 _OUTCOME = "outcome.json"
 _KEY = "key.pem"
-_CODE = ("compress", "runtime")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class _Suite:
         self._options = options
         self._reporter = reporter
         self._key = key
-        self._code = code_digest()
+        self._code = own_code()
         self._result = SuiteResult(recipe.name, describe_machine(), (), ())
         self._recipes = [replace(recipe, seed=recipe.seed + i) for i in range(max(1, options.clean_runs))]
 
@@ -160,16 +159,6 @@ class _Suite:
         partial = self._options.folder / f"{RESULT}.partial"
         partial.write_text(json.dumps(self._result.to_json(), indent=1, allow_nan=False), encoding="utf-8")
         partial.replace(self._options.folder / RESULT)
-
-
-def code_digest() -> str:
-    """SHA-256 over the source of everything that a run is made by: an outcome holds for this code alone."""
-    digest = hashlib.sha256()
-    for package in _CODE:
-        root = Path(str(resources.files(package)))
-        for path in sorted(root.rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _throw_away_key(folder: Path) -> Ed25519PrivateKey:

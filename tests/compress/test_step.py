@@ -40,6 +40,17 @@ def test_a_noted_version_is_recorded_and_a_step_from_a_machine_with_another_one_
     assert record["versions"]["numpy"] == "1.0+other"
 
 
+def test_other_code_makes_a_step_anew_but_not_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, training = _Body(), StepPlan("train", {}, noted=("torch",))
+    for plan in (PLAN, training):
+        run_step(plan, tmp_path / plan.name, body)
+    monkeypatch.setattr("compress.step.own_code", lambda: "of tomorrow")
+    assert not run_step(PLAN, tmp_path / PLAN.name, body).reused
+    assert run_step(training, tmp_path / training.name, body).reused
+
+
 def test_a_finished_step_holds_everything_the_record_promises(tmp_path: Path) -> None:
     artifact = run_step(PLAN, tmp_path / "double", _Body()).artifact
     record = json.loads((tmp_path / "double" / "step.json").read_text())

@@ -125,7 +125,7 @@ def test_a_finished_outcome_is_kept_and_another_code_makes_it_anew(
     assert run_suite(RECIPE, [fault], place, _quiet()).faults[0].status == NOT_PUT_IN
     changed = replace(fault, needs=lambda: "elsewhere")
     assert run_suite(RECIPE, [changed], place, _quiet()).faults[0].reason == "not here"
-    monkeypatch.setattr(suite, "code_digest", lambda: "another")
+    monkeypatch.setattr(suite, "own_code", lambda: "another")
     assert run_suite(RECIPE, [changed], place, _quiet()).faults[0].reason == "elsewhere"
 
 
