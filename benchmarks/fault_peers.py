@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,7 @@ from runtime.trust import generate_key
 
 _VERSIONS = "import importlib.metadata as m; print(m.version({name!r}))"
 _WIDTH = 190
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+@-]+/)+")
 ULNA = "Ulna"
 
 
@@ -153,7 +155,13 @@ def rows_of(outcome: Outcome, cells: dict[str, Cell]) -> Iterator[Row]:
     ulna = Cell(outcome.status, "a mutant of the step", tuple(words), seconds=outcome.seconds)
     for tool, cell in {ULNA: ulna, **cells}.items():
         by = caught if tool == ULNA else ""
-        yield {**named, "tool": tool, **cell.to_json(), "words": " / ".join(cell.words), "by": by}
+        said = without_folders(" / ".join(cell.words))
+        yield {**named, "tool": tool, **cell.to_json(), "words": said, "by": by}
+
+
+def without_folders(words: str) -> str:
+    """Files by their names: where they lay on this machine is nobody's business."""
+    return _FOLDERS.sub("", words)
 
 
 def tables(rows: Sequence[Row]) -> Iterator[Table]:

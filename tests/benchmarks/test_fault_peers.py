@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.fault_peers import ULNA, read_suite, rows_of, tables
+from benchmarks.fault_peers import ULNA, read_suite, rows_of, tables, without_folders
 from benchmarks.peers.cell import (
     CAUGHT,
     CRASHED,
@@ -125,6 +125,11 @@ def test_a_tool_hands_over_a_model_that_is_then_measured(tmp_path: Path, peer: s
     assert answer.handed_over
     assert answer.auroc is not None and answer.auroc > 0.9
     assert answer.spoken or peer == ORT
+
+
+def test_words_name_files_and_not_where_they_lay() -> None:
+    said = "[x.py:2] /home/a/runs/labels.csv: 12 of 300 at 1/2; see /tmp/b-1/log.txt and AUROC/ECE"
+    assert without_folders(said) == "[x.py:2] labels.csv: 12 of 300 at 1/2; see log.txt and AUROC/ECE"
 
 
 def test_a_question_is_asked_once_and_again_when_its_files_change(tmp_path: Path) -> None:
