@@ -128,7 +128,7 @@ def test_a_tool_hands_over_a_model_that_is_then_measured(tmp_path: Path, peer: s
 
 
 def test_words_name_files_and_not_where_they_lay() -> None:
-    said = "[x.py:2] /home/a/runs/labels.csv: 12 of 300 at 1/2; see /tmp/b-1/log.txt and AUROC/ECE"
+    said = "[x.py:2] /srv/a/runs/labels.csv: 12 of 300 at 1/2; see /tmp/b-1/log.txt and AUROC/ECE"
     assert without_folders(said) == "[x.py:2] labels.csv: 12 of 300 at 1/2; see log.txt and AUROC/ECE"
 
 
