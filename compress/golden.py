@@ -27,9 +27,9 @@ class GoldenPool:
 
     reference: the checkpoint's predictions on `cases`, in their order. answers: each engine's, by key, with
     how far its logits may lie from them on a box. own_points: by which an engine decides, where these are not
-    `points`. strangeness: (N,) distance of each picture by the anomaly
-    statistics, as a share of the one that is refused; None where there are none. strange_to: the same to each
-    engine, by key, whose features are its own. metadata: the facts of a patient that the engines are told.
+    `points`. strangeness: (N,) distance of each picture by the anomaly statistics, as a share of the one that
+    is refused; None where there are none. strange_to: the same to each engine, by key, whose features are its
+    own. metadata: the facts of a patient that the engines are told.
 
     Raises ValueError where predictions are not of these cases.
     """
@@ -82,7 +82,7 @@ def choose_golden(pool: GoldenPool, count: int) -> tuple[tuple[GoldenCase, Case]
 def without_golden(pool: GoldenPool) -> tuple[str, ...]:
     """Keys of the engines that agree with the checkpoint on no clear fracture or on no clear normal image.
 
-    None where the checkpoint alone has no such pictures: that is no engine's fault.
+    () where the checkpoint alone has no such pictures: that is no engine's fault.
     """
     if not _is_enough(pool, _eligible(pool.of(()))):
         return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -229,12 +230,9 @@ def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Pr
     folder.mkdir(exist_ok=True)
     # Predictions must never lie beside a marker of others, wherever the run is interrupted.
     marker.unlink(missing_ok=True)
-    backend = trial.open_backend()
-    try:
+    with closing(trial.open_backend()) as backend:
         predictions = predict(backend, court.spec, court.tensors, court.cases, progress)
         latency_ms = {} if trial.numerics_from else _latency_ms(backend, court)
-    finally:
-        backend.close()
     predictions.save(folder / "predictions.npz")
     _write_json(marker, {"key": key, "latency_ms": latency_ms, "numerics_from": trial.numerics_from})
     return predictions, latency_ms
@@ -243,21 +241,15 @@ def observe(court: Court, trial: Trial, progress: Progress = silent) -> tuple[Pr
 def _observe_selection(court: Court, selection: Selection, trial: Trial, progress: Progress) -> Predictions:
     """The same on the selection patients, whose answers are kept beside those on the gate patients."""
     folder = trial.artifact.folder / GATE_FOLDER
-    key, marker, path = (
-        _key(court, trial, selection.cases),
-        folder / "selection.json",
-        folder / "selection.npz",
-    )
+    marker, path = folder / "selection.json", folder / "selection.npz"
+    key = _key(court, trial, selection.cases)
     known = _selected(marker, path, key)
     if known is not None:
         return known
     folder.mkdir(exist_ok=True)
     marker.unlink(missing_ok=True)
-    backend = trial.open_backend()
-    try:
+    with closing(trial.open_backend()) as backend:
         predictions = predict(backend, court.spec, court.tensors, selection.cases, progress)
-    finally:
-        backend.close()
     predictions.save(path)
     _write_json(marker, {"key": key})
     return predictions

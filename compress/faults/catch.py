@@ -17,7 +17,10 @@ _SHIPS = ("ok", "deferred")
 
 @dataclass(frozen=True)
 class Catch:
-    """step: node of the tree, "data" or "self-test". by: which gate, lint or check. words: what it said."""
+    """step: node of the tree, "data", "release" or "self-test". by: which gate, lint or check.
+
+    words: what it said.
+    """
 
     step: str
     by: str
@@ -36,7 +39,7 @@ def catches(record: Mapping[str, Any], error: UlnaError | None) -> tuple[Catch, 
     found = tuple(catch for node in record.get("nodes", ()) if (catch := _of_node(node)) is not None)
     if found or error is None:
         return found
-    return (_of_error(error),)
+    return (_of_error(error, in_tree=bool(record)),)
 
 
 def crash_of(record: Mapping[str, Any]) -> str:
@@ -103,11 +106,14 @@ def _speed(facts: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _of_error(error: UlnaError) -> Catch:
+def _of_error(error: UlnaError, in_tree: bool) -> Catch:
+    """in_tree: whether the tree was grown, so that what went wrong lies behind it and not before."""
     words = "; ".join(filter(None, (str(error), error.hint)))
     if isinstance(error, BackendError | BundleError):
         damaged = DigestMismatchError.__name__ in words
         return Catch("self-test", "digest of the file" if damaged else "golden cases", words)
+    if in_tree:
+        return Catch("release", _first(str(error)), words)
     return Catch("data", f"the division: {_first(str(error))}", words)
 
 

@@ -42,11 +42,11 @@ def _twice_under_two_names(bed: Bed, folder: Path) -> Path:
     source, target = bed.data or bed.folder / "data", folder.with_name(f"{folder.name}-data")
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for name in ("images", "masks"):
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, copy_function=os.link)
     with (source / TABLE).open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
+    for name in (row.get(column) for row in rows for column in ("file", "mask")):
+        if name:
+            _bring(source / name, target / name)
     # Every second one: some of either label, most of them in another set than their twin.
     twins = [_twin(row, target) for row in rows[: 2 * _COPIES : 2]]
     with (target / TABLE).open("w", newline="", encoding="utf-8") as stream:
@@ -60,9 +60,18 @@ def _twin(row: dict[str, str], folder: Path) -> dict[str, str]:
     """The same bytes under another name, as another patient's."""
     path = Path(row["file"])
     again = path.with_stem(f"{path.stem}-again")
-    os.link(folder / path, folder / again)
+    _bring(folder / path, folder / again)
     named = {key: f"{row[key]}-again" for key in ("image_id", "group")}
     return {**row, **named, "file": str(again)}
+
+
+def _bring(source: Path, target: Path) -> None:
+    """The same file where it can be, else a copy: data may lie on another disk, or be somebody else's."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _looks_ignored(recipe: Recipe) -> Recipe:

@@ -114,6 +114,8 @@ def _on_the_box(
 
 _FLOAT_AND_INT8 = ("fp32", "int8")
 _BOX = {"onnxruntime": ("fp32",)}
+_OTHER_ANSWERS = ("wrong decision on golden case", "refused as strange", "on golden case golden-")
+"""What a self-test says of an engine that runs and answers otherwise; one that does not run is no catch."""
 
 FAULTS = (
     Fault(
@@ -140,7 +142,7 @@ FAULTS = (
         seen="training with one library's resize, deployment with another's default",
         engines=_BOX,
         spoils=(),
-        caught_by=("golden cases",),
+        caught_by=_OTHER_ANSWERS,
         inject=_on_the_box(_with_nearest),
     ),
     Fault(
@@ -149,7 +151,7 @@ FAULTS = (
         seen="a resize to (S, S) where the training kept the aspect ratio",
         engines=_BOX,
         spoils=(),
-        caught_by=("golden cases",),
+        caught_by=_OTHER_ANSWERS,
         inject=_on_the_box(_stretched),
     ),
     Fault(
@@ -158,7 +160,7 @@ FAULTS = (
         seen="MONOCHROME1 read as MONOCHROME2",
         engines=_BOX,
         spoils=(),
-        caught_by=("golden cases",),
+        caught_by=_OTHER_ANSWERS,
         inject=_on_the_box(_inverted),
     ),
 )

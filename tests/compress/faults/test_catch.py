@@ -55,6 +55,8 @@ def test_an_error_before_or_behind_the_tree_is_of_the_data_or_of_the_self_test()
     (other,) = catches({"nodes": [_node("x")]}, BackendError("no engine passes its golden cases"))
     assert (damaged.step, damaged.by) == ("self-test", "digest of the file")
     assert other.by == "golden cases"
+    (behind,) = catches({"nodes": [_node("x")]}, StepError("no golden cases; bring more"))
+    assert (behind.step, behind.by) == ("release", "no golden cases")
 
 
 def test_what_was_released_with_a_fault_in_it_is_named() -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from compress.artifact import StepOutput
 from compress.cli import app
 from compress.faults import suite
-from compress.faults.bed import Bed
 from compress.faults.catalogue import FAULTS, chosen
 from compress.faults.fault import Fault
 from compress.faults.outcome import CAUGHT, CLEAN, MISSED, NOT_PUT_IN, load_outcome
 from compress.faults.suite import RESULT, SuiteOptions, SuiteResult, run_suite
-from compress.faults.swap import swapped
+from compress.faults.swap import swapped_target
 from compress.faults.tables import suite_tables
 from compress.progress import ProgressReporter
 from compress.recipe import load_recipe
@@ -105,16 +104,17 @@ def test_a_fault_that_is_stopped_for_another_reason_is_missed(place: SuiteOption
 
 @pytest.mark.slow
 def test_a_mutant_that_crashes_is_no_catch(place: SuiteOptions) -> None:
-    @contextmanager
-    def crash(bed: Bed) -> Iterator[None]:
-        with swapped("compress.targets.compile_ort", None):
-            yield
+    def crash(*_: object) -> StepOutput:
+        raise TypeError("a slip of the pen")
 
-    broken = replace(chosen(["label-order"])[0], name="broken", inject=crash, caught_by=("NoneType",))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("compress.targets.TARGETS", {})
-        (outcome,) = run_suite(RECIPE, [broken], place, _quiet()).faults
+    broken = _harmless(
+        name="broken",
+        caught_by=("a slip of the pen",),
+        inject=lambda _: swapped_target("onnxruntime", compile=crash),
+    )
+    (outcome,) = run_suite(RECIPE, [broken], place, _quiet()).faults
     assert outcome.status == MISSED
+    assert outcome.reason == "put in wrongly, it crashes: TypeError: a slip of the pen"
 
 
 @pytest.mark.slow
