@@ -46,7 +46,8 @@ from compress.faults.catalogue import chosen
 from compress.faults.fault import Fault
 from compress.faults.outcome import NOT_PUT_IN, Outcome, from_json
 from compress.faults.suite import RESULT
-from compress.recipe import Recipe, from_table
+from compress.options.read import from_table
+from compress.recipe import Recipe
 from runtime.errors import BackendMissingError, InputError
 from runtime.trust import generate_key
 

@@ -41,9 +41,9 @@ from compress import auroc
 from compress.gate import FAIL, INCONCLUSIVE, PASS, gate
 from compress.intervals import two_sided_z, wilson
 from compress.metrics import sigmoid
+from compress.options.gate import Margins
 from compress.paired import compare_shares
 from compress.predictions import Predictions, Strings
-from compress.recipe import Margins
 from runtime.findings import OperatingPoints
 
 LOSSES = ("none", "auroc", "sensitivity", "specificity")

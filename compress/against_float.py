@@ -30,7 +30,7 @@ class AgainstFloat:
     """Where the engine stands, and what it was converted from.
 
     exported: the float graph. case: whose image both engines are timed on. must_be_faster: see
-    compress.recipe.TargetOptions.
+    compress.options.target.TargetOptions.
     """
 
     bench: Workbench

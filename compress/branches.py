@@ -20,12 +20,11 @@ from compress.fallback.run import Stopped, mend
 from compress.judgement import Court, Judged, Look, Trial
 from compress.layers.measured import layer_facts
 from compress.ledger import FAILED, NOT_FASTER, STOPPED, Ledger, Node
-from compress.lint.files import lint_file
-from compress.lint.finding import WARNING
-from compress.lint.words import grouped, require_no_errors
+from compress.lint.before_compile import lint_before_compile
+from compress.options.target import TargetOptions
 from compress.predictions import Predictions
 from compress.qat.run import SUFFIX, Lesson, School, next_look, taught_graph
-from compress.recipe import Recipe, TargetOptions
+from compress.recipe import Recipe
 from compress.release import Shippable
 from compress.step import StepPlan
 from compress.steps.half_precision import halve
@@ -159,7 +158,7 @@ def _grow(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
             yield from _rescue(graft, branch, source)
             return
     node = branch.nodes[-1]
-    findings = _lint(graft, branch, node, source)
+    findings = lint_before_compile(graft.ledger, graft.bench.reporter, node, source.path)
     compiled = _compile(graft, branch, node, source)
     graft.ledger.remark(node, lint=findings)
     judged = _judge(graft, branch, node, compiled)
@@ -249,21 +248,6 @@ def _retrain(graft: Graft, branch: _Branch) -> Iterator[Shippable]:
     if item is not None:
         ledger.replace_stopped(failed)
         yield item
-
-
-def _lint(graft: Graft, branch: _Branch, node: Node, source: Artifact) -> list[dict[str, str]]:
-    """What the engine would make of the graph, before it is compiled: warnings are said, an error is recorded
-    at the node and stops the branch as a gate does.
-    """
-    graft.ledger.skip_unless_made(node)
-    with graft.ledger.recording_errors(node):
-        findings = lint_file(source.path, branch.options.engine)
-        table = [finding.to_json() for finding in findings]
-        graft.ledger.remark(node, lint=table)
-        for group in grouped(finding for finding in findings if finding.severity == WARNING):
-            graft.bench.reporter.say(f"  [yellow]{group.first.engine}: {escape(group.line)}[/yellow]")
-        require_no_errors(findings)
-    return table
 
 
 def _pays(graft: Graft, branch: _Branch, compiled: Artifact) -> bool:

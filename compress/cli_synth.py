@@ -10,8 +10,8 @@ from rich.console import Console
 
 from compress.datasets.synthetic import generate
 from compress.limits import LARGEST_SEED
+from compress.options.data import LARGEST_PLATE_PX, SMALLEST_PLATE_PX, SyntheticOptions
 from compress.progress import ProgressReporter
-from compress.recipe import LARGEST_PLATE_PX, SMALLEST_PLATE_PX, SyntheticOptions
 
 
 def synth(

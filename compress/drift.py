@@ -21,9 +21,9 @@ from compress.checks import ALL_IMAGES, FAIL, NOTED, Check, Group, Measured, Pla
 from compress.intervals import Floats, by_patient, one_sided_z
 from compress.margin import Margin
 from compress.metrics import signed_excess
+from compress.options.gate import DriftLimits
 from compress.paired import compare_shares
 from compress.predictions import HIT, NOT_ASKED, Predictions, Strings
-from compress.recipe import DriftLimits
 
 _ROUNDING = 1e-9
 """Equal numbers differ from their mean by no more than this."""

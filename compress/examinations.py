@@ -19,8 +19,8 @@ from compress import studies
 from compress.answers import Answer
 from compress.datasets.base import Case
 from compress.operating_points import choose_operating_points
+from compress.options.operating_points import OperatingPointOptions
 from compress.predictions import Predictions
-from compress.recipe import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.examination import DEFAULT_RULE, ExaminationSpec, combine
 from runtime.findings import Findings, OperatingPoints, Provenance, Verdict

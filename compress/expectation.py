@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from compress.intervals import Interval, proportion
 from compress.metrics import thresholds
 from compress.operating_points import choose_operating_points
+from compress.options.operating_points import OperatingPointOptions
 from compress.predictions import Predictions
-from compress.recipe import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
 

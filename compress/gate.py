@@ -50,9 +50,9 @@ from compress.checks import (
 from compress.drift import drift_checks
 from compress.margin import Margin
 from compress.metrics import MetricsReport, thresholds
+from compress.options.gate import DriftLimits, Floors, Margins
 from compress.paired import compare_shares
 from compress.predictions import Predictions
-from compress.recipe import DriftLimits, Floors, Margins
 from compress.subgroups import groups, settled
 from runtime.errors import GateError
 from runtime.findings import OperatingPoints

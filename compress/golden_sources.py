@@ -14,8 +14,8 @@ from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
 from compress.golden import GoldenPool, without_golden
 from compress.ledger import Ledger
+from compress.options.data import SyntheticOptions
 from compress.predictions import Predictions
-from compress.recipe import SyntheticOptions
 from compress.release import Shippable, tolerance
 from compress.steps.statistics import detector_of, strangeness
 from compress.trunk import Trunk

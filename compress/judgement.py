@@ -24,9 +24,9 @@ from compress.datasets.tensors import TensorCache
 from compress.evaluate import predict
 from compress.gate import ParityVerdict, Rules, Verdict, gate, joined, parity, refusal, write_verdict
 from compress.metrics import MetricsReport
+from compress.options.gate import NO_DRIFT_LIMITS, DriftLimits, Margins
 from compress.own_code import own_code
 from compress.predictions import Predictions
-from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Margins
 from compress.refit import OwnPoints, Refit, Selection, refit
 from runtime.backends.base import Backend
 from runtime.backends.feeds import image_alone

@@ -19,8 +19,8 @@ from compress.datasets.leaks import Leak, find_leaks, refuse_leaks
 from compress.datasets.perceptual import near_duplicates
 from compress.datasets.problems import SHOWN
 from compress.datasets.splits import Splits
+from compress.options.data import IGNORE, WARN
 from compress.progress import ProgressReporter
-from compress.recipe import IGNORE, WARN
 from runtime.errors import StepError
 
 LISTED = "look_alikes.csv"
@@ -29,7 +29,7 @@ _TITLE = "near-duplicates"
 
 
 def check_looks(dataset: Dataset, splits: Splits, how: str, folder: Path, reporter: ProgressReporter) -> None:
-    """Look for near-duplicates in two sets. how: one of compress.recipe.LOOK_ALIKES.
+    """Look for near-duplicates in two sets. how: one of compress.options.data.LOOK_ALIKES.
 
     All that are found are listed in `folder`/look_alikes.csv; fingerprints are kept in `folder`/cache.
     Raises StepError that names them, unless they are to be warned of or ignored, and for one file in two sets

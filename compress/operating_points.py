@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.intervals import Floats, design_effect
+from compress.options.operating_points import OperatingPointOptions
 from compress.predictions import Predictions
-from compress.recipe import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
 

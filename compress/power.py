@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from compress import auroc
 from compress.datasets.base import Case
 from compress.intervals import Floats, one_sided_z
+from compress.options.gate import Margins
 from compress.paired import compare_shares, tango_lower
 from compress.predictions import Predictions, Strings
-from compress.recipe import Margins, Recipe
+from compress.recipe import Recipe
 from runtime.errors import StepError
 
 MOST_PATIENTS = 10_000

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.artifact import STATUS_OK, Artifact, StepOutput
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_openvino import compile_openvino
 from compress.steps.compile_ort import compile_ort

@@ -18,9 +18,10 @@ from compress.gate import floors
 from compress.judgement import Court, Judged, Trial, beside_released
 from compress.ledger import Ledger, Node
 from compress.opening import Opened, open_court
+from compress.options.gate import Margins
 from compress.predictions import Predictions
 from compress.pruning.two_four import zeros_held
-from compress.recipe import Margins, Recipe
+from compress.recipe import Recipe
 from compress.step import StepPlan
 from compress.steps.export_onnx import adopt, export
 from compress.steps.prune import PruneData, prune, require_prunable

@@ -21,8 +21,8 @@ from compress.gate import Check, gate
 from compress.judgement import Court
 from compress.metadata import vectors
 from compress.metrics import measure
+from compress.options.gate import Margins
 from compress.predictions import Predictions
-from compress.recipe import Margins
 from compress.workbench import Workbench
 from runtime.backends.base import Backend
 from runtime.findings import Verdict

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.base import Case
-from compress.recipe import SplitFractions
+from compress.options.data import SplitFractions
 from runtime.errors import StepError
 
 NAMES = ("fit", "calibration", "gate", "test")

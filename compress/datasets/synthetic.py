@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from compress.datasets.progress import Progress, silent
 from compress.datasets.synth.patient import Patient, Shot, make_patient
 from compress.datasets.table import TABLE, TableDataset
-from compress.recipe import SyntheticOptions
+from compress.options.data import SyntheticOptions
 from runtime.errors import StepError
 
 GENERATOR_VERSION = 1

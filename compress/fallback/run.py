@@ -31,8 +31,8 @@ from compress.judgement import Court, Judged, Look, Trial
 from compress.ledger import Ledger, Node
 from compress.lint.files import lint_file
 from compress.lint.words import require_no_errors
+from compress.options.target import TargetOptions
 from compress.predictions import Predictions
-from compress.recipe import TargetOptions
 from compress.refit import refit
 from compress.step import StepPlan, run_step
 from compress.steps.smooth import smoothed_file

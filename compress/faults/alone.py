@@ -11,7 +11,8 @@ from pathlib import Path
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.outcome import Outcome, from_json
-from compress.recipe import Recipe, from_table
+from compress.options.read import from_table
+from compress.recipe import Recipe
 from compress.workbench import recipe_table
 from runtime.errors import StepError
 from runtime.trust import load_private_key, save_private_key

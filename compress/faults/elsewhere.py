@@ -15,7 +15,8 @@ from compress.artifact import Artifact
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.swap import swapped, swapped_target
-from compress.recipe import PruneOptions, Recipe
+from compress.options.prune import PruneOptions
+from compress.recipe import Recipe
 from compress.targets import Opener
 from compress.zoo.base import FractureNet
 from runtime.backends.base import BackendOptions, ModelFiles

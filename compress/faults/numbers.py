@@ -16,7 +16,8 @@ from compress.faults import graphs
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.swap import edited_graph, swapped, swapped_quantizer
-from compress.recipe import Recipe, TargetOptions
+from compress.options.target import TargetOptions
+from compress.recipe import Recipe
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize import quantize_ort, quantize_tensorrt
 from compress.steps.quantize_ort import RangeDecision

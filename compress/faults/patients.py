@@ -18,7 +18,8 @@ from compress.datasets.table import TABLE
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.swap import swapped
-from compress.recipe import IGNORE, Recipe, SplitFractions
+from compress.options.data import IGNORE, SplitFractions
+from compress.recipe import Recipe
 
 _COPIES = 12
 

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from compress.artifact import StepOutput
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize import QUANTIZERS
 from compress.targets import TARGETS

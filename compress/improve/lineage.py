@@ -11,8 +11,8 @@ from compress.gate import gate
 from compress.improve.parent import Parent
 from compress.improve.pool import Pool
 from compress.judgement import Court
+from compress.options.gate import Margins
 from compress.predictions import Predictions
-from compress.recipe import Margins
 
 _ASKS_NOTHING = Margins(1.0, 1.0, 1.0)
 _LEFT_OUT = ("roc", "by_body_part", "by_view")

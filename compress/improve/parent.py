@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.datasets.problems import refuse
-from compress.recipe import Recipe, from_table
+from compress.options.read import from_table
+from compress.recipe import Recipe
 from compress.seen import FILE, SeenImages, seen_from_json
 from compress.steps.train import NETWORK_FILE
 from compress.zoo import ENSEMBLE

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from compress.datasets.problems import refuse
 from compress.improve.parent import Parent
-from compress.recipe import ImproveOptions, Recipe
+from compress.options.improve import ImproveOptions
+from compress.recipe import Recipe
 from compress.training.options import TrainOptions, TransferOptions
 
 _NUMBERS = re.compile(r"\d+")

@@ -21,7 +21,7 @@ from compress.datasets.base import Case, Dataset
 from compress.datasets.problems import refuse
 from compress.datasets.splits import Splits, check_disjoint, divide_by_patient, is_known_of_all
 from compress.improve.persons import tell_persons
-from compress.recipe import DataOptions
+from compress.options.data import DataOptions
 from compress.seen import SETS, SeenImages
 from compress.training.outlines import Outlines, outlines_of, read_outlines, require_fractured
 from runtime.errors import StepError

@@ -16,8 +16,10 @@ from compress.calibrating import calibration_of
 from compress.gate import ParityVerdict, parity
 from compress.judgement import Court, Judged, Trial, judge
 from compress.ledger import Ledger, Node
+from compress.lint.before_compile import lint_before_compile
 from compress.matrix.record import Cell
-from compress.recipe import Recipe, TargetOptions
+from compress.options.target import TargetOptions
+from compress.recipe import Recipe
 from compress.report import figures
 from compress.step import StepPlan, run_step
 from compress.steps.quantize import reduces_range
@@ -82,6 +84,7 @@ def _places(recipe: Recipe) -> Iterator[_Place]:
 def _make(field: Field, place: _Place) -> Cell:
     source = _quantize(field, place) if place.quantized else field.exported
     target, node = target_of(place.options), place.nodes[-1]
+    findings = lint_before_compile(field.ledger, field.bench.reporter, node, source.path)
     samples = field.bench.tensors.stack(field.bench.splits.calibration[:_SAMPLES])
 
     def body(folder: Path) -> StepOutput:
@@ -89,6 +92,7 @@ def _make(field: Field, place: _Place) -> Cell:
 
     plan = StepPlan(node.name, {}, (source.sha256,), field.bench.recipe.seed, target.tools)
     compiled = field.ledger.make(node, plan, body).artifact
+    field.ledger.remark(node, lint=findings)
     return _cell(field, place, compiled, *_try(field, place, compiled))
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from compress import zoo
 from compress.classical import options as classical
-from compress.recipe import CLASSICAL, Recipe, from_table, names_in, read_source
+from compress.options.read import from_table
+from compress.recipe import CLASSICAL, Recipe, names_in, read_source
 from runtime.errors import RecipeError
 
 _SHARED = ("name", "seed", "data", "preprocess", "train", "targets", "gate", "operating_points")

@@ -23,8 +23,8 @@ import torch_pruning
 from torch import nn
 from torch_pruning.pruner import importance as importances
 
+from compress.options.prune import LAYER_SCOPE, PruneOptions
 from compress.pruning.statistics import batches
-from compress.recipe import LAYER_SCOPE, PruneOptions
 from compress.training.data import LabelledTensors
 from compress.training.loop import positive_weight
 from compress.training.losses import label_loss

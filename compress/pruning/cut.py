@@ -7,9 +7,9 @@ from typing import cast
 
 from torch import nn
 
+from compress.options.prune import PruneOptions
 from compress.pruning.blocks import Blocks, channels_of, find_blocks, floors_of
 from compress.pruning.statistics import estimate_statistics
-from compress.recipe import PruneOptions
 from compress.training.data import LabelledTensors
 from compress.zoo.base import FractureNet
 from compress.zoo.cost import cost_of

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from compress.datasets.progress import Progress, silent
+from compress.options.prune import GLOBAL_SCOPE, PruneOptions
 from compress.pruning.blocks import Block, Blocks, dependency_graph, find_blocks, floors_of
 from compress.pruning.statistics import batches, estimate_statistics
-from compress.recipe import GLOBAL_SCOPE, PruneOptions
 from compress.training.data import LabelledTensors
 from compress.training.loop import positive_weight
 from compress.training.losses import label_loss

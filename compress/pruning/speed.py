@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from compress.options.prune import PruneOptions
 from compress.pruning.cut import prune_network
-from compress.recipe import PruneOptions
 from compress.steps import openvino_tools
 from compress.steps.export_onnx import to_onnx
 from compress.training.data import LabelledTensors

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.limits import at_least, one_of, seed_like
-from compress.recipe import Recipe, from_table, read_source
+from compress.options.read import from_table
+from compress.recipe import Recipe, read_source
 from compress.search.outcome import FIGURES
 from compress.search.space import TARGET, Choice, Params, Space, changes_reference, parse_space, set_keys
 from runtime.errors import RecipeError

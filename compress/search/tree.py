@@ -19,8 +19,9 @@ from compress.judgement import GATE_FOLDER, Court
 from compress.matrix.cells import Field, make_cells
 from compress.metrics import measure
 from compress.opening import spec_of
+from compress.options.gate import NO_DRIFT_LIMITS
 from compress.predictions import Predictions
-from compress.recipe import NO_DRIFT_LIMITS, Recipe
+from compress.recipe import Recipe
 from compress.search.store import SharingLedger
 from compress.step import load_step
 from compress.steps.statistics import detector_of

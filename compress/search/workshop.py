@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from rich.console import Console
 
+from compress.options.data import IGNORE
 from compress.progress import ProgressReporter
-from compress.recipe import IGNORE, Recipe
+from compress.recipe import Recipe
 from compress.search.outcome import DONE, IMPOSSIBLE, MADE, STOPPED, Outcome
 from compress.search.plan import SearchPlan
 from compress.search.space import Params

@@ -13,13 +13,13 @@ from typing import Any
 
 from compress.artifact import StepOutput
 from compress.datasets.progress import Progress, silent
+from compress.options.prune import PruneOptions
 from compress.pruning.blocks import channels_of
 from compress.pruning.cut import channel_changes, prune_network
 from compress.pruning.sensitivity import examine_groups, kept_shares
 from compress.pruning.speed import Timer, prune_to_time
 from compress.pruning.statistics import estimate_statistics
 from compress.pruning.two_four import sparsify
-from compress.recipe import PruneOptions
 from compress.training.data import LabelledTensors
 from compress.training.loop import use_all_cores
 from compress.zoo import NAMES, traits_of

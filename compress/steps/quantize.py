@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compress.artifact import StepOutput
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize_openvino import quantize_openvino
 from compress.steps.quantize_ort import measured_range, quantize_ort

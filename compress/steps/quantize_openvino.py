@@ -19,7 +19,7 @@ from typing import Any
 import onnx
 
 from compress.artifact import StepOutput
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps import openvino_tools
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected

@@ -16,7 +16,7 @@ from typing import Any
 import onnxruntime
 
 from compress.artifact import StepOutput
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends

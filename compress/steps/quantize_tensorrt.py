@@ -15,7 +15,7 @@ import onnxruntime
 
 from compress.artifact import StepOutput
 from compress.lint.tensorrt_types import require_tensorrt_graph
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.chatter import collected
 from compress.steps.fidelity import compare_backends

@@ -15,7 +15,7 @@ from compress.artifact import Artifact, StepOutput
 from compress.datasets.base import Case
 from compress.datasets.progress import Progress, silent
 from compress.datasets.tensors import TensorCache
-from compress.recipe import AnomalyOptions
+from compress.options.anomaly import AnomalyOptions
 from runtime.anomaly import AnomalyDetector, AnomalyLimits, FeatureStatistics
 from runtime.backends.base import FEATURES_NAME, Backend, ModelFiles
 from runtime.backends.feeds import image_alone

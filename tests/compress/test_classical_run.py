@@ -11,9 +11,10 @@ from rich.console import Console
 
 from compress.checkpoint import check_model
 from compress.classical.options import ClassicalOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import TargetOptions, load_recipe
+from compress.recipe import load_recipe
 from compress.record import RunRecord
 from compress.zoo.options import ModelOptions
 from runtime import selftest

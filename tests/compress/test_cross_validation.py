@@ -15,9 +15,12 @@ from rich.console import Console
 from compress.cross_validation import require_enough_patients
 from compress.datasets.base import Case
 from compress.datasets.table import TableDataset
+from compress.options.anomaly import AnomalyOptions
+from compress.options.operating_points import OperatingPointOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import CARD, RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import AnomalyOptions, OperatingPointOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import Recipe, load_recipe
 from compress.record import RunRecord
 from compress.step import load_step
 from runtime.bundle import Bundle, open_bundle

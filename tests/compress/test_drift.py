@@ -11,7 +11,7 @@ from scipy import stats
 from compress.checks import FAIL, NOTED
 from compress.drift import MeanChange, drift_checks, mean_change
 from compress.metrics import calibration_error
-from compress.recipe import DriftLimits
+from compress.options.gate import DriftLimits
 from tests.compress.cohort import CohortOptions, cohort, perturbed, with_logits
 
 

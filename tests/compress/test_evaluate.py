@@ -22,7 +22,7 @@ from compress.evaluate import EvaluateOptions, EvaluationResult, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
 from compress.gate import FAIL, gate
 from compress.metrics import PLACE_TITLES, measure
-from compress.recipe import Margins
+from compress.options.gate import Margins
 from runtime.backends.base import LOGIT_NAME, Backend, BackendOptions, ModelFiles, TensorInfo
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle, open_bundle

@@ -18,17 +18,13 @@ from compress.evaluate import evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
 from compress.examinations import choose_examination_spec, examination_verdicts
 from compress.operating_points import choose_operating_points
+from compress.options.operating_points import OperatingPointOptions
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.predictions import Predictions
 from compress.progress import ProgressReporter
-from compress.recipe import (
-    OperatingPointOptions,
-    PruneOptions,
-    Recipe,
-    TargetOptions,
-    load_recipe,
-    parse_recipe,
-)
+from compress.recipe import Recipe, load_recipe, parse_recipe
 from compress.steps.ensemble import make_ensemble
 from compress.train_alone import TrainRequest, train_alone
 from compress.zoo.checkpoint import load_network

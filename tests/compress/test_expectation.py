@@ -5,7 +5,7 @@ import pytest
 
 from compress.expectation import cross_validated_performance, expected_performance
 from compress.metrics import choose_operating_points, measure
-from compress.recipe import OperatingPointOptions
+from compress.options.operating_points import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort

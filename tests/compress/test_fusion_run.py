@@ -18,9 +18,11 @@ from benchmarks.metadata_fusion import measure_fusion
 from compress.datasets.table import TableDataset
 from compress.evaluate import evaluate_bundle
 from compress.metadata import MetadataOptions
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import PruneOptions, TargetOptions, load_recipe
+from compress.recipe import load_recipe
 from compress.record import RunRecord
 from compress.report import render
 from compress.report.card import render_card

@@ -22,7 +22,7 @@ from compress.gate import (
     write_verdict,
 )
 from compress.metrics import Predictions, measure
-from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins
+from compress.options.gate import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins
 from runtime.errors import GateError
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed, shared_noise, with_logits

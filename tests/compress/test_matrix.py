@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from compress.matrix.record import Cell, MatrixRecord
 from compress.matrix.run import MatrixRequest, run_matrix
 from compress.matrix.tables import terminal_tables, to_markdown
 from compress.progress import ProgressReporter
+from compress.steps.quantize import QUANTIZERS
+from compress.steps.quantize_ort import quantize_ort
 from runtime.errors import RecipeError, StepError
 
 from .easy_data import write_easy_data
@@ -204,6 +207,19 @@ def test_a_matrix_of_nothing_that_can_be_trained_is_an_error_with_its_files_writ
     with pytest.raises(StepError, match="no model could be trained"):
         run_matrix(made.recipe, request, _quiet())
     assert "nowhere.pt" in (tmp_path / "matrix.md").read_text(encoding="utf-8")
+
+
+def test_a_graph_that_the_engine_would_misread_is_not_compiled_and_its_cell_says_why(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(made.request.folder, folder)
+    shutil.rmtree(folder / "models" / "cnn" / "steps" / "tensorrt")
+    monkeypatch.setitem(QUANTIZERS, "tensorrt", quantize_ort)  # whose zero points are unsigned
+    again = run_matrix(made.recipe, replace(made.request, folder=folder, names=("cnn",)), _quiet())
+    cell = again.rows[0].cell("tensorrt", "int8")
+    assert cell is not None and not cell.made and "imported as another: TensorRT" in cell.reason
+    assert again.rows[0].cell("openvino", "int8") == made.cell("cnn", "openvino", "int8")
 
 
 def test_an_engine_that_does_not_exist_is_refused_before_any_work(made: Made, tmp_path: Path) -> None:

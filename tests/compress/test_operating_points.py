@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.metrics import Predictions, choose_operating_points, measure
-from compress.recipe import OperatingPointOptions
+from compress.options.operating_points import OperatingPointOptions
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed, with_logits

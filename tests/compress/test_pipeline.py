@@ -26,9 +26,11 @@ from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
 from compress.faster import Speed
 from compress.metrics import PLACE_TITLES
+from compress.options.gate import NO_DRIFT_LIMITS, GateOptions, Margins
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import NO_DRIFT_LIMITS, GateOptions, Margins, Recipe, TargetOptions, load_recipe
+from compress.recipe import Recipe, load_recipe
 from compress.record import NodeRecord, RunRecord
 from compress.report import render
 from compress.steps.quantize import QUANTIZERS, quantize_ort

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from compress import auroc
 from compress.bootstrap import BootstrapOptions
 from compress.gate import FAIL, INCONCLUSIVE, PASS, Rules, gate
+from compress.options.gate import GateOptions, Margins
+from compress.options.operating_points import OperatingPointOptions
 from compress.power import (
     AUROC,
     MOST_PATIENTS,
@@ -29,7 +31,7 @@ from compress.power import (
 )
 from compress.power_tables import power_lines
 from compress.predictions import Predictions
-from compress.recipe import GateOptions, Margins, OperatingPointOptions, Recipe
+from compress.recipe import Recipe
 from runtime.errors import StepError
 from runtime.findings import OperatingPoints
 from tests.compress.datasets.folders import case as a_case

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from compress.recipe import DataOptions, DriftLimits, Recipe, load_recipe, parse_recipe, shipped_recipes
+from compress.options.data import DataOptions
+from compress.options.gate import DriftLimits
+from compress.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from runtime.errors import RecipeError
 
 

@@ -17,8 +17,9 @@ from compress.artifact import Artifact
 from compress.datasets.base import Case
 from compress.gate import FAIL
 from compress.judgement import Court, Judged, Trial, judge
+from compress.options.gate import NO_DRIFT_LIMITS, Margins
 from compress.predictions import Predictions
-from compress.recipe import NO_DRIFT_LIMITS, Margins, parse_recipe
+from compress.recipe import parse_recipe
 from compress.refit import FEWEST_PATIENTS, Refit, Selection, refit, transfer
 from compress.report.schema import verdict_schema
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, TensorInfo

@@ -21,17 +21,14 @@ from compress.datasets.table import TableDataset
 from compress.evaluate import EvaluateOptions, evaluate_bundle
 from compress.evaluation_tables import evaluation_tables
 from compress.improve.parent import Parent
+from compress.options.anomaly import AnomalyOptions
+from compress.options.gate import NO_DRIFT_LIMITS, Margins
+from compress.options.operating_points import OperatingPointOptions
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import (
-    NO_DRIFT_LIMITS,
-    AnomalyOptions,
-    Margins,
-    OperatingPointOptions,
-    PruneOptions,
-    TargetOptions,
-    load_recipe,
-)
+from compress.recipe import load_recipe
 from compress.record import NodeRecord, RunRecord
 from compress.report.evaluation import render_evaluation
 from compress.report.gallery import Gallery

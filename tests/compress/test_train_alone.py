@@ -19,16 +19,13 @@ from rich.console import Console
 
 from compress.begin_with import BeginWith
 from compress.from_files import FromFiles
+from compress.options.anomaly import AnomalyOptions
+from compress.options.operating_points import OperatingPointOptions
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import Advance, ProgressReporter
-from compress.recipe import (
-    AnomalyOptions,
-    OperatingPointOptions,
-    PruneOptions,
-    Recipe,
-    TargetOptions,
-    load_recipe,
-)
+from compress.recipe import Recipe, load_recipe
 from compress.record import RunRecord
 from compress.step import load_step
 from compress.train_alone import Trained, TrainRequest, train_alone

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from compress.options.anomaly import AnomalyOptions
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import AnomalyOptions, PruneOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import Recipe, load_recipe
 from compress.trunk import trunk_nodes
 from compress.zoo.options import ModelOptions
 from runtime.errors import RecipeError, StepError

@@ -16,8 +16,9 @@ from compress.datasets.registry import open_dataset
 from compress.datasets.splits import split_by_patient
 from compress.look_alikes import check_looks
 from compress.matrix.recipe import load_matrix_recipe, shipped_matrices
+from compress.options.data import DataOptions, SyntheticOptions
 from compress.progress import ProgressReporter
-from compress.recipe import DataOptions, Recipe, SyntheticOptions, load_recipe, shipped_recipes
+from compress.recipe import Recipe, load_recipe, shipped_recipes
 from compress.trunk import train_plan
 from compress.workbench import Workbench, open_workbench, recipe_table
 from runtime.errors import StepError

@@ -8,7 +8,7 @@ import pytest
 from compress.datasets.registry import open_dataset
 from compress.datasets.rsna_boneage import read_rsna_boneage
 from compress.datasets.splits import split_by_patient
-from compress.recipe import SplitFractions
+from compress.options.data import SplitFractions
 from runtime.errors import StepError
 from tests.compress.datasets.folders import write_image
 from tests.compress.datasets.layouts import make_rsna, write_csv

@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from compress.datasets.base import Case
 from compress.datasets.synthetic import generate
 from compress.datasets.table import TableDataset
-from compress.recipe import SyntheticOptions
+from compress.options.data import SyntheticOptions
 from runtime.preprocess import PreprocessSpec, preprocess
 
 SPEC = PreprocessSpec(size_px=96)

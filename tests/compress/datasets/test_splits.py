@@ -15,7 +15,7 @@ from compress.datasets.splits import (
     split_by_patient,
     split_officially,
 )
-from compress.recipe import SplitFractions
+from compress.options.data import SplitFractions
 from runtime.errors import StepError
 from tests.compress.datasets.folders import case
 

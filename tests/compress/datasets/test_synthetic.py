@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compress.datasets.synthetic import COLUMNS, generate
-from compress.recipe import SyntheticOptions
+from compress.options.data import SyntheticOptions
 from runtime.errors import StepError
 
 FEW = SyntheticOptions(patients=6, seed=4, long_side_px=96)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compress.datasets.splits import split_by_patient
 from compress.datasets.table import TableDataset, read_table
-from compress.recipe import SplitFractions
+from compress.options.data import SplitFractions
 from runtime.errors import InputError, StepError
 from tests.compress.datasets.folders import COLUMNS, make_folder, row, write_image, write_table
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compress.fallback.groups import Link, groups_of
 from compress.fallback.mixed import Mixer, mixed_backend, open_mixer
 from compress.fallback.rank import measure_ranking
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.quantize import quantize
 from compress.targets import TARGETS, Target
 from runtime.backends.base import Backend, ModelFiles

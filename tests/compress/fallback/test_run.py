@@ -29,9 +29,11 @@ from compress.fallback.search import Screen
 from compress.faster import Speed
 from compress.judgement import Court
 from compress.ledger import Ledger
+from compress.options.gate import NO_DRIFT_LIMITS, GateOptions, Margins
+from compress.options.target import TargetOptions
 from compress.predictions import Predictions
 from compress.progress import ProgressReporter
-from compress.recipe import NO_DRIFT_LIMITS, GateOptions, Margins, Recipe, TargetOptions
+from compress.recipe import Recipe
 from compress.record import NodeRecord
 from compress.refit import Selection
 from compress.release import Shippable

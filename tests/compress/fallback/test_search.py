@@ -13,7 +13,7 @@ from compress.checks import Check
 from compress.fallback.options import FallbackOptions, confidence_of_look
 from compress.fallback.search import Found, Screen, Try, search, stages
 from compress.gate import Verdict, gate
-from compress.recipe import Margins
+from compress.options.gate import Margins
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed
 

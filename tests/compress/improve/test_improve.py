@@ -18,9 +18,12 @@ from typer.testing import CliRunner
 from compress.datasets.table import TableDataset
 from compress.evaluate import evaluate_bundle
 from compress.improve.run import ImproveRequest, improve
+from compress.options.anomaly import AnomalyOptions
+from compress.options.improve import ImproveOptions
+from compress.options.target import TargetOptions
 from compress.pipeline import RunOptions, run_pipeline
 from compress.progress import ProgressReporter
-from compress.recipe import AnomalyOptions, ImproveOptions, Recipe, TargetOptions, load_recipe
+from compress.recipe import Recipe, load_recipe
 from compress.record import RunRecord
 from compress.seen import FILE, seen_from_json
 from runtime import selftest

@@ -11,7 +11,9 @@ import pytest
 from compress.improve.plan import fine_tuning, improved_recipe, next_version
 from compress.improve.run import FromBundle
 from compress.improve.start import Start
-from compress.recipe import ImproveOptions, Recipe, from_table, load_recipe
+from compress.options.improve import ImproveOptions
+from compress.options.read import from_table
+from compress.recipe import Recipe, load_recipe
 from compress.training.options import AverageOptions, TrainOptions, TransferOptions
 from compress.training.outlines import Outlines
 from compress.trunk import trunk_nodes

@@ -16,7 +16,7 @@ from compress.datasets.base import Case
 from compress.datasets.reading import FileDataset, Reading
 from compress.improve.pool import ADDED, Pool, mixed, pool_cases, pooled_outlines, require_judges
 from compress.improve.run import found_words
-from compress.recipe import DataOptions
+from compress.options.data import DataOptions
 from compress.seen import SETS, SeenImages
 from runtime.errors import StepError
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from compress.improve.recover import Proof, prove, recover
+from compress.options.prune import PruneOptions
 from compress.pruning.cut import prune_network
-from compress.recipe import PruneOptions
 from compress.steps.compile_ort import optimise
 from compress.steps.export_onnx import to_onnx
 from compress.steps.origin import read_origin

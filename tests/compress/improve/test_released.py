@@ -11,8 +11,8 @@ import pytest
 from compress.gate import PASS, gate
 from compress.improve.lineage import lineage
 from compress.judgement import Court, Released, beside_released
+from compress.options.gate import Margins
 from compress.predictions import Predictions
-from compress.recipe import Margins
 from runtime.detector import DetectorSpec
 from runtime.findings import OperatingPoints, Provenance
 from runtime.preprocess import PreprocessSpec

@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.export_onnx import to_onnx
 from compress.steps.quantize_openvino import quantize_openvino
 from compress.steps.quantize_ort import quantize_ort

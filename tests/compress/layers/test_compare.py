@@ -18,7 +18,7 @@ from compress.layers import (
     open_layers,
 )
 from compress.layers.openvino_layers import OpenVinoLayers
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_openvino import compile_openvino
 from compress.steps.compile_ort import compile_ort

@@ -10,7 +10,7 @@ import pytest
 from compress.lint import ERROR, RULES, WARNING, Finding, LintContext, lint
 from compress.lint.files import lint_file
 from compress.lint.words import grouped, require_no_errors
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.graph import load_graph
 from compress.steps.quantize import quantize
 from runtime.errors import RecipeError, StepError

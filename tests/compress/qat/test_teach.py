@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from compress.anomaly import SeenFeatures, fit_statistics
 from compress.artifact import StepOutput
+from compress.options.target import TargetOptions
 from compress.qat.options import QatOptions
 from compress.qat.simulate import Grid
 from compress.qat.teach import teach
-from compress.recipe import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.export_onnx import to_onnx
 from compress.steps.quantize_ort import quantize_ort

@@ -11,7 +11,9 @@ import numpy as np
 from compress.artifact import STATUS_DEFERRED
 from compress.gate import Rules, floors, gate
 from compress.metrics import Predictions, choose_operating_points, measure
-from compress.recipe import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins, OperatingPointOptions, Recipe
+from compress.options.gate import NO_DRIFT_LIMITS, DriftLimits, Floors, Margins
+from compress.options.operating_points import OperatingPointOptions
+from compress.recipe import Recipe
 from compress.record import NodeRecord, RunRecord
 from runtime.findings import OperatingPoints
 from tests.compress.cohort import CohortOptions, cohort, perturbed, with_logits

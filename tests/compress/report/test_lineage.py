@@ -11,7 +11,7 @@ import pytest
 from compress.gate import gate
 from compress.improve.lineage import lineage
 from compress.judgement import RELEASED, Court, Released, beside_released
-from compress.recipe import Margins
+from compress.options.gate import Margins
 from compress.record import RunRecord
 from compress.report import render
 from compress.report.card import render_card

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from compress.options.gate import Margins
 from compress.power import Assumptions, Layout, power
-from compress.recipe import Margins
 from compress.record import RunRecord
 from compress.report import render
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import pytest
 
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.compile_openvino import compile_openvino
 from compress.steps.compile_ort import compile_ort
 from compress.steps.fidelity import Fidelity, compare_backends, snr_db

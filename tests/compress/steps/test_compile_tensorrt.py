@@ -14,8 +14,8 @@ import pytest
 from onnx import helper
 
 from compress.artifact import STATUS_DEFERRED, STATUS_OK
+from compress.options.target import TargetOptions
 from compress.pruning.two_four import sparsify
-from compress.recipe import TargetOptions
 from compress.steps.compile_tensorrt import choose_library, compile_tensorrt, gpu_count
 from compress.steps.export_onnx import to_onnx
 from compress.steps.graph import load_graph

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from compress.cli_ensemble import ensemble as ensemble_verb
 from compress.gate import gate
 from compress.lint import lint
+from compress.options.gate import Margins
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.predictions import Predictions
-from compress.recipe import Margins, PruneOptions, TargetOptions
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.ensemble import make_ensemble
 from compress.steps.export_onnx import export

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from compress import zoo
-from compress.recipe import PruneOptions
+from compress.options.prune import PruneOptions
 from compress.steps import export_onnx
 from compress.steps.export_onnx import compare, export, fold_normalisation, to_onnx
 from compress.steps.openvino_tools import open_ir, read_model, save

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps import openvino_tools
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_openvino import compile_openvino

@@ -12,7 +12,7 @@ from torch import nn
 from compress import zoo
 from compress.lint import lint
 from compress.lint.files import lint_file
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.export_onnx import to_onnx

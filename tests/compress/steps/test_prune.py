@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from compress import zoo
+from compress.options.prune import IMPORTANCES, PruneOptions
 from compress.pruning.speed import against
 from compress.pruning.statistics import estimate_statistics
 from compress.pruning.two_four import is_two_four
-from compress.recipe import IMPORTANCES, PruneOptions
 from compress.steps.prune import PruneData, prune
 from compress.steps.train import train_network
 from compress.training.history import auroc

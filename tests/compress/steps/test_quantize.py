@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from compress.artifact import StepOutput
 from compress.lint import errors_of, lint
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.graph import load_graph
 from compress.steps.openvino_tools import open_ir
 from compress.steps.quantize import quantize
@@ -215,7 +215,7 @@ calls = []
 WATCHED = ("socket.connect", "socket.getaddrinfo")
 sys.addaudithook(lambda event, args: calls.append(event) if event in WATCHED else None)
 from pathlib import Path
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.quantize import quantize
 from tests.compress.steps import graphs
 quantize(Path(sys.argv[1]), Path(sys.argv[2]), graphs.calibration(), TargetOptions("openvino"))

@@ -14,7 +14,7 @@ import pytest
 from compress.classical.options import NAMES, ClassicalOptions
 from compress.classical.train import train_classical
 from compress.lint.files import lint_file
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.export_onnx import to_onnx
 from compress.steps.graph import load_graph

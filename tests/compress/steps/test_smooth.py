@@ -19,7 +19,7 @@ from torch import nn
 
 from compress.fallback.mixed import open_mixer
 from compress.layers.onnx_layers import OnnxLayers
-from compress.recipe import TargetOptions
+from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.export_onnx import to_onnx
 from compress.steps.fidelity import compare_backends

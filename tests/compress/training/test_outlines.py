@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compress.datasets.base import Case
-from compress.recipe import DataOptions
+from compress.options.data import DataOptions
 from compress.training.outlines import Outlines, outlines_of, read_outlines
 from runtime.errors import StepError
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from compress import zoo
+from compress.options.prune import PruneOptions
 from compress.pruning.cut import prune_network
-from compress.recipe import PruneOptions
 from compress.steps.train import warm_start
 from compress.training.data import LabelledTensors
 from compress.zoo.base import FractureNet

@@ -13,8 +13,9 @@ from torch import Tensor
 from compress import zoo
 from compress.improve.recover import prove, recover
 from compress.lint import lint
+from compress.options.prune import PruneOptions
+from compress.options.target import TargetOptions
 from compress.pruning.cut import prune_network
-from compress.recipe import PruneOptions, TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.compile_tensorrt import compile_tensorrt
 from compress.steps.export_onnx import export, to_onnx
