@@ -58,6 +58,8 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):  # an interval

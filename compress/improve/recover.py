@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compress.datasets.problems import refuse
+from compress.datasets.progress import Progress, silent
 from compress.steps.export_onnx import normalisations_of_convolutions
 from compress.steps.origin import Origin, read_origin, weights_of
 from compress.torch_backend import TorchBackend
@@ -54,7 +55,7 @@ class Proof:
         return asdict(self)
 
 
-def recover(graph: bytes, model: ModelOptions, images: Images) -> FractureNet:
+def recover(graph: bytes, model: ModelOptions, images: Images, progress: Progress = silent) -> FractureNet:
     """The network of an exported or ONNX Runtime-optimised FP32 graph, in evaluation mode.
 
     model: what the recipe says, for graphs that do not say it themselves. images: (N, 1, S, S) of the fit
@@ -70,13 +71,15 @@ def recover(graph: bytes, model: ModelOptions, images: Images) -> FractureNet:
         network = restore(origin.network, _state(blank, weights_of(proto, origin), origin, folded))
     except (KeyError, TypeError, ValueError, RuntimeError, CompressError) as error:
         raise StepError(f"no network can be made of the bundle's graph: {error}", _HINT) from error
-    put_back(network, tuple(folded), images)
+    put_back(network, tuple(folded), images, progress)
     if said is None:
         _find_sharpness(network, graph, images[:_BATCH])
     return network
 
 
-def put_back(network: FractureNet, names: tuple[str, ...], images: Images) -> None:
+def put_back(
+    network: FractureNet, names: tuple[str, ...], images: Images, progress: Progress = silent
+) -> None:
     """Give these normalisations, which change nothing yet, the statistics of what they read, in place."""
     sums = {name: _Moments() for name in names}
     with ExitStack() as hooks, torch.inference_mode():
@@ -84,6 +87,7 @@ def put_back(network: FractureNet, names: tuple[str, ...], images: Images) -> No
             hooks.callback(network.get_submodule(name).register_forward_pre_hook(moments.add).remove)
         for start in range(0, len(images), _BATCH):
             network(torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH])))
+            progress(min(start + _BATCH, len(images)), len(images))
     for name, moments in sums.items():
         layer = network.get_submodule(name)
         assert isinstance(layer, nn.BatchNorm2d)
@@ -113,22 +117,28 @@ def prove(network: FractureNet, graph: Backend, images: Images) -> Proof:
 
 
 class _Moments:
-    """Mean and variance by channel of everything that came by, in double precision."""
+    """Mean and variance by channel of everything that came by; batches joined in double precision.
+
+    Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", The American Statistician 37.
+    """
 
     def __init__(self) -> None:
         self._count = 0
-        self._sum = torch.zeros(())
+        self._mean = torch.zeros(())
         self._squares = torch.zeros(())
 
     def add(self, _: nn.Module, given: tuple[Tensor, ...]) -> None:
-        values = given[0].double()
-        self._count += values.numel() // values.shape[1]
-        self._sum = self._sum + values.sum(dim=(0, 2, 3))
-        self._squares = self._squares + values.square().sum(dim=(0, 2, 3))
+        variance, mean = torch.var_mean(given[0], dim=(0, 2, 3), correction=0)
+        count = given[0].numel() // given[0].shape[1]
+        whole, apart = self._count + count, mean.double() - self._mean
+        self._squares = (
+            self._squares + variance.double() * count + apart.square() * (self._count * count / whole)
+        )
+        self._mean = self._mean + apart * (count / whole)
+        self._count = whole
 
     def mean_and_variance(self) -> tuple[Tensor, Tensor]:
-        mean = self._sum / self._count
-        return mean, (self._squares / self._count - mean.square()).clamp(min=0)
+        return self._mean, self._squares / self._count
 
 
 def _seat(layer: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:

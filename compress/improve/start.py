@@ -134,7 +134,8 @@ class Start:
         rows = np.unique(np.linspace(0, len(fit) - 1, min(_STATISTICS_IMAGES, len(fit))).round().astype(int))
         images = bench.tensors.stack([fit[row] for row in rows])
         if self.parent.checkpoint is None:
-            network = recover(self.parent.graph, bench.recipe.model, images)
+            with bench.reporter.task("the released network, as it was in training") as advance:
+                network = recover(self.parent.graph, bench.recipe.model, images, advance)
         else:
             network = warm_start(self.parent.checkpoint, self.parent.recipe.model, images.shape[-1])
         graph = self._released()

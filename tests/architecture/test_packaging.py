@@ -60,6 +60,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: zipf
         "runtime/schemas/findings-1.json",
         "compress/recipes/demo.toml",
         "compress/report/templates",
+        "compress/report/run.schema.json",
         "device_app/templates",
         "device_app/static",
         "device_app/store/migrations",

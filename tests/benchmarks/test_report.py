@@ -13,7 +13,11 @@ from tests.architecture.tree import ROOT
 
 RESULT = Result(
     "latency",
-    ({"engine": "onnxruntime-int8", "p50_ms": 5.4321}, {"engine": "a|b", "p50_ms": "", "note": "x\ny"}),
+    (
+        {"engine": "onnxruntime-int8", "p50_ms": 5.4321},
+        {"engine": "a|b", "p50_ms": "", "note": "x\ny"},
+        {"engine": "silent", "p50_ms": None},
+    ),
     {"runs": 200},
     {"name": "ulna", "version": "1.0.0", "digest": "0123456789abcdef"},
 )
@@ -46,6 +50,7 @@ def test_the_table_has_every_column_and_keeps_its_cells_apart() -> None:
         "| --- | --- | --- |",
         "| onnxruntime-int8 | 5.432 |  |",
         "| a\\|b |  | x y |",
+        "| silent | none |  |",
     ]
     assert "- bundle: ulna 1.0.0 0123456789ab" in text
 

@@ -6,9 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from benchmarks.made_windows import measure_windows
 from compress.cli import app
+from compress.patches.workshop import PatchRequest
+from compress.progress import ProgressReporter
+from compress.recipe import load_recipe
 from compress.step import load_step
 from runtime.errors import RecipeError, StepError
 
@@ -90,6 +95,22 @@ def test_compare_trains_both_kinds_and_says_a_verdict(place: Path) -> None:
     again = ulna(place, "compare", "--out", str(out), "--seeds", "2")
     # A slow machine also tells how far a training is, which the second time there is none of.
     assert again[again.index("AUROC on") :] == printed[printed.index("AUROC on") :]
+
+
+@pytest.mark.slow
+def test_the_benchmark_keeps_what_compare_found_without_training_again(place: Path) -> None:
+    out = place / "compared"
+    printed = ulna(place, "compare", "--out", str(out), "--seeds", "2")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("network.pt")}
+    result = measure_windows(
+        load_recipe(place / "mine.toml"), PatchRequest(out, place / "data"), 2, ProgressReporter(Console())
+    )
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("network.pt")} == before
+    said = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["figures"]
+    joined = [row for row in result.rows if "verdict" in row]
+    assert [row["difference"] for row in joined] == [figure["difference"] for figure in said.values()]
+    assert all(f"{row['difference']:+.4f}" in printed for row in joined)
+    assert [row["seed"] for row in result.rows if "seed" in row] == [3, 4] * len(said)
 
 
 def test_a_comparison_without_a_share_or_with_one_seed_is_refused(place: Path) -> None:
