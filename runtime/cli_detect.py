@@ -29,7 +29,7 @@ _MAX_STEM_BYTES = 200  # a file name has at most 255
 
 
 def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
-    files: Annotated[list[Path], typer.Argument(help="radiographs: JPEG, PNG, TIFF or DICOM")],
+    files: Annotated[list[Path], typer.Argument(help="radiographs: DICOM, JPEG, PNG, TIFF, BMP or WebP")],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
     ] = None,

@@ -258,7 +258,9 @@ def from_bundle(
     """
     from runtime import selftest
     from runtime.backends import registry
+    from runtime.readers import guarded
 
+    guarded.start()  # it gets ready while the engine does
     entry = bundle.entry(engine or selftest.choose(bundle, options).key)
     backend = registry.open_backend(
         entry.engine, bundle.model_files(entry), registry.options_for(entry.engine, options)

@@ -37,7 +37,7 @@ class Radiograph:
     pixels: (H, W) uint16, read-only, values in [0, 2**bit_depth).
     bit_depth: significant bits, 8 to 16.
     sha256: digest of the bytes it was read from.
-    format: "jpeg", "png", "tiff", "dicom" or "array".
+    format: "jpeg", "png", "tiff", "bmp", "webp", "dicom" or "array".
     colour_spread: mean over pixels of max(R, G, B) - min(R, G, B), in 1/255; 0.0 for gray files.
     warnings: what the reader noticed and mended, in plain words.
 

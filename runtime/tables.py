@@ -126,6 +126,11 @@ def doctor_tables(report: DoctorReport) -> Iterable[RenderableType]:
             engine.engine, engine.version or "-", installed if engine.installed else escape(engine.reason)
         )
     yield engines
+    yield "pictures are read in a process of their own, " + (
+        f"but [yellow]{escape(report.reading)}[/]"
+        if report.reading
+        else "[green]without files, network or other programs[/]"
+    )
     if report.results:
         yield _self_test(report.results)
     if report.choice is not None:

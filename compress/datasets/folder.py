@@ -51,7 +51,7 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _READ = (*SUFFIXES, ".dcm")
-_UNREAD_IMAGES = (".bmp", ".webp", ".gif", ".jp2", ".heic", ".avif", ".jfif", ".pgm")
+_UNREAD_IMAGES = (".gif", ".jp2", ".heic", ".avif", ".jfif", ".pgm")
 _DEEPEST = 3  # division, body part, class
 _RULE = "label: the class folder's name"
 

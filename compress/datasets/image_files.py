@@ -12,16 +12,12 @@ from compress.datasets.digests import THREADS
 from compress.datasets.problems import Problem
 from runtime import readers
 from runtime.errors import InputError
-from runtime.readers import jpeg, png, raster, tiff
-from runtime.readers.header import UPRIGHT, RasterHeader
+from runtime.readers import raster
+from runtime.readers.header import UPRIGHT
+from runtime.readers.inside import is_dicom
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
-_INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
-    "jpeg": jpeg.inspect,
-    "png": png.inspect,
-    "tiff": tiff.inspect,
-}
-_DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+_NO_IMAGE = "it is no JPEG, PNG, TIFF, BMP, WebP or DICOM file"
 _SIDEWAYS = 5  # EXIF orientations from here on swap rows and columns
 
 
@@ -56,19 +52,14 @@ def scan_one(path: Path) -> ImageFile:
     sha256 = hashlib.sha256(data).hexdigest()
     kind = raster.detect_format(data)
     if kind is None:
-        return ImageFile(sha256, fault="" if is_dicom(data) else "it is no JPEG, PNG, TIFF or DICOM file")
+        return ImageFile(sha256, fault="" if is_dicom(data) else _NO_IMAGE)
     try:
-        header = _INSPECTORS[kind](data)
+        header = raster.INSPECTORS[kind](data)
     except InputError as error:
         return ImageFile(sha256, fault=str(error))
     size = (header.height_px, header.width_px)
     height_px, width_px = size[::-1] if header.orientation >= _SIDEWAYS else size
     return ImageFile(sha256, height_px, width_px, header.orientation)
-
-
-def is_dicom(data: bytes) -> bool:
-    """Whether the bytes begin as a DICOM file (PS3.10) does."""
-    return data[_DICOM_PREFIX_AT : _DICOM_PREFIX_AT + len(_DICOM_PREFIX)] == _DICOM_PREFIX
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -1,53 +1,35 @@
-"""A file or its bytes -> Radiograph. What a file is, its content says; its name is never asked."""
+"""A file or its bytes -> Radiograph. Bytes are parsed and decoded in a process that has nothing to lose."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
+from runtime.errors import InputError, UnreadableImageError
 from runtime.radiograph import Radiograph
-from runtime.readers import raster
+from runtime.readers import guarded
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_file_size
 
 __all__ = ["ReadLimits", "load", "read_bytes", "read_file"]
-
-_DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
-_SAVE_AS = "Export it as JPEG, PNG, TIFF or DICOM."
-_OTHERS = (
-    (b"%PDF", 0, "a PDF document"),
-    (b"GIF8", 0, "a GIF image"),
-    (b"BM", 0, "a BMP image"),
-    (b"WEBP", 8, "a WebP image"),
-    (b"ftyphei", 4, "a HEIC image"),
-    (b"ftypmif1", 4, "a HEIC image"),
-    (b"ftypavif", 4, "an AVIF image"),
-    (b"PK\x03\x04", 0, "a ZIP archive"),
-    (b"\x1f\x8b", 0, "a gzip archive"),
-    (b"\x00\x00\x00\x0cjP  ", 0, "a JPEG 2000 image"),
-    (b"\xff\x4f\xff\x51", 0, "a JPEG 2000 image"),
-    (b"II+\x00", 0, "a BigTIFF image"),
-    (b"MM\x00+", 0, "a BigTIFF image"),
-)
 
 
 def read_bytes(data: bytes, name: str = "", limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
     """Read one image from memory; `name` only opens the error message.
 
-    Raises UnreadableImageError for damaged bytes and for no image at all, UnsupportedImageError for a sound
-    file of a kind that is not read.
+    Raises UnreadableImageError for damaged bytes, for no image at all and for what takes too much time or
+    memory to read, UnsupportedImageError for a sound file of a kind that is not read.
     """
     with _named(name):
-        return _read(data, limits)
+        check_file_size(len(data), limits)
+        return guarded.read(data, limits)
 
 
 def read_file(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
     """Read one image from a file. Raises as `read_bytes` does, and for a path that is no readable file."""
     with _named(path.name):
-        return _read(load(path, limits), limits)
+        return read_bytes(load(path, limits), limits=limits)
 
 
 def load(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> bytes:
@@ -76,20 +58,3 @@ def _named(name: str) -> Iterator[None]:
         if not name:
             raise
         raise type(error)(f"{name}: {error}", error.hint) from error
-
-
-def _read(data: bytes, limits: ReadLimits) -> Radiograph:
-    check_file_size(len(data), limits)
-    sha256 = hashlib.sha256(data).hexdigest()
-    # DICOM first: its 128 free bytes may hold a TIFF header for other software.
-    if data[_DICOM_PREFIX_AT : _DICOM_PREFIX_AT + len(_DICOM_PREFIX)] == _DICOM_PREFIX:
-        from runtime.readers import dicom
-
-        return dicom.read(data, sha256, limits)
-    kind = raster.detect_format(data)
-    if kind is not None:
-        return raster.read(data, sha256, kind, limits)
-    for signature, at, words in _OTHERS:
-        if data[at : at + len(signature)] == signature:
-            raise UnsupportedImageError(f"{words} is not read", _SAVE_AS)
-    raise UnreadableImageError("the file is no image that Ulna knows", _SAVE_AS)

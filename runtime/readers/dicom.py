@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+import zlib
 from io import BytesIO
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81,
 _META_GROUP, _TRANSFER_SYNTAX = 0x0002, 0x0010
 _META_AT = 132
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_EXPLICIT, _DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
+_BESIDE_PIXELS_BYTES = 1 << 24
 _UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
@@ -47,11 +50,13 @@ def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radio
         warnings.simplefilter("ignore")
         # pydicom only warns of a value that is cut off, and forgets the element.
         warnings.filterwarnings("error", message="End of file reached")
-        if syntax not in (*NATIVE, RLE, *_COMPRESSED):
+        if syntax not in (*NATIVE, _DEFLATED, RLE, *_COMPRESSED):
             raise UnsupportedImageError(
                 f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
                 "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
             )
+        if syntax == _DEFLATED:
+            data, syntax, dataset_at = _inflated(data[dataset_at:], limits), _EXPLICIT, 0
         dataset = _parse(data, syntax, dataset_at)
         _check_kind(dataset)
         _check_layout(dataset, limits)
@@ -62,10 +67,10 @@ def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
     try:
         plane = read_plane(dataset, syntax)
         facts = acquisition_facts(dataset, plane)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything at all on hostile content
-        raise UnreadableImageError(f"the DICOM pixel data is damaged: {_line(error)}", _DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM pixel data is damaged ({_kind(error)})", _DAMAGED) from error
     noticed = notices(dataset) + plane.warnings
     if text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE:
         noticed += ("This is a secondary capture, not the original image: detail may be lost.",)
@@ -116,6 +121,23 @@ def _library() -> ModuleType:
     return pydicom  # type: ignore[no-any-return]
 
 
+def _inflated(data: bytes, limits: ReadLimits) -> bytes:
+    """The data set, which has no more bytes than the largest picture and what may stand beside it."""
+    most = 2 * limits.max_pixels + _BESIDE_PIXELS_BYTES
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        whole = engine.decompress(data, most)
+    except zlib.error as error:
+        raise UnreadableImageError("the DICOM file's deflated data is damaged", _DAMAGED) from error
+    if engine.unconsumed_tail:
+        raise UnsupportedImageError(
+            f"the DICOM file inflates to more than {most >> 20} MiB", "Send one radiograph a file."
+        )
+    if not engine.eof:
+        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED)
+    return whole
+
+
 def _parse(data: bytes, syntax: str, dataset_at: int) -> Dataset:
     """The data set alone: dcmread would read the header anew, and inflate what another reading of it says."""
     from pydicom.dataset import FileMetaDataset
@@ -130,8 +152,10 @@ def _parse(data: bytes, syntax: str, dataset_at: int) -> Dataset:
         return dataset
     except UserWarning as error:  # `read` made an error of this one
         raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
+    except MemoryError:
+        raise
     except Exception as error:  # pydicom raises anything from KeyError to RecursionError on hostile content
-        raise UnreadableImageError(f"the DICOM file is damaged: {_line(error)}", _DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", _DAMAGED) from error
 
 
 def _check_kind(dataset: Dataset) -> None:
@@ -171,8 +195,6 @@ def _check_layout(dataset: Dataset, limits: ReadLimits) -> None:
     check_dimensions(integer(dataset, "Rows", 0), integer(dataset, "Columns", 0), limits)
 
 
-def _line(error: Exception) -> str:
-    """The first line of a library's message, short enough for a screen."""
-    lines = str(error).strip().splitlines()
-    line = lines[0] if lines else type(error).__name__
-    return "".join(letter if letter.isprintable() else "?" for letter in line)[:160]
+def _kind(error: Exception) -> str:
+    """Not its words: a library quotes the value that it stumbled over, and that may be the patient's name."""
+    return type(error).__name__

@@ -118,7 +118,8 @@ def _window(dataset: Dataset, mapping: Mapping) -> tuple[float, float] | None:
     slope, intercept = number(dataset, "RescaleSlope", 1.0), number(dataset, "RescaleIntercept", 0.0)
     if slope == 0 or "ModalityLUTSequence" in dataset:
         slope, intercept = 1.0, 0.0
-    return mapping.scale * (center - intercept) / slope + mapping.offset, width / abs(slope)
+    window = mapping.scale * (center - intercept) / slope + mapping.offset, width / abs(slope)
+    return window if all(map(math.isfinite, window)) else None
 
 
 def _spacing_mm(dataset: Dataset) -> tuple[float, float] | None:

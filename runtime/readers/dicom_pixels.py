@@ -1,19 +1,20 @@
-"""Stored DICOM pixel values -> a uint16 plane with bone bright (DICOM PS3.3 C.7.6.3, C.11.1)."""
+"""DICOM pixel data -> stored values (DICOM PS3.3 C.7.6.3, PS3.5 8), by the decoder that is named here."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UnreadableImageError, UnsupportedImageError
-from runtime.readers import gdcm_child, jpeg, raster
-from runtime.readers.dicom_facts import integer, number, text
-from runtime.readers.gdcm_child import Request
+from runtime.readers import gdcm_codec, jpeg, raster
+from runtime.readers.dicom_facts import integer
+from runtime.readers.dicom_gray import Depth, Plane, bone_bright
+from runtime.readers.gdcm_codec import Request
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -31,17 +32,6 @@ _MAX_EXPANSION = 2  # no codec makes a radiograph larger than this
 _SLACK_BYTES = 1 << 16
 _OVERLAY_GROUPS, _OVERLAY_BIT_POSITION = range(0x6000, 0x6020, 2), 0x0102
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """pixels: (H, W) uint16, bone bright. A stored value v became scale * v + offset."""
-
-    pixels: NDArray[np.uint16]
-    bit_depth: int
-    scale: float
-    offset: float
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +68,8 @@ def read_plane(dataset: Dataset, syntax: str) -> Plane:
             f"the DICOM file declares {layout.rows} rows x {layout.columns} columns, got {stored.shape}",
             _DAMAGED,
         )
-    return _bone_bright(dataset, stored.astype(np.int32), layout)
+    depth = Depth(layout.stored, layout.signed, syntax != _BIG_ENDIAN)
+    return bone_bright(dataset, np.asarray(stored), depth)
 
 
 def _layout(dataset: Dataset) -> _Layout:
@@ -151,7 +142,7 @@ def _j2k_size(frame: bytes) -> tuple[int, int] | None:
     return y1 - y0, x1 - x0
 
 
-def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
+def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:
     from pydicom.pixels import pixel_array
 
     if layout.allocated == 16:
@@ -159,7 +150,7 @@ def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generi
     return np.asarray(pixel_array(dataset, raw=True))
 
 
-def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDArray[np.generic]:
+def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDArray[np.integer[Any]]:
     """Stored values (H, W) by the decoder that is named here, not by whichever happens to be installed."""
     from pydicom.pixels import pixel_array
 
@@ -174,11 +165,11 @@ def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDA
         syntax, layout.rows, layout.columns, layout.allocated, layout.stored, int(layout.signed)
     )
     # JPEG-LS knows no signed values: GDCM hands out their low bits as they are.
-    values = gdcm_child.decode(request, frame)
+    values = gdcm_codec.decode(request, frame)
     return _signed(values, layout) if layout.signed else values
 
 
-def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic]:
+def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:
     """The 16-bit words as they are: pydicom would drop what a file holds above the bits it declares."""
     order = ">" if syntax == _BIG_ENDIAN else "<"
     words = np.frombuffer(dataset.PixelData, f"{order}u2", layout.rows * layout.columns)
@@ -190,7 +181,7 @@ def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.generic
     return _signed(plane if int(plane.max()) < 1 << layout.stored else plane.view(np.int16), layout)
 
 
-def _signed(values: NDArray[np.generic], layout: _Layout) -> NDArray[np.generic]:
+def _signed(values: NDArray[np.integer[Any]], layout: _Layout) -> NDArray[np.integer[Any]]:
     """Carry the sign upwards where negative values stop at the stored bits."""
     wide = values.astype(np.int32)
     if int(wide.min()) < 0 or int(wide.max()) >= 1 << layout.stored:
@@ -215,67 +206,3 @@ def _require_gdcm() -> None:
             "compressed DICOM images need python-gdcm, which is not installed",
             'run pip install "ulna[dicom]"',
         )
-
-
-def _bone_bright(dataset: Dataset, stored: NDArray[np.int32], layout: _Layout) -> Plane:
-    values, bits, scale, offset, warnings = _modality_values(dataset, stored, layout)
-    if text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1":
-        scale, offset = -scale, (1 << bits) - 1 - offset
-        values = (1 << bits) - 1 - values
-    pixels = _without_padding(values.astype(np.uint16), _padding(dataset, stored))
-    return Plane(pixels, max(bits, 8), scale, offset, warnings)
-
-
-def _modality_values(
-    dataset: Dataset, stored: NDArray[np.int32], layout: _Layout
-) -> tuple[NDArray[np.int32], int, float, float, tuple[str, ...]]:
-    """Values in [0, 2**bits), rising as the modality's values rise; scale and offset of the mapping.
-
-    A rescale slope only stretches the gray scale, which preprocessing normalises anyway, so the stored values
-    are kept; its sign matters and is honoured. A lookup table is applied.
-    """
-    if "ModalityLUTSequence" in dataset:
-        from pydicom.pixels import apply_modality_lut
-
-        bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
-        if not 8 <= bits <= 16:
-            raise UnreadableImageError(f"the DICOM lookup table has {bits} bits an entry", _DAMAGED)
-        mapped = np.asarray(apply_modality_lut(stored, dataset)).astype(np.int32)
-        return np.clip(mapped, 0, (1 << bits) - 1), bits, 1.0, 0.0, ()
-    bits, warnings = _bits_needed(stored, layout)
-    offset = 1 << (bits - 1) if layout.signed else 0
-    values = stored + offset
-    slope = number(dataset, "RescaleSlope", 1.0)
-    if slope < 0:
-        return (1 << bits) - 1 - values, bits, -1.0, float((1 << bits) - 1 - offset), warnings
-    return values, bits, 1.0, float(offset), warnings
-
-
-def _bits_needed(stored: NDArray[np.int32], layout: _Layout) -> tuple[int, tuple[str, ...]]:
-    """The declared depth, or the smallest that holds the values where a file declares too few bits."""
-    low, high = int(stored.min()), int(stored.max())
-    for bits in range(layout.stored, 17):
-        bottom, top = (-(1 << (bits - 1)), 1 << (bits - 1)) if layout.signed else (0, 1 << bits)
-        if bottom <= low and high < top:
-            wider = bits > layout.stored
-            said = f"Pixel values need {bits} bits, the file declares {layout.stored}."
-            return bits, ((said,) if wider else ())
-    raise UnreadableImageError(f"pixel values from {low} to {high} fit no depth up to 16 bits", _DAMAGED)
-
-
-def _padding(dataset: Dataset, stored: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels outside the exposed plate (PixelPaddingValue, PixelPaddingRangeLimit)."""
-    if "PixelPaddingValue" not in dataset:
-        return np.zeros(stored.shape, bool)
-    one = integer(dataset, "PixelPaddingValue", 0)
-    other = integer(dataset, "PixelPaddingRangeLimit", one)
-    return (stored >= min(one, other)) & (stored <= max(one, other))
-
-
-def _without_padding(pixels: NDArray[np.uint16], padding: NDArray[np.bool_]) -> NDArray[np.uint16]:
-    """Padding as dark as the darkest exposed pixel: it is not anatomy and must not stretch the gray scale."""
-    if not padding.any() or padding.all():
-        return pixels
-    filled = pixels.copy()
-    filled[padding] = pixels[~padding].min()
-    return filled

@@ -14,11 +14,14 @@ class ReadLimits:
     """The largest detectors give 20 megapixels, stitched whole-leg films 30; more is not a plate.
 
     max_file_bytes: of the file as it arrives. max_pixels: rows times columns. max_side_px: either side.
+    memory_bytes, cpu_s: that reading one file may take, its own bytes included.
     """
 
     max_file_bytes: int = 192 * _MIB
     max_pixels: int = 64_000_000
     max_side_px: int = 20_000
+    memory_bytes: int = 400 * _MIB
+    cpu_s: int = 4
 
 
 DEFAULT_LIMITS = ReadLimits()

@@ -1,4 +1,4 @@
-"""JPEG, PNG and TIFF -> Radiograph, decoded by OpenCV after the file's own structure was checked."""
+"""JPEG, PNG, TIFF, BMP and WebP -> Radiograph, decoded by OpenCV after the file's own structure was read."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from numpy.typing import NDArray
 
 from runtime.errors import UnreadableImageError
 from runtime.radiograph import Radiograph
-from runtime.readers import jpeg, png, tiff
+from runtime.readers import bmp, jpeg, png, tiff, webp
 from runtime.readers.complaints import caught, damage
 from runtime.readers.header import RasterHeader, turn_upright
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
 
-_INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
+INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
     "jpeg": jpeg.inspect,
     "png": png.inspect,
     "tiff": tiff.inspect,
+    "bmp": bmp.inspect,
+    "webp": webp.inspect,
 }
 _ADVICE = "The file was damaged on its way. Export or copy it again."
+_OPENCV_OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
 _COLOUR_SAMPLE_PX = 1 << 18
 _BAND_ROWS = 256
 _Pixels: TypeAlias = NDArray[np.integer[Any]]
 
 
 def detect_format(data: bytes) -> str | None:
-    """ "jpeg", "png" or "tiff" by the first bytes, None for anything else."""
-    if data.startswith(jpeg.SIGNATURE):
-        return "jpeg"
-    if data.startswith(png.SIGNATURE):
-        return "png"
-    return "tiff" if data.startswith(tiff.SIGNATURES) else None
+    """ "jpeg", "png", "tiff", "bmp" or "webp" by the first bytes, None for anything else."""
+    if data.startswith(webp.SIGNATURE):
+        return "webp" if data[webp.KIND_AT :].startswith(webp.KIND) else None
+    starts = {"jpeg": jpeg.SIGNATURE, "png": png.SIGNATURE, "tiff": tiff.SIGNATURES, "bmp": bmp.SIGNATURE}
+    return next((kind for kind, start in starts.items() if data.startswith(start)), None)
 
 
 def read(data: bytes, sha256: str, kind: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
-    """Decode a file of `kind` ("jpeg", "png", "tiff").
+    """Decode a file of `kind`, as `detect_format` calls it.
 
     Raises UnreadableImageError for a damaged file and UnsupportedImageError for a sound one of a kind that
     is not read.
     """
-    header = _INSPECTORS[kind](data)
+    header = INSPECTORS[kind](data)
     check_dimensions(header.height_px, header.width_px, limits)
     decoded = decode(tiff.normalised(data) if kind == "tiff" else data, kind)
     if decoded.shape[:2] != (header.height_px, header.width_px):
@@ -74,7 +76,9 @@ def decode(data: bytes, kind: str) -> _Pixels:
     with caught() as complaints:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
+        except cv2.error as error:
+            if error.code == _OPENCV_OUT_OF_MEMORY:
+                raise MemoryError from error
             decoded = None
     complaint = damage(complaints)
     if decoded is None or complaint is not None:

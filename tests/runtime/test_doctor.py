@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from runtime.backends.registry import ENGINES
 from runtime.doctor import examine_machine
+from runtime.readers import guarded
 from runtime.survey import look
 from tests.runtime.kit import Contents, make
 from tests.runtime.models import onnx_bytes
@@ -18,6 +20,15 @@ def test_without_a_bundle_it_shows_machine_and_engines() -> None:
     report = examine_machine()
     assert tuple(engine.engine for engine in report.engines) == ENGINES
     assert (report.results, report.choice, report.failure) == ((), None, None)
+    assert report.to_json()["reading"] == {"confined": not guarded.missing(), "reason": report.reading}
+
+
+def test_a_reading_process_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(guarded, "_holder", guarded._Holder())
+    report = examine_machine()
+    assert "gave no answer" in report.reading
+    assert not report.to_json()["reading"]["confined"]
 
 
 def test_with_a_bundle_it_says_which_engine_would_be_used(tmp_path: Path) -> None:

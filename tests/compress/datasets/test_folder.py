@@ -66,10 +66,10 @@ def test_files_that_are_no_images_are_reported_and_macos_shadows_are_not_read(tm
     (root / "normal/._p1_1.png").write_text("a shadow")
     (root / "normal/notes.txt").write_text("read me")
     (problem,) = read_folder(root).problems
-    assert problem.text == "'normal/text.png': it is no JPEG, PNG, TIFF or DICOM file"
+    assert problem.text == "'normal/text.png': it is no JPEG, PNG, TIFF, BMP, WebP or DICOM file"
 
 
-@pytest.mark.parametrize("suffix", [".bmp", ".WEBP"])
+@pytest.mark.parametrize("suffix", [".gif", ".HEIC"])
 def test_images_of_a_form_that_is_not_read_are_reported_not_passed_over(tmp_path: Path, suffix: str) -> None:
     root = make_class_folders(tmp_path / "data")
     (root / f"fractured/p9{suffix}").write_bytes(b"picture")

@@ -1,4 +1,4 @@
-"""JPEG, PNG and TIFF through the readers' public door."""
+"""JPEG, PNG, TIFF, BMP and WebP through the readers' public door."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ PROGRESSIVE = encoded(".jpg", GRAY8, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 RESTARTS = encoded(".jpg", GRAY8, cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
 PNG8, PNG16 = encoded(".png", GRAY8), encoded(".png", GRAY16)
 LZW = encoded(".tiff", GRAY16, cv2.IMWRITE_TIFF_COMPRESSION, 5)
+BMP8, WEBP8 = encoded(".bmp", GRAY8), encoded(".webp", GRAY8, cv2.IMWRITE_WEBP_QUALITY, 101)  # without loss
 SOUND = {
+    "bmp": BMP8,
+    "webp": WEBP8,
     "jpeg": JPEG,
     "progressive jpeg": PROGRESSIVE,
     "jpeg with restarts": RESTARTS,
@@ -241,6 +244,58 @@ def test_a_tiff_whose_compressed_strip_holds_too_little_is_refused(pixels: np.nd
         read_bytes(data)
 
 
+def test_bmp_and_lossless_webp_give_the_stored_values() -> None:
+    for data, form in ((BMP8, "bmp"), (WEBP8, "webp")):
+        radiograph = read_bytes(data)
+        assert radiograph.format == form
+        assert np.array_equal(radiograph.pixels, GRAY8)
+        assert radiograph.colour_spread == 0
+
+
+def test_a_bmp_that_is_stored_from_the_top_is_not_turned_over() -> None:
+    (height,) = struct.unpack_from("<i", BMP8, 22)
+    upside_down = BMP8[:22] + struct.pack("<i", -height) + BMP8[26:]
+
+    assert np.array_equal(read_bytes(upside_down).pixels, GRAY8[::-1])
+
+
+def test_a_lossy_webp_is_read_as_its_decoder_gives_it() -> None:
+    data = encoded(".webp", GRAY8, cv2.IMWRITE_WEBP_QUALITY, 80)
+    radiograph = read_bytes(data)
+
+    assert radiograph.pixels.shape == GRAY8.shape
+    assert np.abs(radiograph.pixels.astype(int) - GRAY8).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_in_a_webp_is_applied(orientation: int) -> None:
+    exif = b"II*\x00" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    height, width = GRAY8.shape
+    canvas = bytes([8, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBP" + _chunk(b"VP8X", canvas) + WEBP8[12:] + _chunk(b"EXIF", exif)
+    data = b"RIFF" + struct.pack("<I", len(body)) + body
+
+    assert np.array_equal(read_bytes(data).pixels, oriented(GRAY8, orientation))
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+@pytest.mark.parametrize("whole", ["bmp", "webp"])
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_bmp_or_webp_is_refused(whole: str, share: float) -> None:
+    data = BMP8 if whole == "bmp" else WEBP8
+    with pytest.raises(UnreadableImageError):
+        read_bytes(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("field", [18, 22])
+def test_a_bmp_that_claims_a_huge_size_is_refused(field: int) -> None:
+    with pytest.raises(InputError):
+        read_bytes(BMP8[:field] + struct.pack("<i", 60_000) + BMP8[field + 4 :])
+
+
 @pytest.mark.parametrize(
     ("data", "word"),
     [
@@ -251,8 +306,10 @@ def test_a_tiff_whose_compressed_strip_holds_too_little_is_refused(pixels: np.nd
         (tiff(GRAY8, photometric=3), "photometric"),
         (PNG8[:33] + png_chunk(b"acTL", bytes(8)) + PNG8[33:], "animated"),
         (b"GIF89a" + bytes(100), "GIF"),
-        (b"BM" + bytes(100), "BMP"),
-        (b"RIFF" + bytes(4) + b"WEBPVP8 " + bytes(100), "WebP"),
+        (BMP8[:14] + b"\x0c" + BMP8[15:], "header of 12 bytes"),
+        (BMP8[:30] + b"\x01" + BMP8[31:], "compression 1"),
+        (BMP8[:28] + b"\x04" + BMP8[29:], "4 bits"),
+        (b"RIFF" + bytes([22, 0, 0, 0]) + b"WEBPVP8X" + b"\x0a\x00\x00\x00\x02" + bytes(9), "animated"),
         (b"%PDF-1.7" + bytes(100), "PDF"),
         (b"\x1f\x8b" + bytes(100), "gzip"),
     ],

@@ -1,0 +1,234 @@
+"""The parent's side of runtime.readers.zygote: a picture's bytes go over, a picture or a refusal comes back.
+
+One zygote a process, started at the first need or by `start`; one picture at a time. What comes back is
+checked as if it came from the stranger whose file was read.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import UnreadableImageError, UnsupportedImageError
+from runtime.radiograph import Radiograph
+from runtime.readers import answer
+from runtime.readers.limits import ReadLimits
+from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, request_of
+
+_READY_WITHIN_S = 60.0
+_SHARE_OF_A_CPU = 5  # a busy box gives a child no more than this part of its time
+_ATTEMPTS = 2
+_FIRST_FREE = 3
+_MIB = 1 << 20
+_FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_ADVICE = "Export or copy the image again; if that does not help, send it in another format."
+_AGAIN = "Try again. If it happens again, restart this machine and call the technician."
+
+
+class _LostError(Exception):
+    """The zygote is gone or does not answer: nothing is known of the picture."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How the child ended, and what it left: words, and pixels (N,)."""
+
+    status: int
+    words: bytes
+    pixels: NDArray[np.uint16]
+
+
+class Zygote:
+    """A running one. Starting it returns at once; the first request waits until it is ready."""
+
+    def __init__(self) -> None:
+        ours, theirs = (_high(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        # -P, and our own module path instead: the current folder may be a stranger's USB stick.
+        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "runtime.readers.zygote", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # with its child it can be ended as one
+                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+        self._channel = ours
+        self._missing: str | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the kernel cannot enforce (runtime.confine). Waits until the zygote is ready."""
+        if self._missing is None:
+            self._missing = self._hear(_READY_WITHIN_S).decode("ascii", "replace").strip("-")
+        return tuple(self._missing.split(",")) if self._missing else ()
+
+    def ask(self, data: bytes, limits: ReadLimits) -> Reply:
+        """Raises _LostError where there is no reply in time; the zygote is of no use after that."""
+        _ = self.missing
+        with contextlib.ExitStack() as open_files:
+            given, pixels, words = (_memory(name, open_files) for name in ("given", "pixels", "words"))
+            _write(given, data)
+            fcntl.fcntl(given, fcntl.F_ADD_SEALS, _FIXED)
+            try:
+                socket.send_fds(self._channel, [request_of(limits)], [given, pixels, words])
+            except OSError as error:
+                raise _LostError(str(error)) from error
+            said = self._hear(limits.cpu_s * _SHARE_OF_A_CPU)
+            return Reply(int(said), os.pread(words, answer.MAX_BYTES + 1, 0), _pixels_in(pixels, limits))
+
+    def end(self) -> None:
+        """With its child, wherever that is."""
+        self._channel.close()
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _hear(self, within_s: float) -> bytes:
+        self._channel.settimeout(within_s)
+        try:
+            said = self._channel.recv(MESSAGE_BYTES)
+        except OSError as error:
+            raise _LostError(str(error)) from error
+        if not said:
+            raise _LostError("the reading process has ended")
+        return said
+
+
+class _Holder:
+    """This process's zygote, if it has one."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.zygote: Zygote | None = None
+
+    def start(self) -> Zygote:
+        if self.zygote is None:
+            self.zygote = Zygote()
+        return self.zygote
+
+    def end(self) -> None:
+        if self.zygote is not None:
+            self.zygote.end()
+            self.zygote = None
+
+
+_holder = _Holder()
+
+
+def start() -> None:
+    """Begin to start the reading process, so that the first picture need not wait for it."""
+    with _holder.lock, contextlib.suppress(OSError):
+        _holder.start()
+
+
+def missing() -> tuple[str, ...]:
+    """What this machine's kernel cannot keep a reading process from, of runtime.confine's names.
+
+    Raises UnreadableImageError where the reading process does not start.
+    """
+    with _holder.lock:
+        try:
+            return _holder.start().missing
+        except (_LostError, OSError) as error:
+            _holder.end()
+            raise _no_reader(error) from error
+
+
+def read(data: bytes, limits: ReadLimits) -> Radiograph:
+    """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, and
+    the first for a child that crashes, takes too long, or talks nonsense.
+    """
+    reply, sha256 = _ask(data, limits), hashlib.sha256(data).hexdigest()
+    if reply.status != 0:
+        raise _ending(reply.status, limits)
+    return answer.understand(reply.words, reply.pixels, sha256)
+
+
+def _ask(data: bytes, limits: ReadLimits) -> Reply:
+    """A zygote that is gone says nothing against the file: a new one is asked, once."""
+    with _holder.lock:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return _holder.start().ask(data, limits)
+            except (_LostError, OSError) as error:
+                _holder.end()
+                if attempt == _ATTEMPTS or isinstance(error.__cause__, TimeoutError):
+                    raise _no_reader(error) from error
+    raise AssertionError("unreachable")
+
+
+def _ending(status: int, limits: ReadLimits) -> UnreadableImageError | UnsupportedImageError:
+    if status == OUT_OF_MEMORY:
+        return UnsupportedImageError(
+            f"reading the file takes more than {limits.memory_bytes // _MIB} MiB of memory", _ADVICE
+        )
+    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        return UnreadableImageError(
+            f"reading the file takes more than {limits.cpu_s} s of computing", _ADVICE
+        )
+    # A native decoder that is refused memory crashes just as one that a damaged file has led astray.
+    return UnreadableImageError("the file is damaged or too large: its decoder crashed", _ADVICE)
+
+
+def _no_reader(error: Exception) -> UnreadableImageError:
+    return UnreadableImageError(f"the program that reads pictures gave no answer ({error})", _AGAIN)
+
+
+def _high(end: socket.socket) -> socket.socket:
+    """The same end above the standard streams, which a service may have been started without."""
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE))
+
+
+def _memory(name: str, open_files: contextlib.ExitStack) -> int:
+    descriptor = os.memfd_create(f"ulna-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    open_files.callback(os.close, descriptor)
+    return descriptor
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _pixels_in(descriptor: int, limits: ReadLimits) -> NDArray[np.uint16]:
+    """(N,) as the child left them, which is gone: sealed, since nobody may change them any more."""
+    size = os.fstat(descriptor).st_size
+    if size == 0 or size % 2 or size > 2 * limits.max_pixels:
+        return np.zeros(0, np.uint16)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED)
+    return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint16)
+
+
+def _forget() -> None:
+    """In a forked process the zygote is its parent's."""
+    global _holder  # noqa: PLW0603
+    _abandoned.append(_holder)
+    _holder = _Holder()
+
+
+def _end() -> None:
+    _holder.end()
+
+
+_abandoned: list[_Holder] = []  # kept, so that nobody finalises a process that belongs to another one
+os.register_at_fork(after_in_child=_forget)
+atexit.register(_end)

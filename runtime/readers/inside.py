@@ -1,0 +1,54 @@
+"""Bytes -> Radiograph, here and now. What a file is, its content says; its name is never asked.
+
+Called in a process that has nothing to lose (runtime.readers.zygote): what is parsed comes from a stranger.
+"""
+
+from __future__ import annotations
+
+from runtime.errors import UnreadableImageError, UnsupportedImageError
+from runtime.radiograph import Radiograph
+from runtime.readers import raster
+from runtime.readers.limits import ReadLimits
+
+_DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
+HEAD_BYTES = _DICOM_PREFIX_AT + len(_DICOM_PREFIX)
+"""Of a file, that tell what it is."""
+_SAVE_AS = "Export it as JPEG, PNG, TIFF, BMP, WebP or DICOM."
+_OTHERS = (
+    (b"%PDF", 0, "a PDF document"),
+    (b"GIF8", 0, "a GIF image"),
+    (b"ftyphei", 4, "a HEIC image"),
+    (b"ftypmif1", 4, "a HEIC image"),
+    (b"ftypavif", 4, "an AVIF image"),
+    (b"PK\x03\x04", 0, "a ZIP archive"),
+    (b"\x1f\x8b", 0, "a gzip archive"),
+    (b"\x00\x00\x00\x0cjP  ", 0, "a JPEG 2000 image"),
+    (b"\xff\x4f\xff\x51", 0, "a JPEG 2000 image"),
+    (b"II+\x00", 0, "a BigTIFF image"),
+    (b"MM\x00+", 0, "a BigTIFF image"),
+)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether it says so itself."""
+    return data[_DICOM_PREFIX_AT:HEAD_BYTES] == _DICOM_PREFIX
+
+
+def read(data: bytes, sha256: str, limits: ReadLimits) -> Radiograph:
+    """Read one image. sha256: of the data, in hex.
+
+    Raises UnreadableImageError for damaged bytes and for no image at all, UnsupportedImageError for a sound
+    file of a kind that is not read.
+    """
+    # DICOM first: its 128 free bytes may hold a TIFF header for other software.
+    if is_dicom(data):
+        from runtime.readers import dicom
+
+        return dicom.read(data, sha256, limits)
+    kind = raster.detect_format(data)
+    if kind is not None:
+        return raster.read(data, sha256, kind, limits)
+    for signature, at, words in _OTHERS:
+        if data[at : at + len(signature)] == signature:
+            raise UnsupportedImageError(f"{words} is not read", _SAVE_AS)
+    raise UnreadableImageError("the file is no image that Ulna knows", _SAVE_AS)
