@@ -24,7 +24,7 @@ from compress.datasets.base import Case
 from compress.datasets.boxes import parse_json_boxes
 from compress.datasets.cells import UNKNOWN_PART, parse_label, parsed
 from compress.datasets.csv_files import Record, header_of, read_lines, read_records
-from compress.datasets.image_files import files_below, is_dicom, scan
+from compress.datasets.image_files import files_below, scan
 from compress.datasets.layout import Layout, without_rule
 from compress.datasets.patients import stand_in
 from compress.datasets.problems import Problem
@@ -33,6 +33,7 @@ from compress.datasets.sidecars import read_sidecars
 from runtime import readers
 from runtime.errors import InputError, StepError, UnreadableImageError
 from runtime.radiograph import AcquisitionFacts
+from runtime.readers.inside import is_dicom
 
 NAME = "dicom_dir"
 TABLE = "labels.csv"

@@ -23,6 +23,12 @@ INSPECTORS: dict[str, Callable[[bytes], RasterHeader]] = {
     "bmp": bmp.inspect,
     "webp": webp.inspect,
 }
+_SIGNATURES: dict[str, tuple[bytes, ...]] = {
+    "jpeg": (jpeg.SIGNATURE,),
+    "png": (png.SIGNATURE,),
+    "tiff": tiff.SIGNATURES,
+    "bmp": (bmp.SIGNATURE,),
+}
 _ADVICE = "The file was damaged on its way. Export or copy it again."
 _OPENCV_OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
 _COLOUR_SAMPLE_PX = 1 << 18
@@ -34,8 +40,7 @@ def detect_format(data: bytes) -> str | None:
     """ "jpeg", "png", "tiff", "bmp" or "webp" by the first bytes, None for anything else."""
     if data.startswith(webp.SIGNATURE):
         return "webp" if data[webp.KIND_AT :].startswith(webp.KIND) else None
-    starts = {"jpeg": jpeg.SIGNATURE, "png": png.SIGNATURE, "tiff": tiff.SIGNATURES, "bmp": bmp.SIGNATURE}
-    return next((kind for kind, start in starts.items() if data.startswith(start)), None)
+    return next((kind for kind, starts in _SIGNATURES.items() if data.startswith(starts)), None)
 
 
 def read(data: bytes, sha256: str, kind: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
