@@ -27,7 +27,7 @@ from runtime.errors import UnreadableImageError, UnsupportedImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import answer
 from runtime.readers.limits import ReadLimits
-from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, request_of
+from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, Ending, ending_of, request_of
 
 _READY_WITHIN_S = 60.0
 _SHARE_OF_A_CPU = 5  # a busy box gives a child no more than this part of its time
@@ -47,7 +47,7 @@ class _LostError(Exception):
 class Reply:
     """How the child ended, and what it left: words, and pixels (N,)."""
 
-    status: int
+    ending: Ending
     words: bytes
     pixels: NDArray[np.uint16]
 
@@ -91,7 +91,9 @@ class Zygote:
             except OSError as error:
                 raise _LostError(str(error)) from error
             said = self._hear(limits.cpu_s * _SHARE_OF_A_CPU)
-            return Reply(int(said), os.pread(words, answer.MAX_BYTES + 1, 0), _pixels_in(pixels, limits))
+            return Reply(
+                ending_of(said), os.pread(words, answer.MAX_BYTES + 1, 0), _pixels_in(pixels, limits)
+            )
 
     def end(self) -> None:
         """With its child, wherever that is."""
@@ -155,26 +157,33 @@ def read(data: bytes, limits: ReadLimits) -> Radiograph:
     """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, and
     the first for a child that crashes, takes too long, or talks nonsense.
     """
-    reply, sha256 = _ask(data, limits), hashlib.sha256(data).hexdigest()
-    if reply.status != 0:
-        raise _ending(reply.status, limits)
-    return answer.understand(reply.words, reply.pixels, sha256)
+    return judged(ask(data, limits), data, limits)
 
 
-def _ask(data: bytes, limits: ReadLimits) -> Reply:
-    """A zygote that is gone says nothing against the file: a new one is asked, once."""
+def judged(reply: Reply, data: bytes, limits: ReadLimits) -> Radiograph:
+    """What a reply to these bytes says. Raises as `read` does."""
+    if reply.ending.status != 0:
+        raise _refusal(reply.ending.status, limits)
+    return answer.understand(reply.words, reply.pixels, hashlib.sha256(data).hexdigest())
+
+
+def ask(data: bytes, limits: ReadLimits) -> Reply:
+    """Have it read. A zygote that is gone says nothing against the file: a new one is asked, once.
+
+    Raises UnreadableImageError where there is no reply.
+    """
     with _holder.lock:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return _holder.start().ask(data, limits)
-            except (_LostError, OSError) as error:
+            except (_LostError, OSError, ValueError) as error:
                 _holder.end()
                 if attempt == _ATTEMPTS or isinstance(error.__cause__, TimeoutError):
                     raise _no_reader(error) from error
     raise AssertionError("unreachable")
 
 
-def _ending(status: int, limits: ReadLimits) -> UnreadableImageError | UnsupportedImageError:
+def _refusal(status: int, limits: ReadLimits) -> UnreadableImageError | UnsupportedImageError:
     if status == OUT_OF_MEMORY:
         return UnsupportedImageError(
             f"reading the file takes more than {limits.memory_bytes // _MIB} MiB of memory", _ADVICE

@@ -1,13 +1,13 @@
 """What runtime.readers.guarded and runtime.readers.zygote say to each other.
 
 A request is one message: the limits, and three descriptors of files in memory, of the picture's bytes, of its
-pixels and of the answer's words. The reply is the child's exit status in decimal. Before the first request
-the zygote says, unasked, what this kernel cannot enforce.
+pixels and of the answer's words. The reply is how the child ended. Before the first request the zygote says,
+unasked, what this kernel cannot enforce.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from runtime.readers.limits import ReadLimits
 
@@ -15,6 +15,17 @@ MESSAGE_BYTES = 4096
 DESCRIPTORS = 3
 OUT_OF_MEMORY = 3
 """Exit status of a child that was refused memory."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Of a child: its exit status, as subprocess has it; the most memory that was its own or shared with the
+    zygote, and what it computed.
+    """
+
+    status: int
+    memory_bytes: int
+    cpu_s: float
 
 
 def request_of(limits: ReadLimits) -> bytes:
@@ -25,3 +36,14 @@ def request_of(limits: ReadLimits) -> bytes:
 def limits_of(request: bytes) -> ReadLimits:
     """The same limits."""
     return ReadLimits(*map(int, request.split()))
+
+
+def reply_of(ending: Ending) -> bytes:
+    """The zygote's words."""
+    return f"{ending.status} {ending.memory_bytes} {ending.cpu_s!r}".encode()
+
+
+def ending_of(reply: bytes) -> Ending:
+    """The same ending. Raises ValueError for anything else."""
+    status, memory_bytes, cpu_s = reply.split()
+    return Ending(int(status), int(memory_bytes), float(cpu_s))

@@ -22,9 +22,17 @@ from runtime import confine
 from runtime.errors import InputError
 from runtime.readers import answer, inside
 from runtime.readers.limits import ReadLimits
-from runtime.readers.protocol import DESCRIPTORS, MESSAGE_BYTES, OUT_OF_MEMORY, limits_of
+from runtime.readers.protocol import (
+    DESCRIPTORS,
+    MESSAGE_BYTES,
+    OUT_OF_MEMORY,
+    Ending,
+    limits_of,
+    reply_of,
+)
 
 _BYTES_A_PIXEL = 2
+_KIB = 1024
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_END = b"1000"
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
@@ -56,8 +64,9 @@ def _serve(channel: socket.socket, mapped: int) -> bool:
         _be_the_child(limits_of(request), mapped, *descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
-    _, status = os.waitpid(child, 0)
-    os.write(channel.fileno(), str(os.waitstatus_to_exitcode(status)).encode())
+    _, status, used = os.wait4(child, 0)
+    ending = Ending(os.waitstatus_to_exitcode(status), used.ru_maxrss * _KIB, used.ru_utime + used.ru_stime)
+    os.write(channel.fileno(), reply_of(ending))
     return True
 
 

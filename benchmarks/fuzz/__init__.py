@@ -1,0 +1,1 @@
+"""Inputs for benchmarks.fuzz_reader."""
