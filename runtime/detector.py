@@ -153,8 +153,12 @@ class Detector:
             raise InferenceError("the network answered with values that are not numbers")
         return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32), features.reshape(-1))
 
-    def look_for_anomaly(self, score: Score) -> tuple[Refusal | None, tuple[str, ...]]:
+    def look_for_anomaly(
+        self, score: Score, declared: bool = False
+    ) -> tuple[Refusal | None, tuple[str, ...]]:
         """The refusal of a picture unlike any that the model has learned from, or warnings.
+
+        declared: whether its file says that it is a radiograph (see runtime.anomaly).
 
         Raises InferenceError for a network that gives other features than the statistics are about.
         """
@@ -162,7 +166,7 @@ class Detector:
         if detector is None:
             return None, ()
         seen = detector.look(score.features)
-        if detector.is_strange(seen):
+        if detector.is_strange(seen, declared):
             known = ", ".join(self.spec.body_parts or detector.statistics.parts)
             return Refusal(RefusalCode.UNFAMILIAR, f"{_STRANGE} (it reads: {known}).", _STRANGE_ADVICE), ()
         return None, (_UNUSUAL,) if detector.is_unusual(seen) else ()
@@ -202,7 +206,7 @@ class Detector:
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
         with clock.stage("infer"):
             score = self.score(tensor, facts)
-        refusal, unusual = self.look_for_anomaly(score)
+        refusal, unusual = self.look_for_anomaly(score, radiograph.facts.is_declared)
         if refusal is not None:
             refused = self._unreadable(refusal, radiograph.sha256, clock)
             return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)

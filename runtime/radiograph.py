@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PROJECTIONS = ("cr", "dx", "rg")
+"""DICOM's modalities of plain radiographs, in lower case."""
 MIN_BIT_DEPTH = 8
 MAX_BIT_DEPTH = 16
 
@@ -28,6 +30,11 @@ class AcquisitionFacts:
     window: tuple[float, float] | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing."""
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the X-ray system says that this is a projection radiograph; no JPEG can say so."""
+        return self.modality in PROJECTIONS
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
-from runtime.radiograph import Radiograph
+from runtime.radiograph import PROJECTIONS, Radiograph
 from runtime.readers.dicom_facts import acquisition_facts, integer, notices, text
 from runtime.readers.dicom_pixels import NATIVE, RLE, read_plane
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
@@ -23,7 +23,7 @@ from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_dimensions
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-MODALITIES = ("CR", "DX", "RG")
+MODALITIES = tuple(modality.upper() for modality in PROJECTIONS)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _CAPTURE_MODALITIES = (*MODALITIES, "OT", "SC", "")
 _DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"

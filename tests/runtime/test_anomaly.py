@@ -19,6 +19,7 @@ from runtime.bundle import Bundle, open_bundle
 from runtime.detector import from_bundle
 from runtime.errors import BackendError, BundleFormatError, InferenceError
 from runtime.findings import RefusalCode, Verdict
+from runtime.readers import read_bytes
 from runtime.trust import TrustStore, generate_key
 from tests.bundles import BundleOptions, make_bundle, radiograph_png
 from tests.runtime.schema import problems
@@ -152,6 +153,32 @@ def test_a_picture_far_from_the_training_is_refused_with_advice(
     assert "forearm" in findings.refusal.message and findings.refusal.advice
     assert findings.width_px == 256
     assert problems(findings.to_json()) == []
+
+
+@pytest.mark.parametrize(
+    ("squared", "modality", "verdict"),
+    [
+        (2.5, "cr", Verdict.FRACTURE),
+        (2.5, "ot", Verdict.UNREADABLE),
+        (2.5, None, Verdict.UNREADABLE),
+        (3.2, "dx", Verdict.UNREADABLE),
+    ],
+)
+def test_a_picture_that_the_x_ray_system_calls_a_radiograph_may_lie_further_away(
+    squared: float,
+    modality: str | None,
+    verdict: Verdict,
+    tmp_path: Path,
+    key: Ed25519PrivateKey,
+    plate_features: np.ndarray,
+) -> None:
+    plain = read_bytes(radiograph_png(True))
+    said = replace(plain, facts=replace(plain.facts, modality=modality))
+    with from_bundle(bundle_with(at_distance(squared, plate_features), tmp_path, key), ENGINE) as detector:
+        findings = detector.detect(said)
+
+    assert findings.verdict is verdict
+    assert verdict is Verdict.UNREADABLE or any("unlike" in warning for warning in findings.warnings)
 
 
 def test_an_unusual_picture_is_answered_with_a_warning(

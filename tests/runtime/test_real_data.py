@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,22 @@ def test_the_reference_model_gives_no_answer_for_what_the_quality_check_lets_thr
         for name in LEFT_TO_THE_MODEL:
             found = detector.detect_bytes((real_data / "dicom" / name).read_bytes())
             assert found.refusal is not None and found.refusal.code is RefusalCode.UNFAMILIAR, name
+
+
+@pytest.mark.slow
+def test_the_reference_model_answers_for_other_makers_radiographs_and_not_for_a_chest(
+    real_data: Path,
+) -> None:
+    with from_bundle(open_named(None, None), "onnxruntime-fp32") as detector:
+        for name in ("hand_j2k_lossless_kodak", "hip_jpeg_lossless", "extremity_mono1_j2k_lossless"):
+            found = detector.detect_bytes((real_data / "dicom/real" / f"cr_{name}.dcm").read_bytes())
+            assert found.refusal is None, name
+            assert any("unlike most" in warning for warning in found.warnings), name
+        chest = read_file(real_data / "dicom/real/cr_chest_mono1_15bit_j2k.dcm")
+        # Whatever body part its file may claim.
+        mislabelled = replace(chest, facts=replace(chest.facts, body_part="hand"))
+        found = detector.detect(mislabelled)
+        assert found.refusal is not None and found.refusal.code is RefusalCode.UNFAMILIAR
 
 
 @pytest.mark.parametrize(
