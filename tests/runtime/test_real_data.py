@@ -92,7 +92,7 @@ def test_the_reference_model_gives_no_answer_for_what_the_quality_check_lets_thr
 
 
 @pytest.mark.slow
-def test_the_reference_model_answers_for_other_makers_radiographs_and_not_for_a_chest(
+def test_the_reference_model_answers_for_other_makers_limbs_and_not_for_a_chest(
     real_data: Path,
 ) -> None:
     with from_bundle(open_named(None, None), "onnxruntime-fp32") as detector:
