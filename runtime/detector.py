@@ -29,7 +29,7 @@ from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, Ref
 from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts, Telling, facts_of
 from runtime.postprocess import locate, probability
 from runtime.preprocess import PreprocessSpec, preprocess
-from runtime.quality import assess
+from runtime.quality import MAYBE_INVERTED, assess
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
 
@@ -48,6 +48,7 @@ _STRANGE_ADVICE = (
     "Check that the right picture was chosen and that it shows one of these body parts, well exposed. "
     "Otherwise have a clinician read it."
 )
+_RIGHTED = "Dark and bright were exchanged in this picture (bone dark); it was read the right way round."
 _UNUSUAL = "The picture is unlike most that the model has learned from; rely less on its answer."
 _DEFAULT_OPTIONS = BackendOptions()
 
@@ -192,7 +193,9 @@ class Detector:
                 return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
             told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
             found = self._findings(radiograph, NOTHING_SAID if told is None else told.facts, clock)
-            return replace(found, warnings=(*assessment.warnings, *found.warnings), metadata=told)
+            settled = MAYBE_INVERTED if _RIGHTED in found.warnings else None
+            doubts = (said for said in assessment.warnings if said != settled)
+            return replace(found, warnings=(*doubts, *found.warnings), metadata=told)
         except InferenceError as error:
             _log.error("engine failed: %s", error)
             return self._engine_failed(str(error), radiograph, clock)
@@ -206,6 +209,8 @@ class Detector:
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
         with clock.stage("infer"):
             score = self.score(tensor, facts)
+        inverse = self._right_way_round(radiograph, facts, score, clock)
+        score, righted = (score, ()) if inverse is None else (inverse, (_RIGHTED,))
         refusal, unusual = self.look_for_anomaly(score, radiograph.facts.is_declared)
         if refusal is not None:
             refused = self._unreadable(refusal, radiograph.sha256, clock)
@@ -223,9 +228,20 @@ class Detector:
             operating_points=self.spec.operating_points,
             boxes=() if verdict is Verdict.NONE else boxes,
             evidence=evidence,
-            warnings=unusual,
+            warnings=(*righted, *unusual),
             timings_ms=clock.timings_ms,
         )
+
+    def _right_way_round(
+        self, radiograph: Radiograph, facts: PatientFacts, score: Score, clock: _Clock
+    ) -> Score | None:
+        """Of the inverse, where dark and bright are exchanged in the picture; None where they are not."""
+        detector = self.spec.anomaly
+        if detector is None or not detector.is_unusual(seen := detector.look(score.features)):
+            return None
+        with clock.stage("inverse"):
+            inverse = self.score(preprocess(radiograph.inverted(), self.spec.preprocess)[0], facts)
+        return inverse if detector.is_inverted(seen, detector.look(inverse.features)) else None
 
     def _engine_failed(self, reason: str, radiograph: Radiograph, clock: _Clock) -> Findings:
         message = f"The analysis failed ({reason}). There is no result for this image."

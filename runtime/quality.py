@@ -20,6 +20,7 @@ from runtime.findings import Refusal, RefusalCode
 from runtime.preprocess import value_range
 from runtime.radiograph import Radiograph
 
+MAYBE_INVERTED = "The image may be inverted (bone dark instead of bright)."
 _GRID_PX = 256
 _BORDER_PX = 4
 _SOBEL_GAIN = 8.0  # sum of the positive weights of OpenCV's 3x3 Sobel kernel, times two
@@ -277,7 +278,7 @@ def _warn(
 def _warn_of_exposure(radiograph: Radiograph, look: Appearance, limits: QualityLimits) -> Iterator[str]:
     inverted = look.median > limits.inverted_median and look.dark < limits.inverted_dark_area
     if inverted:
-        yield "The image may be inverted (bone dark instead of bright)."
+        yield MAYBE_INVERTED
     elif look.dark < limits.bright_dark_area:
         yield "The image is very bright; detail may be lost."
     # A deeper file need not use its range; an 8-bit one was made for a screen.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,11 @@ class Radiograph:
         if not MIN_BIT_DEPTH <= self.bit_depth <= MAX_BIT_DEPTH:
             raise ValueError(f"bit_depth must be 8 to 16, got {self.bit_depth}")
         self.pixels.flags.writeable = False
+
+    def inverted(self) -> Radiograph:
+        """The same picture with dark and bright exchanged."""
+        top = np.uint16((1 << self.bit_depth) - 1)
+        return replace(self, pixels=top - np.minimum(self.pixels, top))
 
     @property
     def height_px(self) -> int:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from runtime import selftest
-from runtime.anomaly import AnomalyDetector, AnomalyLimits, FeatureStatistics
+from runtime.anomaly import AnomalyDetector, AnomalyLimits, Familiarity, FeatureStatistics
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import from_bundle
 from runtime.errors import BackendError, BundleFormatError, InferenceError
 from runtime.findings import RefusalCode, Verdict
+from runtime.preprocess import preprocess
 from runtime.readers import read_bytes
 from runtime.trust import TrustStore, generate_key
 from tests.bundles import BundleOptions, make_bundle, radiograph_png
@@ -123,9 +124,6 @@ def plate_features(tmp_path_factory: pytest.TempPathFactory, key: Ed25519Private
     """(2,) what the network of the test bundles says of an ordinary plate."""
     root = make_bundle(tmp_path_factory.mktemp("plain") / "bundle", key)
     with from_bundle(open_bundle(root, TrustStore.of(key)), ENGINE) as detector:
-        from runtime.preprocess import preprocess
-        from runtime.readers import read_bytes
-
         return detector.score(
             preprocess(read_bytes(radiograph_png(True)), detector.spec.preprocess)[0]
         ).features
@@ -133,7 +131,8 @@ def plate_features(tmp_path_factory: pytest.TempPathFactory, key: Ed25519Private
 
 def at_distance(squared: float, features: np.ndarray) -> FeatureStatistics:
     """Statistics of one part, from which these features lie so far away."""
-    centre = features + np.array([np.sqrt(squared), 0.0])
+    # Downwards: upwards the inverse of a plate would be nearer.
+    centre = features - np.array([np.sqrt(squared), 0.0])
     return FeatureStatistics(("forearm",), np.eye(2, dtype=np.float32), centre[None].astype(np.float32))
 
 
@@ -179,6 +178,47 @@ def test_a_picture_that_the_x_ray_system_calls_a_radiograph_may_lie_further_away
 
     assert findings.verdict is verdict
     assert verdict is Verdict.UNREADABLE or any("unlike" in warning for warning in findings.warnings)
+
+
+@pytest.mark.parametrize(
+    ("seen", "inverse", "inverted"),
+    [(1.2, 0.5, True), (4.0, 1.0, True), (1.3, 0.9, False), (2.4, 1.9, False), (0.9, 0.1, False)],
+)
+def test_a_picture_is_inverted_where_its_inverse_alone_is_usual_by_a_clear_step(
+    seen: float, inverse: float, inverted: bool
+) -> None:
+    detector = AnomalyDetector(STATISTICS, AnomalyLimits("a.npz"))
+    assert detector.is_inverted(Familiarity(seen, "leg"), Familiarity(inverse, "hand")) is inverted
+
+
+def test_an_inverted_picture_is_read_the_right_way_round_and_says_so(
+    tmp_path: Path, key: Ed25519PrivateKey, plate_features: np.ndarray
+) -> None:
+    plain = read_bytes(radiograph_png(True))
+    root = make_bundle(tmp_path / "plain", key)
+    with from_bundle(open_bundle(root, TrustStore.of(key)), ENGINE) as detector:
+        tensor, _ = preprocess(plain.inverted(), detector.spec.preprocess)
+        apart = float(np.square(detector.score(tensor).features - plate_features).sum())
+    statistics = FeatureStatistics(
+        ("forearm",),
+        (np.eye(2) * np.sqrt(3 / apart)).astype(np.float32),
+        (plate_features[None] * np.sqrt(3 / apart)).astype(np.float32),
+    )
+    with from_bundle(bundle_with(statistics, tmp_path, key), ENGINE) as detector:
+        wanted, found = detector.detect(plain), detector.detect(plain.inverted())
+
+    assert found.verdict is wanted.verdict is Verdict.FRACTURE
+    assert found.boxes == wanted.boxes and found.boxes
+    assert any("exchanged" in warning for warning in found.warnings)
+    assert not any("may be inverted" in warning for warning in found.warnings)
+    assert not any("exchanged" in warning for warning in wanted.warnings)
+    assert problems(found.to_json()) == []
+
+
+def test_inverting_twice_gives_the_picture_back() -> None:
+    plain = read_bytes(radiograph_png(True))
+    assert np.array_equal(plain.inverted().inverted().pixels, plain.pixels)
+    assert int(plain.inverted().pixels.max()) < 1 << plain.bit_depth
 
 
 def test_an_unusual_picture_is_answered_with_a_warning(

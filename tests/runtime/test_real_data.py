@@ -92,6 +92,19 @@ def test_the_reference_model_gives_no_answer_for_what_the_quality_check_lets_thr
 
 
 @pytest.mark.slow
+def test_the_reference_model_reads_an_inverted_radiograph_the_right_way_round(real_data: Path) -> None:
+    paths = sorted((real_data / "fracatlas" / "images").glob("*.jpg"))[::200]
+    with from_bundle(open_named(None, None), "onnxruntime-fp32") as detector:
+        for path in paths:
+            plain = read_file(path)
+            wanted, found = detector.detect(plain), detector.detect(plain.inverted())
+            if found.refusal is None:
+                assert any("exchanged" in warning for warning in found.warnings), path.name
+                assert found.verdict is wanted.verdict, path.name
+            assert not any("exchanged" in warning for warning in wanted.warnings), path.name
+
+
+@pytest.mark.slow
 def test_the_reference_model_answers_for_other_makers_limbs_and_not_for_a_chest(
     real_data: Path,
 ) -> None:
