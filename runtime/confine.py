@@ -19,7 +19,9 @@ from pathlib import Path
 from runtime.system_calls import CLONE, CLONE3, SETTLED, USELESS, Numbers
 
 FILES, SYSTEM_CALLS = "files", "system calls"
+STATM = "/proc/self/statm"
 
+_STATM_BYTES = 256
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _LANDLOCK_VERSION, _LANDLOCK_PATH_BENEATH = 1, 1
@@ -53,10 +55,17 @@ class Allowance:
     file_bytes: int
 
 
-def mapped_bytes() -> int:
-    """Of address space, that this process has now."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
-    return int(pages) * resource.getpagesize()
+def mapped_bytes(statm: int | None = None) -> int:
+    """Of address space, that this process has now.
+
+    statm: a descriptor of STATM, for a process that may open nothing any more.
+    """
+    opened = os.open(STATM, os.O_RDONLY) if statm is None else statm
+    try:
+        return int(os.pread(opened, _STATM_BYTES, 0).split()[0]) * resource.getpagesize()
+    finally:
+        if statm is None:
+            os.close(opened)
 
 
 def limit(allowance: Allowance, mapped: int) -> None:

@@ -180,6 +180,9 @@ def ask(data: bytes, limits: ReadLimits) -> Reply:
                 _holder.end()
                 if attempt == _ATTEMPTS or isinstance(error.__cause__, TimeoutError):
                     raise _no_reader(error) from error
+            except BaseException:  # Ctrl-C while it reads: the reply would be taken for the next picture's
+                _holder.end()
+                raise
     raise AssertionError("unreachable")
 
 

@@ -42,22 +42,23 @@ def main() -> None:
     """Serve the socket whose descriptor is the only argument, until the other end closes."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     _prepare()
-    mapped = confine.mapped_bytes()
+    statm = os.open(confine.STATM, os.O_RDONLY)
     # An editable installation is on no path.
     readable = (*_LIBRARIES, sys.prefix, sys.base_prefix, *sys.path, *runtime.__path__)
     missing = confine.confine(Path(name) for name in readable if name)
     os.write(channel.fileno(), ",".join(missing).encode() or b"-")
-    while _serve(channel, mapped):
+    while _serve(channel, statm):
         pass
 
 
-def _serve(channel: socket.socket, mapped: int) -> bool:
+def _serve(channel: socket.socket, statm: int) -> bool:
     """One picture; False where there is nobody left to read for."""
     request, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, DESCRIPTORS)
     if not request:
         return False
     if inside.is_dicom(os.pread(descriptors[0], inside.HEAD_BYTES, 0)):
         _load_dicom()
+    mapped = confine.mapped_bytes(statm)
     child = os.fork()
     if child == 0:
         channel.close()

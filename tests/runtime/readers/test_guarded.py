@@ -169,6 +169,31 @@ def test_a_reading_process_that_hangs_is_ended_and_the_file_refused() -> None:
     assert not psutil.pid_exists(stopped.pid)
 
 
+def test_after_ctrl_c_the_next_picture_does_not_get_the_reply_to_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_bytes(SOUND)
+    hear = guarded.Zygote._hear
+
+    def interrupted(self: guarded.Zygote, within_s: float) -> bytes:
+        monkeypatch.setattr(guarded.Zygote, "_hear", hear)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(guarded.Zygote, "_hear", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_bytes(encoded(".png", plate(2000, 2000)))
+    for seed in range(3):
+        assert np.array_equal(read_bytes(encoded(".png", plate(seed=seed))).pixels, plate(seed=seed))
+
+
+def test_a_dicom_file_has_as_much_memory_as_any_other_once_its_libraries_are_loaded() -> None:
+    """What the libraries take is the reading process's own, not the picture's."""
+    data = dicom(plate(3000, 3000, bits=12))
+    limits = ReadLimits(memory_bytes=80 << 20)
+    for _ in range(2):
+        assert guarded.read(data, limits).height_px == 3000
+
+
 def test_a_process_that_was_forked_reads_with_a_reading_process_of_its_own() -> None:
     ours = zygote().pid
     with multiprocessing.get_context("fork").Pool(2) as pool:
