@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import UnreadableImageError, UnsupportedImageError
-from runtime.readers import gdcm_codec, jpeg, raster
+from runtime.readers import gdcm_codec, jpeg, jpeg2000, raster
 from runtime.readers.dicom_facts import integer
 from runtime.readers.dicom_gray import Depth, Plane, bone_bright
 from runtime.readers.gdcm_codec import Request
@@ -25,7 +24,6 @@ RLE = "1.2.840.10008.1.2.5"
 _JPEG_BASELINE, _JPEG_EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
 _JPEG_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
-_J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51.{4}(.{4})(.{4})(.{4})(.{4})", re.DOTALL)
 _END_OF_IMAGE = b"\xff\xd9"  # the same in JPEG, JPEG-LS and JPEG 2000
 _TAIL_BYTES = 10  # frames are padded to even length, by some writers with more than one byte
 _MAX_EXPANSION = 2  # no codec makes a radiograph larger than this
@@ -114,7 +112,7 @@ def _checked_frame(dataset: Dataset, syntax: str, layout: _Layout) -> bytes:
     frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == RLE:
         return frame
-    size = _j2k_size(frame) if syntax in _JPEG_2000 else jpeg.declared_size(frame)
+    size = _size_of(frame, syntax)
     if syntax == _JPEG_EXTENDED and layout.stored > 8:
         raise UnsupportedImageError(
             f"lossy JPEG of {layout.stored} bits is not read",
@@ -133,13 +131,12 @@ def _checked_frame(dataset: Dataset, syntax: str, layout: _Layout) -> bytes:
     return frame
 
 
-def _j2k_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) in the SIZ marker segment (ITU-T T.800, A.5.1)."""
-    found = _J2K_SIZE.search(frame)
-    if found is None:
-        return None
-    x1, y1, x0, y0 = (int.from_bytes(group, "big") for group in found.groups())
-    return y1 - y0, x1 - x0
+def _size_of(frame: bytes, syntax: str) -> tuple[int, int] | None:
+    """(rows, columns) that the compressed picture declares itself."""
+    if syntax not in _JPEG_2000:
+        return jpeg.declared_size(frame)
+    found = jpeg2000.declared(frame)
+    return None if found is None else (found.rows, found.columns)
 
 
 def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:
@@ -160,13 +157,21 @@ def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDA
         return raster.decode(frame, "jpeg")
     if syntax == RLE:
         return np.asarray(pixel_array(dataset, raw=True, decoding_plugin="pydicom"))
-    _require_gdcm()
-    request = Request(
-        syntax, layout.rows, layout.columns, layout.allocated, layout.stored, int(layout.signed)
-    )
-    # JPEG-LS knows no signed values: GDCM hands out their low bits as they are.
-    values = gdcm_codec.decode(request, frame)
+    values = _jpeg_2000(frame) if syntax in _JPEG_2000 else None
+    if values is None:
+        _require_gdcm()
+        request = Request(
+            syntax, layout.rows, layout.columns, layout.allocated, layout.stored, int(layout.signed)
+        )
+        values = gdcm_codec.decode(request, frame)
+    # JPEG-LS knows no signed values, and a codestream need not say so: what comes out are their low bits.
     return _signed(values, layout) if layout.signed else values
+
+
+def _jpeg_2000(frame: bytes) -> NDArray[np.integer[Any]] | None:
+    """None for what only GDCM may be able to decode."""
+    found = jpeg2000.declared(frame)
+    return None if found is None or found.signed else jpeg2000.decode(frame)
 
 
 def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:

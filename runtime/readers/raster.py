@@ -30,7 +30,7 @@ _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     "bmp": (bmp.SIGNATURE,),
 }
 _ADVICE = "The file was damaged on its way. Export or copy it again."
-_OPENCV_OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
+OPENCV_OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
 _COLOUR_SAMPLE_PX = 1 << 18
 _BAND_ROWS = 256
 _Pixels: TypeAlias = NDArray[np.integer[Any]]
@@ -82,7 +82,7 @@ def decode(data: bytes, kind: str) -> _Pixels:
         try:
             decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
-            if error.code == _OPENCV_OUT_OF_MEMORY:
+            if error.code == OPENCV_OUT_OF_MEMORY:
                 raise MemoryError from error
             decoded = None
     complaint = damage(complaints)

@@ -29,7 +29,7 @@ from pydicom.uid import (
 )
 
 from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
-from runtime.readers import ReadLimits, inside, read_bytes
+from runtime.readers import ReadLimits, gdcm_codec, inside, jpeg2000, read_bytes
 from tests.runtime.readers.makers import dicom, encoded, plate
 
 GRAY8, GRAY12 = plate(bits=8), plate(bits=12)
@@ -464,8 +464,13 @@ def test_without_gdcm_only_compressed_pictures_are_refused(monkeypatch: pytest.M
 
     assert inside.read(NATIVE, "", ReadLimits()).pixels.shape == GRAY12.shape
     assert inside.read(JPEG_IN_DICOM, "", ReadLimits()).pixels.shape == GRAY8.shape
+    assert inside.read(
+        dicom(GRAY8, frame=_jpeg_2000(GRAY8), syntax=JPEG2000Lossless), "", ReadLimits()
+    ).pixels.shape == (160, 200)
+    signed = bytearray(_jpeg_2000(GRAY8))
+    signed[42] |= 0x80
     with pytest.raises(UnsupportedImageError, match="gdcm"):
-        inside.read(dicom(GRAY8, frame=_jpeg_2000(GRAY8), syntax=JPEG2000Lossless), "", ReadLimits())
+        inside.read(dicom(GRAY8, frame=bytes(signed), syntax=JPEG2000Lossless), "", ReadLimits())
 
 
 def test_nothing_leaks_from_the_libraries(capfd: pytest.CaptureFixture[str]) -> None:
@@ -487,10 +492,51 @@ def _jpeg_2000(pixels: np.ndarray) -> bytes:
     return file[file.index(b"\xff\x4f\xff\x51") :]
 
 
-def test_jpeg_2000_is_decoded_by_gdcm() -> None:
-    radiograph = read_bytes(dicom(GRAY8, frame=_jpeg_2000(GRAY8), syntax=JPEG2000Lossless))
+@pytest.mark.parametrize("pixels", [GRAY8, GRAY12], ids=["8 bits", "12 bits"])
+def test_jpeg_2000_gives_the_stored_values(pixels: np.ndarray) -> None:
+    stored = 16 if pixels is GRAY12 else 8  # as OpenCV writes them
+    data = dicom(
+        pixels, frame=_jpeg_2000(pixels), syntax=JPEG2000Lossless, BitsStored=stored, HighBit=stored - 1
+    )
 
-    assert np.array_equal(radiograph.pixels, GRAY8)
+    assert np.array_equal(read_bytes(data).pixels, pixels)
+
+
+def test_opencv_and_gdcm_give_the_same_values_of_a_jpeg_2000_picture() -> None:
+    frame = _jpeg_2000(GRAY12)
+    ours = jpeg2000.decode(frame)
+    theirs = gdcm_codec.decode(gdcm_codec.Request(JPEG2000Lossless, *GRAY12.shape, 16, 16, 0), frame)
+
+    assert ours is not None and np.array_equal(ours, theirs)
+
+
+def test_signed_jpeg_2000_is_left_to_gdcm_and_keeps_its_sign() -> None:
+    """OpenCV writes none: the sign is set in the header, which moves every value down by half the range."""
+    frame = bytearray(_jpeg_2000(GRAY8))
+    assert jpeg2000.declared(bytes(frame)) == jpeg2000.Codestream(160, 200, False)
+    frame[42] |= 0x80
+    assert jpeg2000.declared(bytes(frame)) == jpeg2000.Codestream(160, 200, True)
+    data = dicom(GRAY8, frame=bytes(frame), syntax=JPEG2000Lossless, PixelRepresentation=1)
+
+    radiograph = read_bytes(data)
+    assert radiograph.bit_depth == 8
+    assert np.array_equal(np.argsort(radiograph.pixels[0]), np.argsort(GRAY8[0]))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_jpeg_2000_picture_that_breaks_off_is_refused(share: float) -> None:
+    frame = _jpeg_2000(GRAY8)
+    cut = frame[: int(len(frame) * share)] + b"\xff\xd9"
+
+    with pytest.raises(UnreadableImageError):
+        read_bytes(dicom(GRAY8, frame=cut, syntax=JPEG2000Lossless))
+
+
+def test_a_jpeg_2000_picture_of_the_largest_detector_is_read_within_the_limits() -> None:
+    large = np.tile(plate(430, 430, bits=12), (10, 10))
+    data = dicom(large, frame=_jpeg_2000(large), syntax=JPEG2000Lossless, BitsStored=16, HighBit=15)
+
+    assert np.array_equal(read_bytes(data, limits=ReadLimits(cpu_s=30)).pixels, large)
 
 
 def test_a_frame_that_makes_gdcm_abort_is_refused_and_this_process_lives() -> None:
