@@ -16,6 +16,7 @@ from compress.intervals import Interval
 from compress.record import NodeRecord, RunRecord
 from compress.report import figures
 from compress.report.refitted import is_refitted, refit_words
+from runtime.anomaly import DECLARED
 
 _NONE = Interval.missing("not measured")
 FEW_FRACTURES = 15
@@ -72,7 +73,7 @@ def render_card(record: RunRecord) -> str:
         "unknown": list(_unknown(record.data)),
         "few": FEW_FRACTURES,
     }
-    return environment.get_template("card.md.j2").render(**page, f=figures)
+    return environment.get_template("card.md.j2").render(**page, f=figures, declared=DECLARED)
 
 
 def write_card(record: RunRecord, path: Path) -> None:
