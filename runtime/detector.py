@@ -211,7 +211,7 @@ class Detector:
             score = self.score(tensor, facts)
         inverse = self._right_way_round(radiograph, facts, score, clock)
         score, righted = (score, ()) if inverse is None else (inverse, (_RIGHTED,))
-        refusal, unusual = self.look_for_anomaly(score, radiograph.facts.is_declared)
+        refusal, unusual = self.look_for_anomaly(score, radiograph.facts.declared)
         if refusal is not None:
             refused = self._unreadable(refusal, radiograph.sha256, clock)
             return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)

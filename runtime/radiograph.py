@@ -30,11 +30,9 @@ class AcquisitionFacts:
     window: tuple[float, float] | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing."""
-
-    @property
-    def is_declared(self) -> bool:
-        """Whether the X-ray system says that this is a projection radiograph; no JPEG can say so."""
-        return self.modality in PROJECTIONS
+    declared: bool = False
+    """Whether the X-ray system says that this, its own image, is a projection radiograph: no JPEG can say so,
+    and a secondary capture may hold anything."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import re
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -72,7 +73,9 @@ def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
     except Exception as error:  # the libraries raise anything at all on hostile content
         raise UnreadableImageError(f"the DICOM pixel data is damaged ({_kind(error)})", _DAMAGED) from error
     noticed = notices(dataset) + plane.warnings
-    if text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE:
+    capture = text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE
+    facts = replace(facts, declared=facts.modality in PROJECTIONS and not capture)
+    if capture:
         noticed += ("This is a secondary capture, not the original image: detail may be lost.",)
     return Radiograph(plane.pixels, plane.bit_depth, sha256, format="dicom", facts=facts, warnings=noticed)
 

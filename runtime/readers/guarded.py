@@ -30,7 +30,7 @@ from runtime.readers.limits import ReadLimits
 from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, Ending, ending_of, request_of
 
 _READY_WITHIN_S = 60.0
-_SHARE_OF_A_CPU = 5  # a busy box gives a child no more than this part of its time
+_SHARE_OF_A_CPU = 12  # a busy box gives a child no more than this part of its time
 _ATTEMPTS = 2
 _FIRST_FREE = 3
 _MIB = 1 << 20

@@ -303,6 +303,14 @@ def test_the_window_follows_rescale_and_inversion_into_pixel_values() -> None:
     assert radiograph.facts.window == (4095 - 1000, 2000)
 
 
+def test_only_an_image_of_the_x_ray_system_itself_is_declared_a_radiograph() -> None:
+    for modality in ("CR", "DX", "RG"):
+        assert read_bytes(dicom(GRAY12, Modality=modality)).facts.declared
+        captured = dicom(GRAY12, Modality=modality, SOPClassUID=SECONDARY_CAPTURE)
+        assert not read_bytes(captured).facts.declared
+    assert not read_bytes(encoded(".png", GRAY8)).facts.declared
+
+
 def test_a_file_that_says_nothing_has_no_facts() -> None:
     facts = read_bytes(NATIVE).facts
 
