@@ -1,8 +1,9 @@
 """The inference process: `python -m device_app.worker`, started and watched by device_app.supervisor.
 
 It alone parses what people send and runs the model, so that a picture which kills it takes down neither
-the screens nor the queue. It ends itself when its parent does, and after an engine failed: the next one
-starts with the signature check and the self-test again.
+the screens nor the queue. It ends itself when its parent does, after every engine has failed and when one
+hangs: the next one starts with the signature check and the self-test again. An engine that fails otherwise
+is replaced by the next that passed (runtime.standby).
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ from device_app.store.database import DatabaseUnusableError, check_integrity
 from device_app.store.queue import Claim, FailureCode, ReadResult
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
-from runtime.detector import Detector, from_bundle
+from runtime.detector import Detector
 from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
 from runtime.metadata import PatientFacts
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
 from runtime.selftest import Choice, choose
+from runtime.service_record import ServiceRecord
+from runtime.standby import open_detector
 from runtime.trust import TrustStore
 
 _ALIVE_EVERY_S = 5.0
 _NO_ROOM_PAUSE_S = 10.0
+_ENGINES = "engines"
 _NICENESS = 10  # the screens come first
 
 
@@ -76,17 +80,18 @@ def main(argv: list[str] | None = None) -> int:
     reports, orders = Reports(arguments.report_fd), Orders()
     try:
         store = _open_store(arguments)
-        detector = _open_detector(arguments, reports)
+        reader = _open_reader(arguments)
+        reader.report(reports)
     except Exception as error:  # whatever is wrong, the screens must say so
         _say_why_not(reports, error)
         return EXIT_CANNOT_ANSWER
     try:
-        return _work(arguments.owner, store, detector, reports, orders)
+        return _work(arguments.owner, store, reader, reports, orders)
     except DatabaseUnusableError as error:  # no picture's fault, and not mended by the next start
         _say_why_not(reports, error)
         return EXIT_CANNOT_ANSWER
     finally:
-        detector.close()
+        reader.detector.close()
         store.close()
 
 
@@ -108,6 +113,37 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     )
 
 
+class Reader:
+    """The detector, and what the screens are told of the engine that is at work in it."""
+
+    def __init__(self, bundle: Bundle, choice: Choice, record: ServiceRecord, detector: Detector) -> None:
+        self._bundle, self._choice, self._record = bundle, choice, record
+        self.detector = detector
+        self._reported = ""
+
+    def report(self, reports: Reports) -> None:
+        """Say that it is ready, once, and again when another engine has taken over."""
+        source = self.detector.spec.provenance
+        engine = f"{source.engine}-{source.precision}"
+        if engine == self._reported:
+            return
+        self._reported = engine
+        manifest = self._bundle.manifest
+        reports.send(
+            str(Phase.READY),
+            engine=engine,
+            engine_reason=self._reason(),
+            bundle_name=manifest.name,
+            bundle_version=manifest.version,
+            bundle_sha256=self._bundle.digest,
+            asks=facts.spec_text(manifest.metadata),
+        )
+
+    def _reason(self) -> str:
+        out = [f"{one.key} is out of service: {one.reason}" for one in self._record.retired()]
+        return "; ".join([self._choice.reason, *out])
+
+
 class EngineFailedError(Exception):
     """The engine failed over a picture; it must pass the self-test again before it answers."""
 
@@ -115,8 +151,8 @@ class EngineFailedError(Exception):
 def _look(data: bytes, detector: Detector, said: PatientFacts) -> tuple[Radiograph | None, Findings]:
     try:
         radiograph = read_bytes(data)
-    except Exception:
-        return None, detector.detect_bytes(data)  # whatever it was, the detector has the words for it
+    except Exception as error:
+        return None, detector.refuse(error, data)  # whatever it was, the detector has the words for it
     return radiograph, detector.detect(radiograph, said)
 
 
@@ -130,7 +166,8 @@ def _store_pictures(sha256: str, store: Store, radiograph: Radiograph | None, fi
         store.files.write_derived(sha256, "heat", heat)
 
 
-def _work(owner: str, store: Store, detector: Detector, reports: Reports, orders: Orders) -> int:
+def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Orders) -> int:
+    detector = reader.detector
     while not orders.stopping:
         claim = store.queue.claim(owner)
         if claim is None:
@@ -153,6 +190,10 @@ def _work(owner: str, store: Store, detector: Detector, reports: Reports, orders
             store.queue.fail(claim, FailureCode.FILE_LOST, str(error))
         else:
             reports.send("done")
+        if detector.must_end:
+            return EXIT_ENGINE_FAILED
+        detector.tend()
+        reader.report(reports)
     store.queue.release(owner)
     return EXIT_STOPPED
 
@@ -163,26 +204,13 @@ def _open_store(arguments: WorkerArguments) -> Store:
     return open_store(KioskConfig(arguments.bundle, arguments.data_dir))
 
 
-def _open_detector(arguments: WorkerArguments, reports: Reports) -> Detector:
+def _open_reader(arguments: WorkerArguments) -> Reader:
     trust = TrustStore.from_paths(*arguments.trust) if arguments.trust else None
     bundle = open_bundle(arguments.bundle, trust)
     options = BackendOptions(threads=arguments.threads)
+    record = ServiceRecord(arguments.data_dir / _ENGINES, bundle.digest)
     choice = choose(bundle, options)
-    detector = from_bundle(bundle, choice.key, options)
-    _say_ready(reports, bundle, choice)
-    return detector
-
-
-def _say_ready(reports: Reports, bundle: Bundle, choice: Choice) -> None:
-    reports.send(
-        str(Phase.READY),
-        engine=choice.key,
-        engine_reason=choice.reason,
-        bundle_name=bundle.manifest.name,
-        bundle_version=bundle.manifest.version,
-        bundle_sha256=bundle.digest,
-        asks=facts.spec_text(bundle.manifest.metadata),
-    )
+    return Reader(bundle, choice, record, open_detector(bundle, choice, options, record))
 
 
 def _say_why_not(reports: Reports, error: Exception) -> None:
@@ -203,4 +231,4 @@ def _confine(memory_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # everything is closed; an engine that hangs would make the ordinary way out a crash

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from runtime.backends.base import (
     Backend,
     BackendOptions,
 )
-from runtime.errors import InferenceError, InputError, UnreadableImageError
+from runtime.errors import InferenceError, InputError, ReaderUnavailableError, UnreadableImageError
 from runtime.examination import ExaminationSpec
 from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts, Telling, facts_of
@@ -81,6 +81,32 @@ class Score:
     features: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Takeover:
+    """Another engine in place of the one that was asked. retry: whether it is to be asked the same again."""
+
+    backend: Backend
+    spec: DetectorSpec
+    retry: bool
+
+
+class Reserve(Protocol):
+    """Who has further engines (runtime.standby)."""
+
+    @property
+    def must_end(self) -> bool:
+        """Whether this process should end once its work is stored."""
+        ...
+
+    def take_over(self, reason: str) -> Takeover | None:
+        """After a failure, whose reason it is told; None where there is no engine any more."""
+        ...
+
+    def tend(self) -> Takeover | None:
+        """Between two pictures; None where the engine stays."""
+        ...
+
+
 @dataclass
 class _Clock:
     """Milliseconds a stage, in the order in which the stages ran."""
@@ -97,11 +123,15 @@ class _Clock:
 
 
 class Detector:
-    """A loaded network with everything needed to answer; use as a context manager or call `close`."""
+    """A loaded network with everything needed to answer; use as a context manager or call `close`.
 
-    def __init__(self, backend: Backend, spec: DetectorSpec) -> None:
+    reserve: where another engine is found when this one fails; None for a detector that then has no answer.
+    """
+
+    def __init__(self, backend: Backend, spec: DetectorSpec, reserve: Reserve | None = None) -> None:
         self.spec = spec
         self._backend = backend
+        self._reserve = reserve
 
     def detect(self, radiograph: Radiograph, facts: PatientFacts = NOTHING_SAID) -> Findings:
         """Answer for one radiograph. Never raises on account of the image, the engine or the facts.
@@ -116,20 +146,27 @@ class Detector:
         try:
             with clock.stage("read"):
                 radiograph = read_bytes(data)
-        except InputError as error:
-            _log.info("%s refused: %s", name or "image", error)
-            return self.refuse(error, hashlib.sha256(data).hexdigest(), clock.timings_ms)
-        except Exception:
-            _log.exception("reading %s failed", name or "an image")
-            refusal = Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
-            return self._unreadable(refusal, hashlib.sha256(data).hexdigest(), clock)
+        except Exception as error:
+            return self.refuse(error, data, name, clock.timings_ms)
         return self._answer(radiograph, facts, clock)
 
     def refuse(
-        self, error: InputError, image_sha256: str = "", timings_ms: dict[str, float] | None = None
+        self,
+        error: Exception,
+        data: bytes | None = None,
+        name: str = "",
+        timings_ms: dict[str, float] | None = None,
     ) -> Findings:
-        """The UNREADABLE findings for a file that did not even become a radiograph."""
-        return self._unreadable(_refusal_of(error), image_sha256, _Clock(timings_ms or {}))
+        """The UNREADABLE findings for a file that did not even become a radiograph.
+
+        error: that reading it raised. data: its bytes, None where there are none. `name` goes to the log.
+        """
+        if isinstance(error, InputError):
+            _log.info("%s refused: %s", name or "image", error)
+        else:
+            _log.error("reading %s failed", name or "an image", exc_info=error)
+        digest = "" if data is None else hashlib.sha256(data).hexdigest()
+        return self._unreadable(_refusal_of(error), digest, _Clock(timings_ms or {}))
 
     def score(self, tensor: NDArray[np.float32], facts: PatientFacts = NOTHING_SAID) -> Score:
         """Run the network on one (1, 1, S, S) float32 tensor; facts go to a network that takes them.
@@ -172,6 +209,16 @@ class Detector:
             return Refusal(RefusalCode.UNFAMILIAR, f"{_STRANGE} (it reads: {known}).", _STRANGE_ADVICE), ()
         return None, (_UNUSUAL,) if detector.is_unusual(seen) else ()
 
+    @property
+    def must_end(self) -> bool:
+        """Whether an engine hangs in this process, which should end once its answers are stored."""
+        return self._reserve is not None and self._reserve.must_end
+
+    def tend(self) -> None:
+        """Between two pictures: change to another engine where this one has become slow."""
+        if self._reserve is not None and (other := self._reserve.tend()) is not None:
+            self._backend, self.spec = other.backend, other.spec
+
     def close(self) -> None:
         """Free the engine."""
         self._backend.close()
@@ -185,24 +232,37 @@ class Detector:
         self.close()
 
     def _answer(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
+        """By this engine, or by the first in reserve that has an answer."""
+        while True:
+            found, failure = self._attempt(radiograph, facts, clock)
+            other = self._reserve.take_over(failure) if failure and self._reserve is not None else None
+            if other is None:
+                return found
+            self._backend, self.spec = other.backend, other.spec
+            if not other.retry:
+                return found
+
+    def _attempt(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> tuple[Findings, str]:
+        """The findings, and how the engine failed; "" where it did not."""
         try:
             with clock.stage("quality"):
                 assessment = assess(radiograph, body_parts=self.spec.body_parts)
             if assessment.refusal is not None:
                 refused = self._unreadable(assessment.refusal, radiograph.sha256, clock, assessment.warnings)
-                return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
+                return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px), ""
             told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
             found = self._findings(radiograph, NOTHING_SAID if told is None else told.facts, clock)
             settled = MAYBE_INVERTED if _RIGHTED in found.warnings else None
             doubts = (said for said in assessment.warnings if said != settled)
-            return replace(found, warnings=(*doubts, *found.warnings), metadata=told)
+            return replace(found, warnings=(*doubts, *found.warnings), metadata=told), ""
         except InferenceError as error:
             _log.error("engine failed: %s", error)
-            return self._engine_failed(str(error), radiograph, clock)
+            return self._engine_failed(str(error), radiograph, clock), str(error)
         except Exception as error:
             # Whatever went wrong, the answer is "cannot read": silence could be taken for "no fracture".
             _log.exception("detection failed")
-            return self._engine_failed(type(error).__name__, radiograph, clock)
+            kind = type(error).__name__
+            return self._engine_failed(kind, radiograph, clock), kind
 
     def _findings(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
         with clock.stage("preprocess"):
@@ -273,30 +333,16 @@ def from_bundle(
 ) -> Detector:
     """Load one engine of an opened bundle, `engine` a key such as "onnxruntime-int8".
 
-    None: the fastest that passes the self-test on this device. Raises BackendError when none passes or the
-    engine cannot be loaded, BundleError for a key that the bundle does not hold.
+    None: the fastest that passes the self-test on this device; runtime.standby.open_detector keeps the others
+    in reserve. Raises BackendError when none passes, or the engine cannot be loaded or answers a golden case
+    otherwise than released, BundleError for a key that the bundle does not hold.
     """
     from runtime import selftest
-    from runtime.backends import registry
-    from runtime.readers import guarded
+    from runtime.loading import load_engine
 
-    guarded.start()  # it gets ready while the engine does
     entry = bundle.entry(engine or selftest.choose(bundle, options).key)
-    backend = registry.open_backend(
-        entry.engine, bundle.model_files(entry), registry.options_for(entry.engine, options)
-    )
-    manifest = bundle.manifest
-    provenance = Provenance(
-        image_sha256="",
-        bundle_sha256=bundle.digest,
-        bundle_name=manifest.name,
-        bundle_version=manifest.version,
-        engine=entry.engine,
-        precision=entry.precision,
-        device=backend.device,
-        model_sha256=manifest.files[entry.main].sha256,
-    )
-    return Detector(backend, spec_of(bundle, entry, provenance))
+    loaded = load_engine(bundle, entry, options)
+    return Detector(loaded.backend, loaded.spec)
 
 
 def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> DetectorSpec:
@@ -316,11 +362,18 @@ def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> Detec
     )
 
 
-def _refusal_of(error: InputError) -> Refusal:
-    damaged = isinstance(error, UnreadableImageError)
+def _refusal_of(error: Exception) -> Refusal:
+    if not isinstance(error, InputError):
+        return Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
     message = str(error)
     return Refusal(
-        RefusalCode.DAMAGED if damaged else RefusalCode.UNSUPPORTED,
+        _code_of(error),
         message[:1].upper() + message[1:] + ("" if message.endswith(".") else "."),
         error.hint or "Have a clinician read the radiograph.",
     )
+
+
+def _code_of(error: InputError) -> RefusalCode:
+    if isinstance(error, ReaderUnavailableError):
+        return RefusalCode.ENGINE  # this machine's fault, not the file's
+    return RefusalCode.DAMAGED if isinstance(error, UnreadableImageError) else RefusalCode.UNSUPPORTED

@@ -1,9 +1,9 @@
 """Every error that Ulna raises on purpose.
 
 UlnaError(.hint)
-|- InputError      UnreadableImageError, UnsupportedImageError
+|- InputError      UnreadableImageError (ReaderUnavailableError), UnsupportedImageError
 |- BundleError     BundleFormatError, DigestMismatchError, SignatureError
-|- BackendError    BackendMissingError, DeviceUnavailableError, InferenceError
+|- BackendError    BackendMissingError, DeviceUnavailableError, InferenceError (InferenceTimeoutError)
 |- StoreError      DiskFullError, MigrationError
 `- CompressError   RecipeError, StepError, ExportMismatchError, GateError(.verdict)
 
@@ -30,6 +30,10 @@ class InputError(UlnaError):
 
 class UnreadableImageError(InputError):
     """The bytes are damaged, truncated or no image at all."""
+
+
+class ReaderUnavailableError(UnreadableImageError):
+    """The process that reads images gives no answer: nothing is known of the image."""
 
 
 class UnsupportedImageError(InputError):
@@ -66,6 +70,10 @@ class DeviceUnavailableError(BackendError):
 
 class InferenceError(BackendError):
     """The engine failed or answered with something that is no answer (NaN, wrong shape)."""
+
+
+class InferenceTimeoutError(InferenceError):
+    """The engine gave no answer in time; it may still be computing."""
 
 
 class StoreError(UlnaError):

@@ -77,6 +77,18 @@ def examine(
         return refused(bundle, entry, f"failed with {type(error).__name__}: {feeds.reason(error)}")
 
 
+def prove(bundle: Bundle, entry: EngineEntry, backend: Backend) -> None:
+    """Have an engine that was just loaded in this process answer one golden case, which also warms it up.
+
+    Does nothing for a bundle without any. Raises InferenceError for another answer than the released one.
+    """
+    if bundle.manifest.golden:
+        detector = Detector(backend, spec_of(bundle, entry, _provenance(bundle)))
+        found = _faults([_answer(bundle, entry, bundle.manifest.golden[0], detector)], entry.logit_tolerance)
+        if found:
+            raise InferenceError(f"{entry.key}: {found[0]}", "run `ulna doctor` to test every engine")
+
+
 def _examine(
     bundle: Bundle, entry: EngineEntry, options: BackendOptions, timing: LatencyOptions
 ) -> EngineResult:
@@ -91,7 +103,7 @@ def _examine(
         detector = Detector(backend, spec_of(bundle, entry, _provenance(bundle)))
         answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
         faults = _faults(answers, entry.logit_tolerance)
-        latency = None if faults else _latency(bundle, backend, answers[0].case, timing)
+        latency = None if faults else _latency(bundle, backend, timing)
     finally:
         backend.close()
     return EngineResult(
@@ -109,8 +121,13 @@ def _examine(
     )
 
 
-def _latency(bundle: Bundle, backend: Backend, case: GoldenCase, timing: LatencyOptions) -> Latency:
-    return measure(backend, feeds.image_alone(backend.inputs, _tensor(bundle, case)), timing)
+def golden_tensor(bundle: Bundle) -> NDArray[np.float32]:
+    """(1, 1, S, S), of the first golden case, for timing. Raises IndexError for a bundle without any."""
+    return _tensor(bundle, bundle.manifest.golden[0])
+
+
+def _latency(bundle: Bundle, backend: Backend, timing: LatencyOptions) -> Latency:
+    return measure(backend, feeds.image_alone(backend.inputs, golden_tensor(bundle)), timing)
 
 
 def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Detector) -> _Answer:

@@ -92,6 +92,11 @@ def peak_memory_bytes() -> int:
     return 0
 
 
+def boot_id() -> str:
+    """Another one after every start of the machine (Linux); "" where the system does not say."""
+    return _read("/proc/sys/kernel/random/boot_id").strip()
+
+
 def _cpu_info(text: str) -> dict[str, str]:
     first = text.split("\n\n", 1)[0]
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)

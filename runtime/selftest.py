@@ -11,10 +11,10 @@ from runtime.bundle import Bundle
 from runtime.errors import BackendError, BackendMissingError
 from runtime.golden import EngineResult, refused
 from runtime.isolated import examine_isolated
-from runtime.latency import LatencyOptions
+from runtime.latency import Latency, LatencyOptions
 from runtime.manifest import EngineEntry
 
-__all__ = ["Choice", "EngineResult", "SelfTestPlan", "choose", "pick", "run"]
+__all__ = ["Choice", "EngineResult", "SelfTestPlan", "choose", "pick", "ranked", "run"]
 
 
 _TIMING = LatencyOptions(warmup=3, runs=30, budget_s=10.0)
@@ -66,18 +66,23 @@ def choose(bundle: Bundle, options: BackendOptions = _OPTIONS, plan: SelfTestPla
 
 def pick(results: tuple[EngineResult, ...]) -> Choice:
     """The fastest by median of those that passed. Raises BackendError when none did."""
-    ranked = sorted(
-        (result.latency.p50_ms, result.key) for result in results if result.passed and result.latency
-    )
-    if not ranked:
+    best = ranked(results)
+    if not best:
         found = "; ".join(f"{result.key}: {result.reason}" for result in results) or "it holds no engine"
         raise BackendError(
             f"no engine of the bundle passes its golden cases, so this machine must not answer ({found})",
             "look at `ulna doctor --bundle BUNDLE`, install an engine it names, or use another bundle",
         )
-    best_ms, key = ranked[0]
-    others = f"next {ranked[1][1]} {ranked[1][0]:.1f} ms" if len(ranked) > 1 else "no other engine passed"
-    return Choice(key, f"{key}: p50 {best_ms:.1f} ms, {others}", results)
+    times = [f"{latency.p50_ms:.1f} ms" for _, latency in best]
+    others = f"next {best[1][0].key} {times[1]}" if len(best) > 1 else "no other engine passed"
+    key = best[0][0].key
+    return Choice(key, f"{key}: p50 {times[0]}, {others}", results)
+
+
+def ranked(results: tuple[EngineResult, ...]) -> tuple[tuple[EngineResult, Latency], ...]:
+    """Those that passed, with their times, the fastest by median first."""
+    passed = ((one, one.latency) for one in results if one.passed and one.latency)
+    return tuple(sorted(passed, key=lambda pair: (pair[1].p50_ms, pair[0].key)))
 
 
 def _result(bundle: Bundle, entry: EngineEntry, options: BackendOptions, plan: SelfTestPlan) -> EngineResult:

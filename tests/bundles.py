@@ -23,6 +23,7 @@ from runtime.anomaly import AnomalyLimits, FeatureStatistics
 from runtime.backends.base import FEATURES_NAME, INPUT_NAME, LOGIT_NAME, MAP_NAME
 from runtime.bundle import EngineEntry, GoldenCase, IntendedUse, Manifest, write_bundle
 from runtime.findings import OperatingPoints
+from runtime.postprocess import probability
 from runtime.preprocess import PreprocessSpec, preprocess
 from runtime.radiograph import Radiograph
 
@@ -112,6 +113,8 @@ def make_bundle(folder: Path, key: Ed25519PrivateKey, options: BundleOptions = B
     logits = {verdict: _expected_logit(png, spec) for verdict, png in plates.items()}
     golden = tuple(_golden_case(verdict, logits, options.fault == "golden") for verdict in plates)
     golden = tuple(replace(case, strange=options.golden_are_strange) for case in golden)
+    if options.own_points:
+        golden = tuple(_decided(case, options.own_points) for case in golden)
     manifest = Manifest(
         name=options.name,
         version=options.version,
@@ -144,6 +147,10 @@ def _golden_case(verdict: str, logits: dict[str, float], swapped: bool) -> Golde
         verdict=told,
         logits={"reference": logits[told], _ENGINE_KEY: logits[told]},
     )
+
+
+def _decided(case: GoldenCase, points: OperatingPoints) -> GoldenCase:
+    return replace(case, verdict=str(points.decide(probability(case.logits[_ENGINE_KEY]))))
 
 
 def _expected_logit(png: bytes, spec: PreprocessSpec) -> float:

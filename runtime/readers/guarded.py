@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import UnreadableImageError, UnsupportedImageError
+from runtime.errors import ReaderUnavailableError, UnreadableImageError, UnsupportedImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import answer
 from runtime.readers.limits import ReadLimits
@@ -143,7 +143,7 @@ def start() -> None:
 def missing() -> tuple[str, ...]:
     """What this machine's kernel cannot keep a reading process from, of runtime.confine's names.
 
-    Raises UnreadableImageError where the reading process does not start.
+    Raises ReaderUnavailableError where the reading process does not start.
     """
     with _holder.lock:
         try:
@@ -154,8 +154,9 @@ def missing() -> tuple[str, ...]:
 
 
 def read(data: bytes, limits: ReadLimits) -> Radiograph:
-    """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, and
-    the first for a child that crashes, takes too long, or talks nonsense.
+    """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, the
+    first for a child that crashes, takes too long, or talks nonsense, and ReaderUnavailableError where no child
+    can be had.
     """
     return judged(ask(data, limits), data, limits)
 
@@ -170,7 +171,7 @@ def judged(reply: Reply, data: bytes, limits: ReadLimits) -> Radiograph:
 def ask(data: bytes, limits: ReadLimits) -> Reply:
     """Have it read. A zygote that is gone says nothing against the file: a new one is asked, once.
 
-    Raises UnreadableImageError where there is no reply.
+    Raises ReaderUnavailableError where there is no reply.
     """
     with _holder.lock:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -199,8 +200,8 @@ def _refusal(status: int, limits: ReadLimits) -> UnreadableImageError | Unsuppor
     return UnreadableImageError("the file is damaged or too large: its decoder crashed", _ADVICE)
 
 
-def _no_reader(error: Exception) -> UnreadableImageError:
-    return UnreadableImageError(f"the program that reads pictures gave no answer ({error})", _AGAIN)
+def _no_reader(error: Exception) -> ReaderUnavailableError:
+    return ReaderUnavailableError(f"the program that reads pictures gave no answer ({error})", _AGAIN)
 
 
 def _high(end: socket.socket) -> socket.socket:

@@ -18,12 +18,13 @@ from runtime.findings import OperatingPoints
 from runtime.manifest import EngineEntry, GoldenCase, IntendedUse, Manifest
 from runtime.preprocess import PreprocessSpec, preprocess
 from runtime.readers import read_bytes
+from tests.runtime.faulty import slowed_down, without_a_number
 
 SIZE_PX = 224
 CELL_PX = 16
 GAIN, BIAS = 24.0, -16.0
 POINTS = OperatingPoints(high_sensitivity=0.15, high_specificity=0.7)
-KEY = "onnxruntime-fp32"
+KEY, FASTER_KEY = "onnxruntime-fp32", "onnxruntime-int8"
 NONE, DOUBT, FRACTURE = 0.0, 0.8, 1.0
 
 
@@ -115,14 +116,25 @@ def logit(data: bytes, model: bytes) -> float:
 
 def make_bundle(root: Path, key: Ed25519PrivateKey, wrong_golden: bool = False) -> Bundle:
     """A signed bundle with one engine and three golden cases; `wrong_golden` makes the self-test fail."""
+    return _write(root, key, {KEY: model_bytes()}, 5.0 if wrong_golden else 0.0)
+
+
+def make_bundle_that_fails_at(data: bytes, root: Path, key: Ed25519PrivateKey) -> Bundle:
+    """Two engines that pass the self-test; the faster one answers with no number for one picture."""
     model = model_bytes()
-    cases, files = [], {"model.onnx": model}
+    failing = without_a_number(model, logit(data, model))
+    return _write(root, key, {FASTER_KEY: failing, KEY: slowed_down(model, 2_000)})
+
+
+def _write(root: Path, key: Ed25519PrivateKey, models: dict[str, bytes], off: float = 0.0) -> Bundle:
+    cases, files = [], {f"{name}.onnx": model for name, model in models.items()}
     for name, gap in (("none", NONE), ("doubt", DOUBT), ("fracture", FRACTURE)):
         data = picture(gap, seed=7)
         files[f"golden/{name}.png"] = data
-        expected = logit(data, model) + (5.0 if wrong_golden else 0.0)
+        expected = logit(data, model_bytes()) + off
         verdict = str(POINTS.decide(1 / (1 + np.exp(-expected))))
-        cases.append(GoldenCase(name, f"golden/{name}.png", verdict, {KEY: expected, "reference": expected}))
+        logits = dict.fromkeys((*models, "reference"), expected)
+        cases.append(GoldenCase(name, f"golden/{name}.png", verdict, logits))
     manifest = Manifest(
         name="gap-finder",
         version="1.0.0",
@@ -131,7 +143,7 @@ def make_bundle(root: Path, key: Ed25519PrivateKey, wrong_golden: bool = False) 
         intended_use=IntendedUse("Tests of the kiosk. Not for patients."),
         preprocess=PreprocessSpec(size_px=SIZE_PX),
         operating_points=POINTS,
-        engines=(EngineEntry("onnxruntime", "fp32", "model.onnx"),),
+        engines=tuple(EngineEntry(*name.split("-"), f"{name}.onnx") for name in models),
         gates=(),
         golden=tuple(cases),
         provenance={"recipe": "none", "dataset": "computed", "versions": {}},

@@ -100,6 +100,22 @@ def test_a_hanging_worker_is_ended_and_its_picture_read_by_the_next(config, stor
         assert shown(store).state is ScreenState.FRACTURE and not Path(f"/proc/{stopped}").exists()
 
 
+def test_an_engine_that_fails_at_work_is_replaced_and_the_screens_say_so(
+    config, store, receive, kiosk_keys, tmp_path
+):
+    fatal = sample.picture(sample.FRACTURE, seed=3)
+    sample.make_bundle_that_fails_at(fatal, tmp_path / "two", kiosk_keys[0])
+    with supervised(replace(config, bundle=tmp_path / "two"), store) as supervisor:
+        wait_until(lambda: supervisor.status().phase is Phase.READY)
+        assert supervisor.status().engine == sample.FASTER_KEY
+        receive(fatal)
+        supervisor.wake()
+        wait_until(lambda: supervisor.status().engine == sample.KEY)
+        assert shown(store).state is ScreenState.FRACTURE
+        assert f"{sample.FASTER_KEY} is out of service: " in supervisor.status().engine_reason
+        assert supervisor.status().restarts == 0
+
+
 def test_an_idle_worker_that_hangs_is_replaced(config, store):
     impatient = replace(config, limits=replace(config.limits, silence_s=8.0))
     with supervised(impatient, store) as supervisor:
@@ -122,7 +138,7 @@ def broken_signature(bundle, _key):
 
 
 def missing_model(bundle, _key):
-    (bundle / "model.onnx").unlink()
+    (bundle / f"{sample.KEY}.onnx").unlink()
 
 
 def failing_self_test(bundle, key):

@@ -136,15 +136,19 @@ def at_distance(squared: float, features: np.ndarray) -> FeatureStatistics:
     return FeatureStatistics(("forearm",), np.eye(2, dtype=np.float32), centre[None].astype(np.float32))
 
 
-def bundle_with(statistics: FeatureStatistics, folder: Path, key: Ed25519PrivateKey) -> Bundle:
-    root = make_bundle(folder / "bundle", key, BundleOptions(body_parts=("forearm",), anomaly=statistics))
+def bundle_with(
+    statistics: FeatureStatistics, folder: Path, key: Ed25519PrivateKey, strange: bool = False
+) -> Bundle:
+    options = BundleOptions(body_parts=("forearm",), anomaly=statistics, golden_are_strange=strange)
+    root = make_bundle(folder / "bundle", key, options)
     return open_bundle(root, TrustStore.of(key))
 
 
 def test_a_picture_far_from_the_training_is_refused_with_advice(
     tmp_path: Path, key: Ed25519PrivateKey, plate_features: np.ndarray
 ) -> None:
-    with from_bundle(bundle_with(at_distance(2.5, plate_features), tmp_path, key), ENGINE) as detector:
+    statistics = at_distance(2.5, plate_features)
+    with from_bundle(bundle_with(statistics, tmp_path, key, strange=True), ENGINE) as detector:
         findings = detector.detect_bytes(radiograph_png(True))
 
     assert findings.verdict is Verdict.UNREADABLE
@@ -172,7 +176,8 @@ def test_a_picture_that_the_x_ray_system_calls_a_radiograph_may_lie_further_away
 ) -> None:
     plain = read_bytes(radiograph_png(True))
     said = replace(plain, facts=replace(plain.facts, declared=declared))
-    with from_bundle(bundle_with(at_distance(squared, plate_features), tmp_path, key), ENGINE) as detector:
+    bundle = bundle_with(at_distance(squared, plate_features), tmp_path, key, strange=True)
+    with from_bundle(bundle, ENGINE) as detector:
         findings = detector.detect(said)
 
     assert findings.verdict is verdict

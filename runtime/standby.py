@@ -1,0 +1,178 @@
+"""Several certified engines for one detector: where one fails or becomes slow, the next takes over.
+
+Certified is an engine whose golden cases were answered as released, on this machine, by the self-test. One
+that gives no answer, no number or no answer in time is closed, written down with the reason, and not used
+again by this process; the picture goes to the next. When all have failed on the way, the picture has no
+answer, and the engines that still answer a golden case begin anew: it was perhaps the picture's fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import statistics
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from runtime.backends import feeds
+from runtime.backends.base import BackendOptions
+from runtime.bundle import Bundle
+from runtime.detector import Detector, Takeover
+from runtime.errors import BackendError, UlnaError
+from runtime.golden import golden_tensor
+from runtime.latency import Latency, LatencyOptions, measure_in_turns
+from runtime.loading import LoadedEngine, Watch, load_engine
+from runtime.selftest import Choice, ranked
+from runtime.service_record import ServiceRecord
+
+_log = logging.getLogger("ulna.engines")
+_TIMING = LatencyOptions(warmup=2, runs=12, budget_s=10.0)
+
+
+@dataclass(frozen=True)
+class StandbyLimits:
+    """When an engine counts as hanging or slow, both by what its self-test measured here.
+
+    hang_times, least_s, most_s: an inference may take that many times its 99th percentile, within bounds: a
+    busy machine is slow too. slow_times: the median of the last inferences over the self-test's, from which
+    on the others are timed against it.
+    """
+
+    hang_times: float = 100.0
+    least_s: float = 10.0
+    most_s: float = 60.0
+    slow_times: float = 2.5
+
+    def watch_s(self, latency: Latency) -> float:
+        """How long one inference may take."""
+        return min(self.most_s, max(self.least_s, self.hang_times * latency.p99_ms / 1e3))
+
+
+_LIMITS = StandbyLimits()
+
+
+class Standby:
+    """The certified engines of one bundle, fastest first, one of them at work.
+
+    certified: keys of those that passed the self-test, with their times in it, the fastest first.
+    record: keeps what is taken out of service; an engine that it knows as such comes last.
+    Raises BackendError where none of them can be loaded.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        certified: Mapping[str, Latency],
+        options: BackendOptions,
+        record: ServiceRecord | None = None,
+        limits: StandbyLimits = _LIMITS,
+    ) -> None:
+        self._bundle, self._options, self._record, self._limits = bundle, options, record, limits
+        out = set() if record is None else {one.key for one in record.retired()}
+        self._latency = certified
+        self._order = sorted(certified, key=lambda key: key in out)
+        self._failed: set[str] = set()
+        self._left_behind = False
+        self._slow_from: dict[str, float] = {}
+        found = self._next()
+        if found is None:
+            raise BackendError(
+                "no engine of the bundle can be loaded, so there is no answer",
+                "run `ulna doctor --bundle BUNDLE`",
+            )
+        self._at_work = found
+
+    @property
+    def engine(self) -> LoadedEngine:
+        """The one at work."""
+        return self._at_work
+
+    @property
+    def must_end(self) -> bool:
+        """Whether an engine hangs in this process, which should end once its work is stored."""
+        return self._left_behind
+
+    def take_over(self, reason: str) -> Takeover | None:
+        """After a failure of the engine at work: the next one, None where no engine answers any more."""
+        self._retire(self._at_work, reason)
+        found, retry = self._next(), True
+        if found is None:
+            self._failed.clear()
+            found, retry = self._next(), False
+        if found is None:
+            return None
+        self._at_work = found
+        return Takeover(found.backend, found.spec, retry)
+
+    def tend(self) -> Takeover | None:
+        """Between two pictures: another engine, where the one at work has become slower than that is now."""
+        recent = self._at_work.backend.recent_ms
+        if len(recent) < (recent.maxlen or 0):
+            return None
+        now_ms, expected_ms = statistics.median(recent), self._latency[self._at_work.key].p50_ms
+        if now_ms <= self._slow_from.get(self._at_work.key, self._limits.slow_times * expected_ms):
+            return None
+        recent.clear()
+        # The whole machine may be busy: then nobody is faster, and asking again soon would not help it.
+        self._slow_from[self._at_work.key] = 2 * now_ms
+        found = self._faster_one()
+        if found is None:
+            return None
+        self._retire(self._at_work, f"slow: {now_ms:.0f} ms, {expected_ms:.0f} ms in the self-test")
+        self._at_work = found
+        return Takeover(found.backend, found.spec, retry=False)
+
+    def _faster_one(self) -> LoadedEngine | None:
+        tensor = feeds.image_alone(self._at_work.backend.inputs, golden_tensor(self._bundle))
+        for key in self._order:
+            if key in self._failed or key == self._at_work.key:
+                continue
+            with contextlib.suppress(UlnaError):
+                other = self._load(key)
+                if measure_in_turns(self._at_work.backend, other.backend, tensor, _TIMING).high < 1:
+                    return other
+                other.backend.close()
+        return None
+
+    def _next(self) -> LoadedEngine | None:
+        for key in self._order:
+            if key in self._failed:
+                continue
+            try:
+                return self._load(key)
+            except UlnaError as error:
+                self._note(key, str(error))
+        return None
+
+    def _load(self, key: str) -> LoadedEngine:
+        watch = Watch(self._limits.watch_s(self._latency[key]), lambda: self._mark(key))
+        return load_engine(self._bundle, self._bundle.entry(key), self._options, watch)
+
+    def _mark(self, key: str) -> AbstractContextManager[object]:
+        return nullcontext() if self._record is None else self._record.at_work(key)
+
+    def _retire(self, engine: LoadedEngine, reason: str) -> None:
+        self._left_behind |= engine.backend.hangs
+        engine.backend.close()
+        self._note(engine.key, reason)
+
+    def _note(self, key: str, reason: str) -> None:
+        self._failed.add(key)
+        _log.error("engine %s out of service: %s", key, reason)
+        if self._record is not None:
+            with contextlib.suppress(OSError):  # a full disk must not cost the answer
+                self._record.retire(key, reason)
+
+
+def open_detector(
+    bundle: Bundle, choice: Choice, options: BackendOptions, record: ServiceRecord | None = None
+) -> Detector:
+    """A detector on the fastest engine that passed the self-test, with the others in reserve.
+
+    Raises BackendError where none can be loaded, BundleError for files that are not as signed.
+    """
+    certified = {result.key: latency for result, latency in ranked(choice.results)}
+    standby = Standby(bundle, certified, options, record)
+    engine = standby.engine
+    return Detector(engine.backend, engine.spec, standby)
