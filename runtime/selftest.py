@@ -46,13 +46,16 @@ def run(
     options: BackendOptions = _OPTIONS,
     plan: SelfTestPlan = _PLAN,
     progress: Callable[[str], None] | None = None,
+    keys: tuple[str, ...] | None = None,
 ) -> tuple[EngineResult, ...]:
     """Examine every entry, one after the other, each in a process of its own; every result has a reason.
 
-    `progress` is told the key of each entry before it is run.
+    `progress` is told the key of each entry before it is run. keys: of the only ones to run, None for all.
     """
     results = []
     for entry in bundle.manifest.engines:
+        if keys is not None and entry.key not in keys:
+            continue
         if progress is not None:
             progress(entry.key)
         results.append(_result(bundle, entry, options, plan))

@@ -21,6 +21,12 @@ if "CI" not in os.environ:
     settings.load_profile("ulna")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Results of self-tests are kept there: none may be found, or left, where people keep their own."""
+    os.environ["ULNA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real radiographs, named by ULNA_TEST_DATA; tests that need it skip without it.

@@ -1,0 +1,116 @@
+"""The self-test's result, kept until the machine starts again or anything changes that it depends on.
+
+A process that reads one picture would otherwise spend its time on testing. Kept in ~/.cache/ulna (or the
+folder that ULNA_CACHE names) in files that only this user may write; others are not believed. An engine still answers a golden case in every process that loads it (runtime.loading).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import stat
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from runtime import machine, strict
+from runtime.backends.base import BackendOptions
+from runtime.bench import versions
+from runtime.bundle import Bundle
+from runtime.errors import BackendError, BundleFormatError
+from runtime.golden import EngineResult
+from runtime.selftest import Choice, pick, ranked, run
+
+ENVIRONMENT_VARIABLE = "ULNA_CACHE"
+_MOST_KEPT = 20
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ENGINE_SETTINGS = ("ONEDNN_", "OV_", "OPENVINO_", "ORT_", "OMP_", "MKL_")
+"""How names of environment variables begin by which people steer the engines' libraries."""
+
+
+def choose_once(
+    bundle: Bundle,
+    options: BackendOptions,
+    engine: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Choice:
+    """What `selftest.choose` finds, tested here and now or since the machine was started.
+
+    engine: key of the only one to be tested and used. Raises BackendError where none passes, BundleError for
+    a key that the bundle does not hold.
+    """
+    keys = None if engine is None else (bundle.entry(engine).key,)
+    path = _folder() / f"{_digest(bundle, options, keys)}.json"
+    kept = _read(path)
+    if kept is not None:
+        return pick(kept)
+    results = run(bundle, options, progress=progress, keys=keys)
+    if engine is not None and not results[0].passed:
+        raise BackendError(
+            f"{engine} does not pass its golden cases here: {results[0].reason}",
+            "leave out --engine to use the fastest that passes",
+        )
+    choice = pick(results)
+    if machine.boot_id():
+        _keep(path, results)
+    return choice
+
+
+def _folder() -> Path:
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(named) if named else base / "ulna") / "self-test"
+
+
+def _digest(bundle: Bundle, options: BackendOptions, keys: tuple[str, ...] | None) -> str:
+    here = machine.describe()
+    depends_on = {
+        "bundle": bundle.digest,
+        "boot": machine.boot_id(),
+        "options": asdict(options),
+        "keys": keys,
+        "machine": here.to_json(),
+        "kernel": platform.release(),
+        "versions": versions(),
+        "settings": sorted(item for item in os.environ.items() if item[0].startswith(_ENGINE_SETTINGS)),
+    }
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> tuple[EngineResult, ...] | None:
+    """None where nothing is kept that can be believed."""
+    try:
+        if not all(_is_mine(one) for one in (path.parent, path)):
+            return None
+        table = strict.loads(path.read_bytes(), path.name)
+        results = tuple(strict.build(EngineResult, one, "result") for one in table)
+        return results if ranked(results) else None
+    except (OSError, BundleFormatError, TypeError):
+        return None
+
+
+def _is_mine(path: Path) -> bool:
+    facts = path.lstat()
+    return facts.st_uid == os.geteuid() and not facts.st_mode & _OTHERS_MAY_WRITE
+
+
+def _keep(path: Path, results: tuple[EngineResult, ...]) -> None:
+    """Whole or not at all; a disk that is full or may not be written to costs the next process time only."""
+    part = path.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part.write_text(json.dumps([asdict(result) for result in results]), encoding="utf-8")
+        part.chmod(0o600)
+        part.replace(path)
+        for old in sorted(path.parent.iterdir(), key=_age)[:-_MOST_KEPT]:
+            old.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
