@@ -69,7 +69,7 @@ def try_input(data: bytes) -> tuple[str, int, float]:
     outcome = _ENDS.get(ending.status, CRASHED) if ending.status else READ
     if outcome == READ:
         try:
-            guarded.judged(reply, data, DEFAULT_LIMITS)
+            guarded.judged(reply, DEFAULT_LIMITS)
         except InputError:
             outcome = REFUSED
     return outcome, ending.memory_bytes, ending.cpu_s

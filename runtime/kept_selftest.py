@@ -1,7 +1,8 @@
 """The self-test's result, kept until the machine starts again or anything changes that it depends on.
 
 A process that reads one picture would otherwise spend its time on testing. Kept in ~/.cache/ulna (or the
-folder that ULNA_CACHE names) in files that only this user may write; others are not believed. An engine still answers a golden case in every process that loads it (runtime.loading).
+folder that ULNA_CACHE names) in files that only this user may write; others are not believed. Whatever is
+kept, an engine answers a golden case in every process that loads it (runtime.loading).
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ USELESS = {
     "execve": Numbers(59, 221),
     "execveat": Numbers(322, 281),
     "ptrace": Numbers(101, 117),
-    "kill": Numbers(62, 129),
     "tkill": Numbers(200, 130),
     "tgkill": Numbers(234, 131),
     "rt_sigqueueinfo": Numbers(129, 138),
@@ -66,6 +65,7 @@ USELESS = {
 """Never of use to a reader."""
 
 SETTLED = {
+    "kill": Numbers(62, 129),
     "fork": Numbers(57, None),
     "vfork": Numbers(58, None),
     "setrlimit": Numbers(160, 164),

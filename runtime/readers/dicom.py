@@ -6,6 +6,7 @@ Both come with the extra `dicom` and are imported on demand. The order of checks
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 import warnings
@@ -34,13 +35,15 @@ _META_AT = 132
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _EXPLICIT, _DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 _BESIDE_PIXELS_BYTES = 1 << 24
+_IN_PLACE_FROM_BYTES = 1 << 18  # more than any lookup table
+_PIXEL_DATA = 0x7FE00010
 _UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
 
 
-def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
-    """Read one DICOM object.
+def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
+    """Read one DICOM object. Of mapped data the picture may be a view: it must outlive the picture.
 
     Raises UnsupportedImageError for another modality, several frames, colour, an unknown transfer syntax or
     a missing library; UnreadableImageError for damaged or contradictory content.
@@ -61,12 +64,12 @@ def read(data: bytes, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radio
         dataset = _parse(data, syntax, dataset_at)
         _check_kind(dataset)
         _check_layout(dataset, limits)
-        return _radiograph(dataset, syntax, sha256)
+        return _radiograph(dataset, syntax, sha256, _in_place(dataset, data))
 
 
-def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
+def _radiograph(dataset: Dataset, syntax: str, sha256: str, in_place: memoryview | None) -> Radiograph:
     try:
-        plane = read_plane(dataset, syntax)
+        plane = read_plane(dataset, syntax, in_place)
         facts = acquisition_facts(dataset, plane)
     except (InputError, MemoryError):
         raise
@@ -80,7 +83,7 @@ def _radiograph(dataset: Dataset, syntax: str, sha256: str) -> Radiograph:
     return Radiograph(plane.pixels, plane.bit_depth, sha256, format="dicom", facts=facts, warnings=noticed)
 
 
-def file_meta(data: bytes) -> tuple[str, int]:
+def file_meta(data: bytes | mmap.mmap) -> tuple[str, int]:
     """The transfer syntax UID in the file meta information, and where the data set after it begins.
 
     Raises UnreadableImageError where it is missing or stated twice and differently.
@@ -141,15 +144,19 @@ def _inflated(data: bytes, limits: ReadLimits) -> bytes:
     return whole
 
 
-def _parse(data: bytes, syntax: str, dataset_at: int) -> Dataset:
-    """The data set alone: dcmread would read the header anew, and inflate what another reading of it says."""
+def _parse(data: bytes | mmap.mmap, syntax: str, dataset_at: int) -> Dataset:
+    """The data set alone: dcmread would read the header anew, and inflate what another reading of it says.
+
+    Of many pixels that are not compressed it has the place only (see `_in_place`).
+    """
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
 
-    file = BytesIO(data)
+    file = BytesIO(data) if isinstance(data, bytes) else data
     file.seek(dataset_at)
+    most = _IN_PLACE_FROM_BYTES if syntax in NATIVE else None
     try:
-        dataset = read_dataset(file, syntax == _IMPLICIT, syntax != _BIG_ENDIAN)
+        dataset = read_dataset(file, syntax == _IMPLICIT, syntax != _BIG_ENDIAN, defer_size=most)
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = syntax
         return dataset
@@ -157,8 +164,23 @@ def _parse(data: bytes, syntax: str, dataset_at: int) -> Dataset:
         raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
     except MemoryError:
         raise
+    except ValueError as error:
+        if not isinstance(data, bytes) and "seek out of range" in str(error):  # of a mapped file
+            raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", _DAMAGED) from error
     except Exception as error:  # pydicom raises anything from KeyError to RecursionError on hostile content
         raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", _DAMAGED) from error
+
+
+def _in_place(dataset: Dataset, data: bytes | mmap.mmap) -> memoryview | None:
+    """The bytes of the pixels where `_parse` passed them over; None where the data set holds them."""
+    found = dataset.get_item(_PIXEL_DATA, keep_deferred=True)
+    if found.value is not None or not found.length:
+        return None
+    end = found.value_tell + found.length
+    if end > len(data):
+        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED)
+    return memoryview(data)[found.value_tell : end]
 
 
 def _check_kind(dataset: Dataset) -> None:

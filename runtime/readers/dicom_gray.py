@@ -1,7 +1,7 @@
 """Stored values -> a plane with bone bright (DICOM PS3.3 C.7.6.3.1.2, C.7.6.11, C.11.1, C.11.2).
 
 Every step maps single values, so all of them are applied to the 65,536 values that there can be, and the
-picture is looked up once.
+picture is looked up once; most files need less than that, an addition or nothing at all.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class _Shades:
-    """values: (65536,) what each stored value becomes, in [0, 2**bits) where the picture has such a value."""
+    """values: (65536,) what each stored value becomes, in [0, 2**bits) where the picture has such a value.
+
+    straight: whether that is scale * value + offset, for every value that the picture has.
+    """
 
     values: Values
     bits: int
+    straight: bool = False
     scale: float = 1.0
     offset: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -62,9 +66,18 @@ def bone_bright(dataset: Dataset, stored: NDArray[np.integer[Any]], depth: Depth
     values = np.clip(shades.values, 0, top)
     if text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1":
         values, scale, offset = top - values, -scale, top - offset
-    pixels = values.astype(np.uint16)[stored.astype(np.uint16, copy=False)]
-    _darken(pixels, _outside(dataset, stored))
+    words = stored.astype(np.uint16, copy=False)
+    pixels = _stretched(words, scale, offset) if shades.straight else values.astype(np.uint16)[words]
+    pixels = _darkened(pixels, _outside(dataset, stored))
     return Plane(pixels, max(shades.bits, 8), scale, offset, shades.warnings)
+
+
+def _stretched(words: NDArray[np.uint16], scale: float, offset: float) -> NDArray[np.uint16]:
+    """scale * value + offset, scale being 1 or -1: modulo 2**16, as negative values are stored too."""
+    if (scale, offset) == (1.0, 0.0):
+        return words
+    shift = np.uint16(int(offset) % (1 << 16))
+    return words + shift if scale > 0 else shift - words
 
 
 def _shades(dataset: Dataset, stored: NDArray[np.integer[Any]], depth: Depth) -> _Shades:
@@ -96,8 +109,8 @@ def _rescaled(dataset: Dataset, stored: NDArray[np.integer[Any]], depth: Depth, 
     offset = 1 << (bits - 1) if depth.signed else 0
     if number(dataset, "RescaleSlope", 1.0) < 0:
         top = (1 << bits) - 1
-        return _Shades(top - (domain + offset), bits, -1.0, float(top - offset), warnings)
-    return _Shades(domain + offset, bits, 1.0, float(offset), warnings)
+        return _Shades(top - (domain + offset), bits, True, -1.0, float(top - offset), warnings)
+    return _Shades(domain + offset, bits, True, 1.0, float(offset), warnings)
 
 
 def _bits_needed(stored: NDArray[np.integer[Any]], depth: Depth) -> tuple[int, tuple[str, ...]]:
@@ -123,8 +136,8 @@ def _outside(dataset: Dataset, stored: NDArray[np.integer[Any]]) -> NDArray[np.b
     return outside
 
 
-def _darken(pixels: NDArray[np.uint16], outside: NDArray[np.bool_] | None) -> None:
+def _darkened(pixels: NDArray[np.uint16], outside: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
     """As dark as the darkest exposed pixel: it is not anatomy and must not stretch the gray scale."""
     if outside is None or not outside.any() or outside.all():
-        return
-    pixels[outside] = pixels[~outside].min()
+        return pixels
+    return np.where(outside, pixels[~outside].min(), pixels)

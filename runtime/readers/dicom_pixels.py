@@ -45,20 +45,21 @@ class _Layout:
         return self.rows * self.columns * self.allocated // 8
 
 
-def read_plane(dataset: Dataset, syntax: str) -> Plane:
-    """Decode and orient the gray scale.
+def read_plane(dataset: Dataset, syntax: str, in_place: memoryview | None = None) -> Plane:
+    """Decode and orient the gray scale. in_place: the bytes of pixels that the data set does not hold.
 
     Raises UnreadableImageError for pixel data that does not match what is declared, UnsupportedImageError
     for bit depths and codecs that are not read; the libraries' own exceptions pass through.
     """
-    if not dataset.PixelData:
+    if in_place is None and not dataset.PixelData:
         raise UnreadableImageError(
             "the DICOM file's pixel data is empty (0 bytes)", "Send the image object itself."
         )
     layout = _layout(dataset)
     if syntax in NATIVE:
-        _check_native(dataset, layout)
-        stored = _native(dataset, syntax, layout)
+        given = memoryview(dataset.PixelData) if in_place is None else in_place
+        _check_native(len(given), layout)
+        stored = _native(given, syntax, layout, _holds_overlay(dataset, layout))
     else:
         stored = _decode(dataset, syntax, layout, _checked_frame(dataset, syntax, layout))
     if stored.shape != (layout.rows, layout.columns):
@@ -91,9 +92,8 @@ def _layout(dataset: Dataset) -> _Layout:
     )
 
 
-def _check_native(dataset: Dataset, layout: _Layout) -> None:
+def _check_native(held: int, layout: _Layout) -> None:
     """As many bytes as declared. A whole row too many means that the declared size is wrong."""
-    held = len(dataset.PixelData)
     one_row = layout.native_bytes // layout.rows
     if not layout.native_bytes <= held < layout.native_bytes + max(one_row, 2):
         raise UnreadableImageError(
@@ -139,14 +139,6 @@ def _size_of(frame: bytes, syntax: str) -> tuple[int, int] | None:
     return None if found is None else (found.rows, found.columns)
 
 
-def _native(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:
-    from pydicom.pixels import pixel_array
-
-    if layout.allocated == 16:
-        return _words(dataset, syntax, layout)
-    return np.asarray(pixel_array(dataset, raw=True))
-
-
 def _decode(dataset: Dataset, syntax: str, layout: _Layout, frame: bytes) -> NDArray[np.integer[Any]]:
     """Stored values (H, W) by the decoder that is named here, not by whichever happens to be installed."""
     from pydicom.pixels import pixel_array
@@ -174,16 +166,26 @@ def _jpeg_2000(frame: bytes) -> NDArray[np.integer[Any]] | None:
     return None if found is None or found.signed else jpeg2000.decode(frame)
 
 
-def _words(dataset: Dataset, syntax: str, layout: _Layout) -> NDArray[np.integer[Any]]:
-    """The 16-bit words as they are: pydicom would drop what a file holds above the bits it declares."""
-    order = ">" if syntax == _BIG_ENDIAN else "<"
-    words = np.frombuffer(dataset.PixelData, f"{order}u2", layout.rows * layout.columns)
-    plane = words.reshape(layout.rows, layout.columns).astype(np.uint16)
-    if _holds_overlay(dataset, layout):
-        plane &= np.uint16((1 << layout.stored) - 1)
+def _native(given: memoryview, syntax: str, layout: _Layout, masked: bool) -> NDArray[np.integer[Any]]:
+    """The values as they are, a view where that is possible: pydicom would drop what a file holds above the
+    bits it declares. masked: whether somebody else's drawing lies there.
+    """
+    count = layout.rows * layout.columns
+    if layout.allocated == 8:
+        values = np.frombuffer(given, np.uint8)
+        if syntax == _BIG_ENDIAN:  # the bytes of a word change places
+            values = values[: len(values) // 2 * 2].reshape(-1, 2)[:, ::-1].reshape(-1)
+    else:
+        values = np.frombuffer(given, ">u2" if syntax == _BIG_ENDIAN else "<u2", count).astype(
+            np.uint16, copy=False
+        )
+    plane = values[:count].reshape(layout.rows, layout.columns)
+    if masked:
+        plane = plane & plane.dtype.type((1 << layout.stored) - 1)
     if not layout.signed:
         return plane
-    return _signed(plane if int(plane.max()) < 1 << layout.stored else plane.view(np.int16), layout)
+    narrow = np.int8 if layout.allocated == 8 else np.int16
+    return _signed(plane if int(plane.max()) < 1 << layout.stored else plane.view(narrow), layout)
 
 
 def _signed(values: NDArray[np.integer[Any]], layout: _Layout) -> NDArray[np.integer[Any]]:

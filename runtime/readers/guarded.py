@@ -45,11 +45,12 @@ class _LostError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """How the child ended, and what it left: words, and pixels (N,)."""
+    """How the child ended, and what it left: words, and pixels (N,). sha256: of what it was given, in hex."""
 
     ending: Ending
     words: bytes
     pixels: NDArray[np.uint16]
+    sha256: str
 
 
 class Zygote:
@@ -90,10 +91,10 @@ class Zygote:
                 socket.send_fds(self._channel, [request_of(limits)], [given, pixels, words])
             except OSError as error:
                 raise _LostError(str(error)) from error
+            sha256 = hashlib.sha256(data).hexdigest()  # while the child reads
             said = self._hear(limits.cpu_s * _SHARE_OF_A_CPU)
-            return Reply(
-                ending_of(said), os.pread(words, answer.MAX_BYTES + 1, 0), _pixels_in(pixels, limits)
-            )
+            told = os.pread(words, answer.MAX_BYTES + 1, 0)
+            return Reply(ending_of(said), told, _pixels_in(pixels, limits), sha256)
 
     def end(self) -> None:
         """With its child, wherever that is."""
@@ -155,17 +156,16 @@ def missing() -> tuple[str, ...]:
 
 def read(data: bytes, limits: ReadLimits) -> Radiograph:
     """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, the
-    first for a child that crashes, takes too long, or talks nonsense, and ReaderUnavailableError where no child
-    can be had.
+    first for a child that crashes, takes too long, or talks nonsense, and ReaderUnavailableError for none.
     """
-    return judged(ask(data, limits), data, limits)
+    return judged(ask(data, limits), limits)
 
 
-def judged(reply: Reply, data: bytes, limits: ReadLimits) -> Radiograph:
-    """What a reply to these bytes says. Raises as `read` does."""
+def judged(reply: Reply, limits: ReadLimits) -> Radiograph:
+    """What a reply says. Raises as `read` does."""
     if reply.ending.status != 0:
         raise _refusal(reply.ending.status, limits)
-    return answer.understand(reply.words, reply.pixels, hashlib.sha256(data).hexdigest())
+    return answer.understand(reply.words, reply.pixels, reply.sha256)
 
 
 def ask(data: bytes, limits: ReadLimits) -> Reply:
@@ -223,11 +223,14 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _pixels_in(descriptor: int, limits: ReadLimits) -> NDArray[np.uint16]:
-    """(N,) as the child left them, which is gone: sealed, since nobody may change them any more."""
+    """(N,) as the child left them: sealed before anything is believed of them, since it may still live."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED)
+    except OSError:  # it keeps a hold on them
+        return np.zeros(0, np.uint16)
     size = os.fstat(descriptor).st_size
     if size == 0 or size % 2 or size > 2 * limits.max_pixels:
         return np.zeros(0, np.uint16)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED)
     return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint16)
 
 

@@ -5,6 +5,8 @@ Called in a process that has nothing to lose (runtime.readers.zygote): what is p
 
 from __future__ import annotations
 
+import mmap
+
 from runtime.errors import UnreadableImageError, UnsupportedImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import raster
@@ -29,13 +31,13 @@ _OTHERS = (
 )
 
 
-def is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes | mmap.mmap) -> bool:
     """Whether it says so itself."""
     return data[_DICOM_PREFIX_AT:HEAD_BYTES] == _DICOM_PREFIX
 
 
-def read(data: bytes, sha256: str, limits: ReadLimits) -> Radiograph:
-    """Read one image. sha256: of the data, in hex.
+def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits) -> Radiograph:
+    """Read one image. data: mapped only where it is DICOM. sha256: of the data, in hex.
 
     Raises UnreadableImageError for damaged bytes and for no image at all, UnsupportedImageError for a sound
     file of a kind that is not read.
@@ -45,6 +47,7 @@ def read(data: bytes, sha256: str, limits: ReadLimits) -> Radiograph:
         from runtime.readers import dicom
 
         return dicom.read(data, sha256, limits)
+    assert isinstance(data, bytes)
     kind = raster.detect_format(data)
     if kind is not None:
         return raster.read(data, sha256, kind, limits)

@@ -7,6 +7,8 @@ unasked, what this kernel cannot enforce.
 
 from __future__ import annotations
 
+import array
+import socket
 from dataclasses import dataclass, fields
 
 from runtime.readers.limits import ReadLimits
@@ -31,6 +33,17 @@ class Ending:
 def request_of(limits: ReadLimits) -> bytes:
     """Every limit, in the order in which they are declared."""
     return " ".join(str(getattr(limits, field.name)) for field in fields(limits)).encode()
+
+
+def receive(channel: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
+    """A request and its descriptors, which are the receiver's to close. socket.recv_fds knows no flags."""
+    room = socket.CMSG_LEN(DESCRIPTORS * array.array("i").itemsize)
+    request, beside, _, _ = channel.recvmsg(MESSAGE_BYTES, room, flags)
+    descriptors = array.array("i")
+    for level, kind, data in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) // descriptors.itemsize * descriptors.itemsize])
+    return request, descriptors.tolist()
 
 
 def limits_of(request: bytes) -> ReadLimits:
