@@ -160,6 +160,8 @@ class Supervisor:
             self._status = replace(self._status, phase=Phase.READY, **report)  # type: ignore[arg-type]
         elif event in (Phase.CANNOT_ANSWER, "no_room"):
             self._status = replace(self._status, phase=Phase.CANNOT_ANSWER, **report)  # type: ignore[arg-type]
+        elif event == Phase.STARTING:
+            self._status = replace(self._status, **report)  # type: ignore[arg-type]
         elif event == "done":
             self._status = replace(self._status, phase=Phase.READY, reason="", hint="")
         worker.activity = event

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 
 from device_app import facts
 from device_app.config import KioskConfig
@@ -31,14 +32,16 @@ from runtime.findings import Findings, RefusalCode
 from runtime.metadata import PatientFacts
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
-from runtime.selftest import Choice, choose
+from runtime.selftest import Choice, SelfTestPlan, choose
 from runtime.service_record import ServiceRecord
-from runtime.standby import open_detector
+from runtime.standby import Places, open_detector
+from runtime.trt_build.progress import BuildProgress, Listener
 from runtime.trust import TrustStore
 
 _ALIVE_EVERY_S = 5.0
 _NO_ROOM_PAUSE_S = 10.0
-_ENGINES = "engines"
+_ENGINES, _BUILT_ENGINES = "engines", "built-engines"
+_SAID_EVERY_S = 1.0
 _NICENESS = 10  # the screens come first
 
 
@@ -80,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     reports, orders = Reports(arguments.report_fd), Orders()
     try:
         store = _open_store(arguments)
-        reader = _open_reader(arguments)
+        reader = _open_reader(arguments, reports)
         reader.report(reports)
     except Exception as error:  # whatever is wrong, the screens must say so
         _say_why_not(reports, error)
@@ -204,13 +207,28 @@ def _open_store(arguments: WorkerArguments) -> Store:
     return open_store(KioskConfig(arguments.bundle, arguments.data_dir))
 
 
-def _open_reader(arguments: WorkerArguments) -> Reader:
+def _open_reader(arguments: WorkerArguments, reports: Reports) -> Reader:
     trust = TrustStore.from_paths(*arguments.trust) if arguments.trust else None
     bundle = open_bundle(arguments.bundle, trust)
     options = BackendOptions(threads=arguments.threads)
     record = ServiceRecord(arguments.data_dir / _ENGINES, bundle.digest)
-    choice = choose(bundle, options)
-    return Reader(bundle, choice, record, open_detector(bundle, choice, options, record))
+    built = arguments.data_dir / _BUILT_ENGINES
+    choice = choose(bundle, options, SelfTestPlan(engines=built, building=_heartbeat(reports)))
+    return Reader(bundle, choice, record, open_detector(bundle, choice, options, Places(record, built)))
+
+
+def _heartbeat(reports: Reports) -> Listener:
+    """Building an engine may take far longer than a start may: while it goes on, it says so."""
+    said = 0.0
+
+    def say(now: BuildProgress) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAID_EVERY_S:
+            said = time.monotonic()
+            done = f"{now.phase}, {now.done} of {now.total}"
+            reports.send(str(Phase.STARTING), engine_reason=f"an engine is being built: {done}")
+
+    return say
 
 
 def _say_why_not(reports: Reports, error: Exception) -> None:

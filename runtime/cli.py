@@ -1,4 +1,4 @@
-"""The box's verbs: detect, verify, doctor, bench, keys. Nothing heavy is imported before a verb runs."""
+"""The box's verbs: detect, verify, doctor, bench, engines, keys. Each imports what is heavy when it runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.cli_detect import detect
+from runtime.cli_engines import engines
 from runtime.cli_keys import keys
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(detect)
+app.add_typer(engines, name="engines")
 app.add_typer(keys, name="keys")
 
 BundleOption = Annotated[

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends import feeds, registry
-from runtime.backends.base import Backend, BackendOptions
+from runtime.backends.base import Backend, BackendOptions, ModelFiles
 from runtime.bundle import Bundle
 from runtime.detector import Detector, spec_of
 from runtime.errors import InferenceError, UlnaError
@@ -66,11 +66,15 @@ def refused(bundle: Bundle, entry: EngineEntry, reason: str) -> EngineResult:
 
 
 def examine(
-    bundle: Bundle, entry: EngineEntry, options: BackendOptions, timing: LatencyOptions
+    bundle: Bundle,
+    entry: EngineEntry,
+    options: BackendOptions,
+    timing: LatencyOptions,
+    files: ModelFiles | None = None,
 ) -> EngineResult:
     """Load the entry's model, run every golden case, then time it. Raises nothing: failures are results."""
     try:
-        return _examine(bundle, entry, registry.options_for(entry.engine, options), timing)
+        return _examine(bundle, entry, registry.options_for(entry.engine, options), timing, files)
     except UlnaError as error:
         return refused(bundle, entry, f"{error}; {error.hint}" if error.hint else str(error))
     except Exception as error:  # whatever one engine does, the others must still be tried
@@ -90,11 +94,15 @@ def prove(bundle: Bundle, entry: EngineEntry, backend: Backend) -> None:
 
 
 def _examine(
-    bundle: Bundle, entry: EngineEntry, options: BackendOptions, timing: LatencyOptions
+    bundle: Bundle,
+    entry: EngineEntry,
+    options: BackendOptions,
+    timing: LatencyOptions,
+    files: ModelFiles | None = None,
 ) -> EngineResult:
     if not bundle.manifest.golden:
         return refused(bundle, entry, "the bundle holds no golden cases, so nothing can be shown")
-    files = bundle.model_files(entry)
+    files = files or bundle.model_files(entry)
     version = registry.availability(entry.engine).version
     started = time.perf_counter()
     backend = registry.open_backend(entry.engine, files, options)

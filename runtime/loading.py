@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from runtime.backends import registry
 from runtime.backends.base import BackendOptions
 from runtime.backends.watched import LONGEST_S, WatchedBackend
 from runtime.bundle import Bundle
 from runtime.detector import DetectorSpec, spec_of
+from runtime.device_engine import DeviceEngine, device_engine
+from runtime.engine_store import EngineStore
 from runtime.findings import Provenance
 from runtime.golden import prove
 from runtime.manifest import EngineEntry
@@ -19,19 +22,25 @@ from runtime.readers import guarded
 
 @dataclass(frozen=True)
 class Watch:
-    """limit_s: for one inference. at_work: entered while the engine computes."""
+    """limit_s: for one inference. at_work: entered while the engine computes. engines: folder of those that
+    this machine has built for itself, None where it builds none.
+    """
 
     limit_s: float = LONGEST_S
     at_work: Callable[[], AbstractContextManager[object]] = nullcontext
+    engines: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedEngine:
-    """key: of the bundle's entry. spec: by which its answers are judged."""
+    """key: of the bundle's entry. spec: by which its answers are judged. built: keeps an engine of this
+    machine's own from being removed.
+    """
 
     key: str
     backend: WatchedBackend
     spec: DetectorSpec
+    built: DeviceEngine | None = None
 
 
 _WATCH = Watch()
@@ -46,13 +55,17 @@ def load_engine(
     that are not as signed.
     """
     guarded.start()  # it gets ready while the engine does
-    inner = registry.open_backend(
-        entry.engine, bundle.model_files(entry), registry.options_for(entry.engine, options)
-    )
+    options, built = registry.options_for(entry.engine, options), None
+    if not entry.runs and watch.engines is not None:
+        built = device_engine(bundle, entry, EngineStore(watch.engines))
+        options = replace(options, dla_core=built.record.key.spec.dla_core)
+    files = bundle.model_files(entry) if built is None else built.files
+    inner = registry.open_backend(entry.engine, files, options)
     backend = WatchedBackend(inner, watch.limit_s, watch.at_work)
     try:
         prove(bundle, entry, backend)
-        return LoadedEngine(entry.key, backend, spec_of(bundle, entry, _provenance(bundle, entry, backend)))
+        spec = spec_of(bundle, entry, _provenance(bundle, entry, backend))
+        return LoadedEngine(entry.key, backend, spec, built)
     except BaseException:
         backend.close()
         raise

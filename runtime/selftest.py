@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from runtime.backends import registry
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle
-from runtime.errors import BackendError, BackendMissingError
+from runtime.device_engine import DeviceOptions, device_engine
+from runtime.engine_store import EngineStore
+from runtime.errors import BackendError, BackendMissingError, UlnaError
 from runtime.golden import EngineResult, refused
-from runtime.isolated import examine_isolated
+from runtime.isolated import Built, examine_isolated
 from runtime.latency import Latency, LatencyOptions
 from runtime.manifest import EngineEntry
+from runtime.trt_build.progress import Listener
 
 __all__ = ["Choice", "EngineResult", "SelfTestPlan", "choose", "pick", "ranked", "run"]
 
 
+_DEVICE = DeviceOptions()
 _TIMING = LatencyOptions(warmup=3, runs=30, budget_s=10.0)
 
 
 @dataclass(frozen=True)
 class SelfTestPlan:
-    """How each engine is timed, and how long it may take from start to answer."""
+    """How each engine is timed, and how long it may take from start to answer.
+
+    engines: folder of the engines that this machine builds for itself (runtime.engine_store), None for a
+    process that builds none: entries that are deferred to the device then fail. device, building: how they
+    are built, and who is told how far that is.
+    """
 
     timing: LatencyOptions = _TIMING
     timeout_s: float = 180.0
+    engines: Path | None = None
+    device: DeviceOptions = _DEVICE
+    building: Listener | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,8 @@ def ranked(results: tuple[EngineResult, ...]) -> tuple[tuple[EngineResult, Laten
 
 
 def _result(bundle: Bundle, entry: EngineEntry, options: BackendOptions, plan: SelfTestPlan) -> EngineResult:
+    if not entry.runs and plan.engines is not None:
+        return _built_here(bundle, entry, options, plan)
     if not entry.runs:
         return refused(bundle, entry, f"{entry.status}: {entry.note}" if entry.note else entry.status)
     try:
@@ -96,3 +111,16 @@ def _result(bundle: Bundle, entry: EngineEntry, options: BackendOptions, plan: S
     except BackendMissingError as error:
         return refused(bundle, entry, f"{error}; {error.hint}")
     return examine_isolated(bundle, entry, options, plan.timing, plan.timeout_s)
+
+
+def _built_here(
+    bundle: Bundle, entry: EngineEntry, options: BackendOptions, plan: SelfTestPlan
+) -> EngineResult:
+    """Built or found, then examined like any engine."""
+    assert plan.engines is not None
+    try:
+        engine = device_engine(bundle, entry, EngineStore(plan.engines), plan.device, plan.building)
+    except UlnaError as error:
+        return refused(bundle, entry, f"{entry.status}: {error}; {error.hint}" if error.hint else str(error))
+    built = Built(str(plan.engines), engine.digest, plan.device.dla_core)
+    return examine_isolated(bundle, entry, options, plan.timing, plan.timeout_s, built)

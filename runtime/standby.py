@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from runtime.backends import feeds
 from runtime.backends.base import BackendOptions
@@ -28,6 +29,16 @@ from runtime.service_record import ServiceRecord
 
 _log = logging.getLogger("ulna.engines")
 _TIMING = LatencyOptions(warmup=2, runs=12, budget_s=10.0)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of this machine. record: what is taken out of service is kept there. engines: those that it has
+    built for itself.
+    """
+
+    record: ServiceRecord | None = None
+    engines: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +60,14 @@ class StandbyLimits:
         return min(self.most_s, max(self.least_s, self.hang_times * latency.p99_ms / 1e3))
 
 
-_LIMITS = StandbyLimits()
+_LIMITS, _NOWHERE = StandbyLimits(), Places()
 
 
 class Standby:
     """The certified engines of one bundle, fastest first, one of them at work.
 
     certified: keys of those that passed the self-test, with their times in it, the fastest first.
-    record: keeps what is taken out of service; an engine that it knows as such comes last.
+    places: an engine that its record knows as out of service comes last.
     Raises BackendError where none of them can be loaded.
     """
 
@@ -65,11 +76,12 @@ class Standby:
         bundle: Bundle,
         certified: Mapping[str, Latency],
         options: BackendOptions,
-        record: ServiceRecord | None = None,
+        places: Places = _NOWHERE,
         limits: StandbyLimits = _LIMITS,
     ) -> None:
-        self._bundle, self._options, self._record, self._limits = bundle, options, record, limits
-        out = set() if record is None else {one.key for one in record.retired()}
+        self._bundle, self._options, self._limits = bundle, options, limits
+        self._record, self._engines = places.record, places.engines
+        out = set() if self._record is None else {one.key for one in self._record.retired()}
         self._latency = certified
         self._order = sorted(certified, key=lambda key: key in out)
         self._failed: set[str] = set()
@@ -146,7 +158,8 @@ class Standby:
         return None
 
     def _load(self, key: str) -> LoadedEngine:
-        watch = Watch(self._limits.watch_s(self._latency[key]), lambda: self._mark(key))
+        limit_s = self._limits.watch_s(self._latency[key])
+        watch = Watch(limit_s, lambda: self._mark(key), self._engines)
         return load_engine(self._bundle, self._bundle.entry(key), self._options, watch)
 
     def _mark(self, key: str) -> AbstractContextManager[object]:
@@ -166,13 +179,13 @@ class Standby:
 
 
 def open_detector(
-    bundle: Bundle, choice: Choice, options: BackendOptions, record: ServiceRecord | None = None
+    bundle: Bundle, choice: Choice, options: BackendOptions, places: Places = _NOWHERE
 ) -> Detector:
     """A detector on the fastest engine that passed the self-test, with the others in reserve.
 
     Raises BackendError where none can be loaded, BundleError for files that are not as signed.
     """
     certified = {result.key: latency for result, latency in ranked(choice.results)}
-    standby = Standby(bundle, certified, options, record)
+    standby = Standby(bundle, certified, options, places)
     engine = standby.engine
     return Detector(engine.backend, engine.spec, standby)

@@ -1,7 +1,7 @@
 """Asks TensorRT's parser in a process of its own: `python -m compress.lint.ask_tensorrt LIBRARY ONNX ANSWER`.
 
 Writes ANSWER, {"version": …, "refusals": [[number of the node, reason], …]}. Why in a process of its own: see
-compress.steps.tensorrt_build.
+runtime.trt_build.builder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from compress.steps.tensorrt_build import make_logger, network_flags
+from runtime.trt_build.library import make_logger, network_flags
 
 
 def main(library: str, graph: Path, answer: Path) -> None:

@@ -8,11 +8,8 @@ ahead of time has not been executed here, and its facts say so.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib.util
-import json
-import subprocess
-import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +17,18 @@ from typing import Any
 from compress.artifact import STATUS_DEFERRED, StepOutput
 from compress.steps.graph import load_graph, summarize
 from compress.steps.stand_in import PLAN_FILE, SOURCE_FILE
-from compress.steps.tensorrt_build import RESULT_FILE
 from compress.steps.tensorrt_plan import ENGINE_FILE, BuildPlan, TensorRtOptions, make_plan
-from runtime.errors import BackendMissingError, DeviceUnavailableError, RecipeError, StepError
+from runtime.errors import (
+    BackendError,
+    BackendMissingError,
+    DeviceUnavailableError,
+    RecipeError,
+    StepError,
+)
+from runtime.trt_build.builder import BuildResult
+from runtime.trt_build.process import BuildJob, build
+from runtime.trt_build.spec import LIBRARIES
 
-LIBRARIES = ("tensorrt", "tensorrt_rtx")
 ON_DEVICE = "device"
 _DEFAULTS = TensorRtOptions()
 _SHOWN_ERRORS = 3
@@ -45,18 +49,18 @@ def compile_tensorrt(source: Path, folder: Path, options: TensorRtOptions = _DEF
     if library is None:
         asked = options.library == ON_DEVICE
         return _deferred(folder, plan, "as asked" if asked else "no TensorRT library can build on this host")
-    result = run_build(library, folder, options.timeout_s)
+    result = _run_build(library, folder, plan, options.timeout_s)
     refused: dict[str, str] = {}
-    if result["errors"] and library == "tensorrt_rtx" and len(plan.capabilities) > 1:
+    if result.errors and library == "tensorrt_rtx" and len(plan.capabilities) > 1:
         refused = _refusals(library, folder, plan, options.timeout_s)
         left = tuple(name for name in plan.capabilities if name not in refused)
         if left and refused:
             plan = make_plan(source, folder, replace(options, capabilities=left))
             plan.write(folder)
-            result = run_build(library, folder, options.timeout_s)
-    if result["errors"]:
+            result = _run_build(library, folder, plan, options.timeout_s)
+    if result.errors:
         raise StepError(
-            f"{library} {result['version']} refuses the graph: {_shown(result)}", "see the node it names"
+            f"{library} {result.version} refuses the graph: {_shown(result)}", "see the node it names"
         )
     facts = _facts(library, folder, plan, result) | {"refused_capabilities": refused}
     return StepOutput(ENGINE_FILE, library, facts=facts)
@@ -66,16 +70,14 @@ def _refusals(library: str, folder: Path, plan: BuildPlan, timeout_s: float) -> 
     """Families of GPUs that lack what the graph needs, each with TensorRT's reason: one must not cost all."""
     found = {}
     for name in plan.capabilities:
-        replace(plan, capabilities=(name,)).write(folder)
-        result = run_build(library, folder, timeout_s)
-        if result["errors"]:
+        result = _run_build(library, folder, replace(plan, capabilities=(name,)), timeout_s)
+        if result.errors:
             found[name] = _shown(result)
-    plan.write(folder)
     return found
 
 
-def _shown(result: dict[str, Any]) -> str:
-    return "; ".join(result["errors"][:_SHOWN_ERRORS])
+def _shown(result: BuildResult) -> str:
+    return "; ".join(result.errors[:_SHOWN_ERRORS])
 
 
 def choose_library(wanted: str = "auto", gpu: bool | None = None) -> str | None:
@@ -113,20 +115,17 @@ def gpu_count() -> int:
     return count.value
 
 
-def run_build(library: str, folder: Path, timeout_s: float) -> dict[str, Any]:
-    """Run tensorrt_build on the plan in `folder`. Raises StepError when it crashes or takes too long."""
-    command = [sys.executable, "-m", "compress.steps.tensorrt_build", library, str(folder)]
+def _run_build(library: str, folder: Path, plan: BuildPlan, timeout_s: float) -> BuildResult:
+    """Build in a child, the engine into `folder`. Raises StepError when that crashes or takes too long."""
+    job = BuildJob(library, (folder / SOURCE_FILE).read_bytes(), plan.spec)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise StepError(f"{library} took longer than {timeout_s:g} s to build the engine") from error
-    result = folder / RESULT_FILE
-    if done.returncode != 0 or not result.is_file():
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise StepError(f"{library} ended with code {done.returncode}: {lines[-1]}")
-    table: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    result.unlink()
-    return table
+        with tempfile.TemporaryDirectory() as work:
+            built = build(job, Path(work), timeout_s)
+    except BackendError as error:
+        raise StepError(str(error), error.hint) from error
+    if built.engine:
+        (folder / ENGINE_FILE).write_bytes(built.engine)
+    return built.result
 
 
 def _check(options: TensorRtOptions) -> None:
@@ -161,19 +160,19 @@ def _deferred(folder: Path, plan: BuildPlan, reason: str) -> StepOutput:
     return StepOutput(SOURCE_FILE, "onnx", (PLAN_FILE,), facts, STATUS_DEFERRED)
 
 
-def _facts(library: str, folder: Path, plan: BuildPlan, result: dict[str, Any]) -> dict[str, Any]:
+def _facts(library: str, folder: Path, plan: BuildPlan, result: BuildResult) -> dict[str, Any]:
     engine = folder / ENGINE_FILE
     built_for = list(plan.capabilities) if library == "tensorrt_rtx" else ["the GPU of this machine"]
     return {
         **_common_facts(plan, folder),
         "size_bytes": engine.stat().st_size,
-        "engine_sha256": hashlib.sha256(engine.read_bytes()).hexdigest(),
-        "versions": {library: result["version"]},
+        "engine_sha256": result.engine_sha256,
+        "versions": {library: result.version},
         "capabilities": built_for,
-        "layers": result["layers"],
-        "tensors": result["tensors"],
-        "build_peak_memory_bytes": result["peak_memory_bytes"],
-        "messages": result["messages"],
+        "layers": result.layers,
+        "tensors": result.tensors,
+        "build_peak_memory_bytes": result.peak_memory_bytes,
+        "messages": list(result.messages),
         # The same plan gives engines of other bytes: the builder does not promise to be reproducible.
         "reproducible": False,
         "executed_here": False,

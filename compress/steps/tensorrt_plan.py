@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -16,6 +15,7 @@ from compress.steps.probe import input_size, metadata_width
 from compress.steps.sparse import has_sparse_layers
 from compress.steps.stand_in import PLAN_FILE, SOURCE_FILE
 from runtime.backends.base import INPUT_NAME, METADATA_NAME
+from runtime.trt_build.spec import EngineSpec
 
 ENGINE_FILE = "model.engine"
 DEFAULT_CAPABILITIES = ("sm75", "sm80", "sm86", "sm89", "sm120")
@@ -58,6 +58,14 @@ class BuildPlan:
     sparse: bool = False
     schema: int = 1
 
+    @property
+    def spec(self) -> EngineSpec:
+        """What the builder is told."""
+        shapes = {
+            name: {end: tuple(shape) for end, shape in ends.items()} for name, ends in self.shapes.items()
+        }
+        return EngineSpec(shapes, self.precision, self.sparse, self.capabilities)
+
     def write(self, folder: Path) -> Path:
         """As `plan.json` in `folder`."""
         path = folder / PLAN_FILE
@@ -97,12 +105,6 @@ def make_plan(source: Path, folder: Path, options: TensorRtOptions) -> BuildPlan
         commands=_commands(precision, shapes, sparse),
         sparse=sparse,
     )
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """The plan of `folder` as a table."""
-    table: dict[str, Any] = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
-    return table
 
 
 def _has_halves(model: onnx.ModelProto) -> bool:

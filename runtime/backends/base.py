@@ -42,10 +42,14 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """device: "cpu" or "gpu". threads: intra-op threads, 0 for all the cores this process may use."""
+    """device: "cpu" or "gpu". threads: intra-op threads, 0 for all the cores this process may use.
+
+    dla_core: number of the deep-learning accelerator for which an engine was built, None for the GPU alone.
+    """
 
     device: str = "cpu"
     threads: int = 0
+    dla_core: int | None = None
 
 
 class Backend(Protocol):

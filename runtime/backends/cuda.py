@@ -1,4 +1,4 @@
-"""The few calls of the CUDA driver that TensorRT needs, through ctypes.
+"""The few calls of the CUDA driver that TensorRT needs, and what the GPU is, through ctypes.
 
 The driver's own library rather than the CUDA runtime: it comes with every NVIDIA driver, on a desktop, in a
 container and on a Jetson, so there is no second library whose version must fit.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from runtime.errors import DeviceUnavailableError, InferenceError
 LIBRARY = "libcuda.so.1"
 _DEVICE_INDEX = 0
 _NON_BLOCKING_STREAM = 1
+_NAME_BYTES = 256
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 _HINT = "run this on a machine with an NVIDIA GPU and its driver, or choose another engine"
 
 _ErrorKind = Callable[[str, str], Exception]
@@ -29,6 +32,9 @@ _SIGNATURES: dict[str, list[Any]] = {
     "cuGetErrorString": [c_int, c_void_p],
     "cuDeviceGetCount": [c_void_p],
     "cuDeviceGet": [c_void_p, c_int],
+    "cuDeviceGetName": [c_char_p, c_int, c_int],
+    "cuDeviceGetAttribute": [c_void_p, c_int, c_int],
+    "cuDriverGetVersion": [c_void_p],
     "cuDevicePrimaryCtxRetain": [c_void_p, c_int],
     "cuDevicePrimaryCtxRelease_v2": [c_int],
     "cuCtxSetCurrent": [c_void_p],
@@ -40,6 +46,30 @@ _SIGNATURES: dict[str, list[Any]] = {
     "cuMemcpyHtoDAsync_v2": [c_uint64, c_void_p, c_size_t, c_void_p],
     "cuMemcpyDtoHAsync_v2": [c_void_p, c_uint64, c_size_t, c_void_p],
 }
+
+
+@dataclass(frozen=True)
+class GpuFacts:
+    """compute_capability: "8.7". driver: the version of CUDA that the driver speaks, "12.6"."""
+
+    name: str
+    compute_capability: str
+    driver: str
+
+
+def gpu_facts() -> GpuFacts:
+    """Of the first NVIDIA GPU. Raises DeviceUnavailableError where there is no driver or no GPU."""
+    library, device, version = require_gpu(), c_int(), c_int()
+    name = ctypes.create_string_buffer(_NAME_BYTES)
+    setup = DeviceUnavailableError
+    _call(library, "cuDeviceGet", byref(device), _DEVICE_INDEX, error=setup)
+    _call(library, "cuDeviceGetName", name, _NAME_BYTES, device.value, error=setup)
+    _call(library, "cuDriverGetVersion", byref(version), error=setup)
+    capability = (
+        _attribute(library, which, device.value) for which in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+    )
+    driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return GpuFacts(name.value.decode("utf-8", "replace"), ".".join(map(str, capability)), driver)
 
 
 class Cuda:
@@ -121,6 +151,12 @@ def require_gpu() -> ctypes.CDLL:
     if count.value < 1:
         raise DeviceUnavailableError("the NVIDIA driver finds no GPU", _HINT)
     return library
+
+
+def _attribute(library: ctypes.CDLL, which: int, device: int) -> int:
+    value = c_int()
+    _call(library, "cuDeviceGetAttribute", byref(value), which, device, error=DeviceUnavailableError)
+    return value.value
 
 
 def _call(library: ctypes.CDLL, function: str, *arguments: Any, error: _ErrorKind) -> None:

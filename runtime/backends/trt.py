@@ -58,6 +58,8 @@ class TensorRtBackend:
         self._lock = threading.Lock()
         self._log.messages.clear()
         runtime = self._library.Runtime(self._log)
+        if options.dla_core is not None:
+            runtime.DLA_core = options.dla_core
         self._refuse_malformed(runtime, files.main)
         self._cuda: Cuda | None = Cuda()
         try:

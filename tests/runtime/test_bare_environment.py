@@ -56,7 +56,16 @@ def test_a_module_of_an_extra_names_the_library_that_is_missing(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "detect", "verify", "doctor", "bench", "keys", "keys new", "keys trust", "keys list"]
+    "verb",
+    [
+        "",
+        "detect",
+        "verify",
+        "doctor",
+        "bench",
+        *("keys", "keys new", "keys trust", "keys list"),
+        *("engines", "engines build", "engines list", "engines prune"),
+    ],
 )
 def test_help_works_without_any_extra(verb: str) -> None:
     done = python(

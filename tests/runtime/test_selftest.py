@@ -11,6 +11,7 @@ import pytest
 
 from runtime import isolated
 from runtime.backends.base import BackendOptions
+from runtime.backends.registry import availability, devices
 from runtime.bundle import STATUS_DEFERRED, EngineEntry
 from runtime.errors import BackendError
 from runtime.golden import EngineResult
@@ -219,3 +220,17 @@ def test_the_request_survives_its_way_to_the_child() -> None:
 
     request = isolated.Request("/b", "0" * 64, "ab", "onnxruntime-fp32", OPTIONS, PLAN.timing)
     assert strict.build(isolated.Request, dataclasses.asdict(request), "request") == request
+
+
+def test_an_engine_that_this_machine_cannot_build_says_why_and_another_is_chosen(tmp_path: Path) -> None:
+    if availability("tensorrt_rtx").installed and devices("tensorrt_rtx"):
+        pytest.skip("this machine has a GPU for which it would be built")
+    deferred = EngineEntry("tensorrt_rtx", "int8", "models/trt/source.onnx", status=STATUS_DEFERRED)
+    bundle = make(tmp_path / "bundle", Contents((entry(), deferred)))
+
+    plain = run(bundle, OPTIONS, PLAN)
+    assert [one.reason for one in plain if one.key == deferred.key] == [STATUS_DEFERRED]
+    choice = choose(bundle, OPTIONS, dataclasses.replace(PLAN, engines=tmp_path / "built"))
+    (tried,) = (one for one in choice.results if one.key == deferred.key)
+    assert choice.key == "onnxruntime-fp32"
+    assert not tried.passed and tried.reason.startswith(f"{STATUS_DEFERRED}: ") and "GPU" in tried.reason

@@ -20,7 +20,7 @@ from runtime.errors import BackendError
 from runtime.findings import RefusalCode, Verdict
 from runtime.latency import Latency
 from runtime.service_record import ServiceRecord
-from runtime.standby import Standby, StandbyLimits, open_detector
+from runtime.standby import Places, Standby, StandbyLimits, open_detector
 from runtime.trust import public_pem
 from tests.runtime import kit
 from tests.runtime.faulty import OTHER, PICTURE, hanging_model, nan_model, slow_model
@@ -48,7 +48,7 @@ def bundle_of(folder: Path, fast: bytes, spare: bytes) -> Bundle:
 def detector_of(
     bundle: Bundle, record: ServiceRecord | None = None, limits: StandbyLimits = IMPATIENT
 ) -> tuple[Detector, Standby]:
-    standby = Standby(bundle, CERTIFIED, ONE_THREAD, record, limits)
+    standby = Standby(bundle, CERTIFIED, ONE_THREAD, Places(record), limits)
     return Detector(standby.engine.backend, standby.engine.spec, standby), standby
 
 

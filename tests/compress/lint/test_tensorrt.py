@@ -11,8 +11,8 @@ from compress.lint import ERROR, WARNING, Answer, LintContext, lint
 from compress.lint.ask import ask_tensorrt
 from compress.lint.tensorrt_support import NEWEST_OPSET_LIMIT, OLDEST_OPSET_LIMIT, WITHOUT_IMPORTER
 from compress.lint.tensorrt_types import require_tensorrt_graph
-from compress.steps.tensorrt_build import make_logger, network_flags
 from runtime.errors import StepError
+from runtime.trt_build.library import make_logger, network_flags
 from tests.compress.lint import small
 from tests.compress.lint.small import constant, layer, model, of_rule, pair, rules
 from tests.compress.steps import graphs
