@@ -42,8 +42,9 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """device: "cpu" or "gpu". threads: intra-op threads, 0 for all the cores this process may use.
+    """device: "cpu" or "gpu"; ONNX Runtime also knows "tensorrt", the GPU by way of TensorRT.
 
+    threads: intra-op threads, 0 for all the cores this process may use.
     dla_core: number of the deep-learning accelerator for which an engine was built, None for the GPU alone.
     """
 

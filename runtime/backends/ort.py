@@ -1,4 +1,4 @@
-"""ONNX Runtime: CPU, or an NVIDIA GPU where the GPU build is installed."""
+"""ONNX Runtime: CPU, or an NVIDIA GPU where the GPU build is installed, by CUDA or by TensorRT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from runtime.errors import BackendError, DeviceUnavailableError, InferenceError
 from runtime.machine import usable_cores
 
 NAME = "onnxruntime"
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
+_TENSORRT = "TensorrtExecutionProvider"
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider", "tensorrt": _TENSORRT}
+# Types as they stand in the graph, so that what was gated is what runs. No engine is kept: the provider would
+# load one from a disk without a look at who has made it.
+_TENSORRT_OPTIONS = {
+    "trt_int8_enable": "1",
+    "trt_fp16_enable": "0",
+    "trt_engine_cache_enable": "0",
+    "trt_timing_cache_enable": "0",
+}
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -93,7 +102,9 @@ class OrtBackend:
 def _provider(device: str) -> str:
     provider = _PROVIDERS.get(device)
     if provider is None:
-        raise DeviceUnavailableError(f"onnxruntime knows no device {device!r}", 'devices: "cpu", "gpu"')
+        raise DeviceUnavailableError(
+            f"onnxruntime knows no device {device!r}", f"devices: {', '.join(_PROVIDERS)}"
+        )
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise DeviceUnavailableError(
@@ -106,7 +117,12 @@ def _provider(device: str) -> str:
 def _session(model: bytes, provider: str, options: BackendOptions) -> onnxruntime.InferenceSession:
     onnxruntime.disable_telemetry_events()
     try:
-        return onnxruntime.InferenceSession(model, _session_options(options), providers=[provider])
+        return onnxruntime.InferenceSession(
+            model,
+            _session_options(options),
+            providers=[provider],
+            provider_options=[_TENSORRT_OPTIONS if provider == _TENSORRT else {}],
+        )
     except Exception as error:  # the library raises classes of its own, all straight from Exception
         raise feed_checks.cannot_load(NAME, error) from error
 

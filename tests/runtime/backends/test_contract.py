@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME, MAP_NAME, Backend, BackendOptions, ModelFiles
 from runtime.backends.registry import ENGINES, availability, open_backend, options_for
+from runtime.backends.watched import WatchedBackend
 from runtime.errors import BackendError, DeviceUnavailableError, InferenceError
 from tests.runtime.models import MAP_SIZE, SIZE_PX, expected_logit, onnx_files, openvino_files, tensorrt_files
 
@@ -39,9 +41,26 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def backend(engine: str) -> Iterator[Backend]:
-    opened = _open(engine)
+def _open_through_tensorrt() -> Backend:
+    """ONNX Runtime with TensorRT as its provider."""
+    options = BackendOptions(device="tensorrt", threads=1)
+    try:
+        return open_backend("onnxruntime", onnx_files(GAIN, BIAS), options)
+    except DeviceUnavailableError as error:
+        pytest.skip(f"{error}; {error.hint}")
+
+
+OPENERS: dict[str, Callable[[], Backend]] = {
+    **{engine: functools.partial(_open, engine) for engine in ENGINES},
+    "onnxruntime through tensorrt": _open_through_tensorrt,
+    "onnxruntime under watch": lambda: WatchedBackend(_open("onnxruntime")),
+    "openvino under watch": lambda: WatchedBackend(_open("openvino")),
+}
+
+
+@pytest.fixture(params=OPENERS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    opened = OPENERS[str(request.param)]()
     yield opened
     opened.close()
 
@@ -50,9 +69,11 @@ def images(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(batch, 1, SIZE_PX, SIZE_PX)).astype(np.float32)
 
 
-def test_it_says_what_it_is(backend: Backend, engine: str) -> None:
+def test_it_says_what_it_is(engine: str) -> None:
+    backend = _open(engine)
     assert backend.name == engine
     assert backend.device == options_for(engine, BackendOptions()).device
+    backend.close()
 
 
 def test_it_describes_its_tensors(backend: Backend) -> None:
@@ -155,8 +176,8 @@ def test_nan_goes_through_and_stays_visible(backend: Backend) -> None:
     assert np.isnan(backend.infer({INPUT_NAME: tensor})[LOGIT_NAME]).all()
 
 
-def test_two_models_at_once_do_not_mix(backend: Backend, engine: str) -> None:
-    other = _open(engine, gain=-2.0, bias=7.0)
+def test_two_models_at_once_do_not_mix(backend: Backend) -> None:
+    other = _open(backend.name, gain=-2.0, bias=7.0)
     tensor = images(2)
     for _ in range(3):
         first, second = (b.infer({INPUT_NAME: tensor})[LOGIT_NAME] for b in (backend, other))

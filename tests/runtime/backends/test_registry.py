@@ -92,13 +92,16 @@ def test_an_unknown_engine_is_an_error_that_lists_the_known_ones() -> None:
     assert all(engine in caught.value.hint for engine in registry.ENGINES)
 
 
-def test_onnxruntime_without_a_gpu_does_not_fall_back_to_the_cpu() -> None:
+@pytest.mark.parametrize(
+    ("device", "provider"), [("gpu", "CUDAExecutionProvider"), ("tensorrt", "TensorrtExecutionProvider")]
+)
+def test_onnxruntime_without_a_gpu_does_not_fall_back_to_the_cpu(device: str, provider: str) -> None:
     import onnxruntime
 
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this onnxruntime has a GPU")
-    with pytest.raises(DeviceUnavailableError, match="CUDAExecutionProvider"):
-        registry.open_backend("onnxruntime", onnx_files(), BackendOptions(device="gpu"))
+    if provider in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has {provider}")
+    with pytest.raises(DeviceUnavailableError, match=provider):
+        registry.open_backend("onnxruntime", onnx_files(), BackendOptions(device=device))
 
 
 def test_openvino_without_a_gpu_does_not_fall_back_to_the_cpu() -> None:
