@@ -114,6 +114,14 @@ _REASONS = {
         _("The picture shows a part of the body that this box was not made for."),
         _("Have it read by a clinician, or refer the patient."),
     ),
+    RefusalCode.AGE: ReasonWords(
+        _("The patient's age is one that this box was not made for."),
+        _("Have it read by a clinician, or refer the patient."),
+    ),
+    RefusalCode.VIEW: ReasonWords(
+        _("The picture was taken from a side that this box was not made for."),
+        _("Take the usual view, or have it read by a clinician."),
+    ),
     RefusalCode.UNFAMILIAR: ReasonWords(
         _("This picture is unlike the X-ray pictures that this box has learned from."),
         _("Check that the right picture was chosen. Take it again, or have it read by a clinician."),

@@ -1,9 +1,11 @@
-"""The verb `detect`: image files in, one answer a file out, in words or as JSON.
+"""The verb `detect`: image files in, one answer a file out, in words or as JSON; with --out many files.
 
 With --json one file gives one object (schemas/findings-1.json plus the key `file`), several give one array.
 With --examination all files are views of one examination and get one answer (runtime.cli_examination).
 What --age, --sex, --body-part and --view say goes before what a DICOM file says of itself, and to every file;
 a value that makes no sense counts as not known and is told.
+With --out files, folders and archives are read into a folder of answers (runtime.batch); --json then prints
+its summary.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,16 +23,24 @@ import typer
 from runtime.cli_examination import answer, details, say, say_examination, shown
 
 if TYPE_CHECKING:
+    from runtime.batch.request import BatchRequest
     from runtime.detector import Detector
     from runtime.findings import Findings
     from runtime.metadata import PatientFacts
 
 _UNREAD = 1
+_LIMIT_S = 120.0
 _MAX_STEM_BYTES = 200  # a file name has at most 255
 
 
 def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
-    files: Annotated[list[Path], typer.Argument(help="radiographs: DICOM, JPEG, PNG, TIFF, BMP or WebP")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="radiographs: DICOM, JPEG, PNG, TIFF, BMP or WebP; with --out folders and archives too "
+            "(.zip, .tar, .tar.gz, .tar.bz2, .tar.xz)"
+        ),
+    ],
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="folder of the bundle [default: the reference model]")
     ] = None,
@@ -58,11 +69,40 @@ def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
     sex: Annotated[str, typer.Option("--sex", help="of the patient: female or male")] = "",
     body_part: Annotated[str, typer.Option("--body-part", help="that the picture shows: hand")] = "",
     view: Annotated[str, typer.Option("--view", help="of the picture: frontal, lateral; one file only")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="folder for the answers to many files; run again to go on after a stop"),
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="beside jsonl: csv, parquet; may be repeated")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="that read at a time [default: the cores here]")
+    ] = None,
+    scheduler: Annotated[
+        str, typer.Option("--scheduler", help="of a Dask cluster whose workers shall read: tcp://host:8786")
+    ] = "",
+    limit_s: Annotated[
+        float, typer.Option("--limit", min=1, help="seconds that one of many files may take")
+    ] = _LIMIT_S,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="read again what could not be read when --out was written before")
+    ] = False,
 ) -> None:
     """Look for fractures in radiographs. Exit code 1 when any file could not be read."""
+    from runtime.batch.request import BatchOptions, BatchRequest, require_single_files
     from runtime.metadata import PatientFacts
 
     facts = PatientFacts(age, sex, body_part, view)
+    batch = BatchOptions(out, tuple(formats or ()), processes, scheduler, limit_s, retry)
+    if out is not None:
+        _require_no_examination(examination)
+        keys = None if trust is None else tuple(trust)
+        unread = _detect_many(
+            BatchRequest(tuple(files), batch, bundle, engine, keys, facts, overlay, as_json)
+        )
+        raise typer.Exit(_UNREAD if unread else 0)
+    require_single_files(files, batch)
     _require_one_view(files, view)
     if examination:
         _require_no_overlay(overlay)
@@ -73,6 +113,9 @@ def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
         with _open_detector(bundle, engine, trust) as detector:
             pairs = list(zip(files, targets, strict=True))
             unread = _say_each(pairs, detector, as_json, facts)
+    if detector.must_end:  # an engine that hangs would make the ordinary way out a crash
+        sys.stdout.flush()
+        os._exit(_UNREAD if unread else 0)
     if unread:
         raise typer.Exit(_UNREAD)
 
@@ -97,6 +140,22 @@ def _say_each(
     return unread
 
 
+def _detect_many(request: BatchRequest) -> bool:
+    from runtime.batch.command import detect_many
+
+    return detect_many(request)
+
+
+def _require_no_examination(examination: bool) -> None:
+    from runtime.errors import UlnaError
+
+    if examination:
+        raise UlnaError(
+            "--examination gives one answer for the views of one patient, --out one for each of many files",
+            "name the views of one examination without --out, or leave --examination out",
+        )
+
+
 def _require_no_overlay(overlay: Path | None) -> None:
     """A picture shows its own view's answer, which may be another than the examination's."""
     from runtime.errors import UlnaError
@@ -118,10 +177,20 @@ def _require_one_view(files: list[Path], view: str) -> None:
 
 
 def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | None) -> Detector:
-    from runtime.detector import from_bundle
-    from runtime.reference import open_named
+    """On the fastest engine that passes its golden cases here, the others in reserve; or on the named one."""
+    from rich.console import Console
 
-    return from_bundle(open_named(bundle, trust), engine)
+    from runtime.backends.base import BackendOptions
+    from runtime.kept_selftest import choose_once
+    from runtime.reference import open_named
+    from runtime.standby import open_detector
+
+    opened, options = open_named(bundle, trust), BackendOptions()
+    with Console(stderr=True).status("testing the engines, once after a start of the machine") as status:
+        choice = choose_once(
+            opened, options, engine, lambda key: status.update(f"running the golden cases on {key}")
+        )
+    return open_detector(opened, choice, options)
 
 
 def _answer(detector: Detector, file: Path, overlay: Path | None, facts: PatientFacts) -> Findings:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,26 +21,36 @@ from runtime.backends.base import (
     Backend,
     BackendOptions,
 )
-from runtime.errors import InferenceError, InputError, ReaderUnavailableError, UnreadableImageError
+from runtime.errors import InferenceError, InputError
 from runtime.examination import ExaminationSpec
-from runtime.findings import Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
+from runtime.findings import (
+    Findings,
+    OperatingPoints,
+    Provenance,
+    Refusal,
+    RefusalCode,
+    Subject,
+    Verdict,
+)
+from runtime.intended import judge_use
 from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts, Telling, facts_of
+from runtime.picture_quality import PictureQuality
 from runtime.postprocess import locate, probability
-from runtime.preprocess import PreprocessSpec, preprocess
-from runtime.quality import MAYBE_INVERTED, assess
+from runtime.preprocess import Placement, PreprocessSpec, inverted, preprocess
+from runtime.quality import assess, doubts_of, explain
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
+from runtime.refusing import ENGINE_ADVICE, refusal_of
+from runtime.stages import Clock
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from runtime.bundle import Bundle
     from runtime.manifest import EngineEntry
+    from runtime.reserve import Reserve
 
 _log = logging.getLogger("ulna.detector")
-_ENGINE_ADVICE = (
-    "Try again. If it happens again, have a clinician read the radiograph and call the technician."
-)
 _STRANGE = "This does not look like the radiographs that this model knows"
 _STRANGE_ADVICE = (
     "Check that the right picture was chosen and that it shows one of these body parts, well exposed. "
@@ -58,6 +66,7 @@ class DetectorSpec:
     """What travels in a bundle beside the network. `provenance.image_sha256` is filled in for each image.
 
     metadata: facts that the network takes as a second input, None for one that looks at the picture alone.
+    ages_years, views: for whom and what it was made, None and () where that is not said.
     """
 
     preprocess: PreprocessSpec
@@ -67,6 +76,8 @@ class DetectorSpec:
     anomaly: AnomalyDetector | None = None
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
     metadata: MetadataSpec | None = None
+    ages_years: tuple[float, float] | None = None
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,45 +92,14 @@ class Score:
     features: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Takeover:
-    """Another engine in place of the one that was asked. retry: whether it is to be asked the same again."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture as the network is shown it, its answer, and how long the stages took."""
 
-    backend: Backend
-    spec: DetectorSpec
-    retry: bool
-
-
-class Reserve(Protocol):
-    """Who has further engines (runtime.standby)."""
-
-    @property
-    def must_end(self) -> bool:
-        """Whether this process should end once its work is stored."""
-        ...
-
-    def take_over(self, reason: str) -> Takeover | None:
-        """After a failure, whose reason it is told; None where there is no engine any more."""
-        ...
-
-    def tend(self) -> Takeover | None:
-        """Between two pictures; None where the engine stays."""
-        ...
-
-
-@dataclass
-class _Clock:
-    """Milliseconds a stage, in the order in which the stages ran."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings_ms[name] = round((time.perf_counter() - start) * 1000, 3)
+    tensor: NDArray[np.float32]
+    placement: Placement
+    score: Score
+    timings_ms: dict[str, float]
 
 
 class Detector:
@@ -132,17 +112,18 @@ class Detector:
         self.spec = spec
         self._backend = backend
         self._reserve = reserve
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="see")
 
     def detect(self, radiograph: Radiograph, facts: PatientFacts = NOTHING_SAID) -> Findings:
         """Answer for one radiograph. Never raises on account of the image, the engine or the facts.
 
         facts: what a person says of the patient; where nothing is said, what the file itself does.
         """
-        return self._answer(radiograph, facts, _Clock())
+        return self._answer(radiograph, facts, Clock())
 
     def detect_bytes(self, data: bytes, name: str = "", facts: PatientFacts = NOTHING_SAID) -> Findings:
         """Read and answer; what cannot be read is UNREADABLE, with the reason. `name` goes to the log."""
-        clock = _Clock()
+        clock = Clock()
         try:
             with clock.stage("read"):
                 radiograph = read_bytes(data)
@@ -166,7 +147,7 @@ class Detector:
         else:
             _log.error("reading %s failed", name or "an image", exc_info=error)
         digest = "" if data is None else hashlib.sha256(data).hexdigest()
-        return self._unreadable(_refusal_of(error), digest, _Clock(timings_ms or {}))
+        return self._unreadable(refusal_of(error), digest, Clock(timings_ms or {}))
 
     def score(self, tensor: NDArray[np.float32], facts: PatientFacts = NOTHING_SAID) -> Score:
         """Run the network on one (1, 1, S, S) float32 tensor; facts go to a network that takes them.
@@ -222,6 +203,7 @@ class Detector:
     def close(self) -> None:
         """Free the engine."""
         self._backend.close()
+        self._aside.shutdown()
 
     def __enter__(self) -> Detector:
         return self
@@ -231,7 +213,7 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _answer(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
+    def _answer(self, radiograph: Radiograph, facts: PatientFacts, clock: Clock) -> Findings:
         """By this engine, or by the first in reserve that has an answer."""
         while True:
             found, failure = self._attempt(radiograph, facts, clock)
@@ -242,19 +224,25 @@ class Detector:
             if not other.retry:
                 return found
 
-    def _attempt(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> tuple[Findings, str]:
+    def _attempt(self, radiograph: Radiograph, facts: PatientFacts, clock: Clock) -> tuple[Findings, str]:
         """The findings, and how the engine failed; "" where it did not."""
         try:
+            told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
+            shown = NOTHING_SAID if told is None else told.facts
+            seeing = self._aside.submit(self._see, radiograph, shown)  # meanwhile, on whatever core is free
             with clock.stage("quality"):
                 assessment = assess(radiograph, body_parts=self.spec.body_parts)
-            if assessment.refusal is not None:
-                refused = self._unreadable(assessment.refusal, radiograph.sha256, clock, assessment.warnings)
-                return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px), ""
-            told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
-            found = self._findings(radiograph, NOTHING_SAID if told is None else told.facts, clock)
-            settled = MAYBE_INVERTED if _RIGHTED in found.warnings else None
-            doubts = (said for said in assessment.warnings if said != settled)
-            return replace(found, warnings=(*doubts, *found.warnings), metadata=told), ""
+            use = judge_use(facts.over(facts_of(radiograph.facts)), self.spec.ages_years, self.spec.views)
+            if (refusal := assessment.refusal or use.refusal) is not None:
+                refused = self._unreadable(refusal, radiograph.sha256, clock, assessment.warnings)
+                return _about(refused, radiograph, _subject(radiograph, facts), assessment.quality), ""
+            seen = seeing.result()
+            found = self._findings(radiograph, seen, shown, clock)
+            found = replace(found, refusal=explain(found.refusal, assessment.faults), metadata=told)
+            doubts = (*use.warnings, *doubts_of(assessment, _RIGHTED in found.warnings))
+            found = replace(found, warnings=(*doubts, *found.warnings))
+            subject = _subject(radiograph, facts, self.spec.anomaly, seen.score)
+            return _about(found, radiograph, subject, assessment.quality), ""
         except InferenceError as error:
             _log.error("engine failed: %s", error)
             return self._engine_failed(str(error), radiograph, clock), str(error)
@@ -264,26 +252,28 @@ class Detector:
             kind = type(error).__name__
             return self._engine_failed(kind, radiograph, clock), kind
 
-    def _findings(self, radiograph: Radiograph, facts: PatientFacts, clock: _Clock) -> Findings:
+    def _see(self, radiograph: Radiograph, facts: PatientFacts) -> _Seen:
+        clock = Clock()
         with clock.stage("preprocess"):
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
         with clock.stage("infer"):
             score = self.score(tensor, facts)
-        inverse = self._right_way_round(radiograph, facts, score, clock)
-        score, righted = (score, ()) if inverse is None else (inverse, (_RIGHTED,))
+        return _Seen(tensor, placement, score, clock.timings_ms)
+
+    def _findings(self, radiograph: Radiograph, seen: _Seen, facts: PatientFacts, clock: Clock) -> Findings:
+        clock.timings_ms |= seen.timings_ms
+        inverse = self._right_way_round(radiograph, seen, facts, clock)
+        score, righted = (seen.score, ()) if inverse is None else (inverse, (_RIGHTED,))
         refusal, unusual = self.look_for_anomaly(score, radiograph.facts.declared)
         if refusal is not None:
-            refused = self._unreadable(refusal, radiograph.sha256, clock)
-            return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
+            return self._unreadable(refusal, radiograph.sha256, clock)
         with clock.stage("locate"):
-            boxes, evidence = locate(score.map, placement)
+            boxes, evidence = locate(score.map, seen.placement)
         chance = probability(score.logit)
         verdict = self.spec.operating_points.decide(chance)
         return Findings(
             verdict=verdict,
             provenance=self._provenance(radiograph.sha256),
-            width_px=radiograph.width_px,
-            height_px=radiograph.height_px,
             probability=chance,
             operating_points=self.spec.operating_points,
             boxes=() if verdict is Verdict.NONE else boxes,
@@ -293,20 +283,23 @@ class Detector:
         )
 
     def _right_way_round(
-        self, radiograph: Radiograph, facts: PatientFacts, score: Score, clock: _Clock
+        self, radiograph: Radiograph, seen: _Seen, facts: PatientFacts, clock: Clock
     ) -> Score | None:
         """Of the inverse, where dark and bright are exchanged in the picture; None where they are not."""
         detector = self.spec.anomaly
-        if detector is None or not detector.is_unusual(seen := detector.look(score.features)):
+        if detector is None or not detector.is_unusual(as_it_is := detector.look(seen.score.features)):
             return None
         with clock.stage("inverse"):
-            inverse = self.score(preprocess(radiograph.inverted(), self.spec.preprocess)[0], facts)
-        return inverse if detector.is_inverted(seen, detector.look(inverse.features)) else None
+            tensor = inverted(seen.tensor, seen.placement, self.spec.preprocess)
+            if tensor is None:
+                tensor = preprocess(radiograph.inverted(), self.spec.preprocess)[0]
+            inverse = self.score(tensor, facts)
+        return inverse if detector.is_inverted(as_it_is, detector.look(inverse.features)) else None
 
-    def _engine_failed(self, reason: str, radiograph: Radiograph, clock: _Clock) -> Findings:
+    def _engine_failed(self, reason: str, radiograph: Radiograph, clock: Clock) -> Findings:
         message = f"The analysis failed ({reason}). There is no result for this image."
         refused = self._unreadable(
-            Refusal(RefusalCode.ENGINE, message, _ENGINE_ADVICE),
+            Refusal(RefusalCode.ENGINE, message, ENGINE_ADVICE),
             radiograph.sha256,
             clock,
             radiograph.warnings,
@@ -314,7 +307,7 @@ class Detector:
         return replace(refused, width_px=radiograph.width_px, height_px=radiograph.height_px)
 
     def _unreadable(
-        self, refusal: Refusal, image_sha256: str, clock: _Clock, warnings: tuple[str, ...] = ()
+        self, refusal: Refusal, image_sha256: str, clock: Clock, warnings: tuple[str, ...] = ()
     ) -> Findings:
         return Findings(
             verdict=Verdict.UNREADABLE,
@@ -359,21 +352,32 @@ def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> Detec
         bundle.anomaly_detector(),
         manifest.examination_of(entry),
         manifest.metadata,
+        manifest.intended_use.ages_years,
+        manifest.intended_use.views,
     )
 
 
-def _refusal_of(error: Exception) -> Refusal:
-    if not isinstance(error, InputError):
-        return Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
-    message = str(error)
-    return Refusal(
-        _code_of(error),
-        message[:1].upper() + message[1:] + ("" if message.endswith(".") else "."),
-        error.hint or "Have a clinician read the radiograph.",
+def _about(
+    findings: Findings, radiograph: Radiograph, subject: Subject, quality: PictureQuality | None
+) -> Findings:
+    return replace(
+        findings,
+        width_px=radiograph.width_px,
+        height_px=radiograph.height_px,
+        subject=subject,
+        quality=quality,
     )
 
 
-def _code_of(error: InputError) -> RefusalCode:
-    if isinstance(error, ReaderUnavailableError):
-        return RefusalCode.ENGINE  # this machine's fault, not the file's
-    return RefusalCode.DAMAGED if isinstance(error, UnreadableImageError) else RefusalCode.UNSUPPORTED
+def _subject(
+    radiograph: Radiograph,
+    facts: PatientFacts,
+    anomaly: AnomalyDetector | None = None,
+    score: Score | None = None,
+) -> Subject:
+    said = facts.over(facts_of(radiograph.facts))
+    subject = Subject(said.body_part, said.view, radiograph.facts.laterality or "")
+    if anomaly is None or score is None:
+        return subject
+    seen = anomaly.look(score.features)
+    return replace(subject, resembles=seen.part, distance=round(seen.distance, 4))

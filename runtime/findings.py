@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.metadata import FactsUsed
+
+if TYPE_CHECKING:
+    from runtime.picture_quality import PictureQuality
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +47,11 @@ class OperatingPoints:
                 "operating points must satisfy 0 < high_sensitivity <= high_specificity < 1, "
                 f"got {self.high_sensitivity}, {self.high_specificity}"
             )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over both as JSON with sorted keys: equal for answers that were decided alike."""
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()
 
     def decide(self, probability: float) -> Verdict:
         """The verdict for a finite probability. Raises ValueError for anything else."""
@@ -82,6 +92,8 @@ class RefusalCode(StrEnum):
     TOO_SMALL = "too_small"
     NO_CONTRAST = "no_contrast"
     BODY_PART = "body_part"
+    AGE = "age"
+    VIEW = "view"
     UNFAMILIAR = "unfamiliar"
     ENGINE = "engine"
 
@@ -96,8 +108,23 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What the picture shows. body_part, view, laterality: as file or person say, "" where they do not.
+
+    resembles: the body part whose radiographs the network's features lie nearest to, and distance how far
+    from them, in units of what nearly all radiographs stay below; "" and None for a model without statistics.
+    """
+
+    body_part: str = ""
+    view: str = ""
+    laterality: str = ""
+    resembles: str = ""
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """What produced the answer; digests are SHA-256 in hex."""
+    """What produced the answer; digests are SHA-256 in hex. thresholds_sha256: OperatingPoints.digest."""
 
     image_sha256: str
     bundle_sha256: str
@@ -107,6 +134,7 @@ class Provenance:
     precision: str = ""
     device: str = ""
     model_sha256: str = ""
+    thresholds_sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +147,7 @@ class Findings:
     refusal: set exactly when the verdict is UNREADABLE.
     warnings: plain sentences on image quality or provenance that do not prevent an answer.
     timings_ms: milliseconds per stage.
+    subject, quality: what the picture shows and how well it was taken; None for a file that is no picture.
     metadata: facts of the patient that the answer rests on beside the picture, and what was not used of those
     that a person stated; None for a model that looks at the picture alone, unless a person stated some.
 
@@ -137,6 +166,8 @@ class Findings:
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     metadata: FactsUsed | None = None
+    subject: Subject | None = None
+    quality: PictureQuality | None = None
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.UNREADABLE:
@@ -182,6 +213,8 @@ class Findings:
                 "advice": self.refusal.advice,
             },
             "warnings": list(self.warnings),
+            "subject": None if self.subject is None else vars(self.subject).copy(),
+            "quality": None if self.quality is None else self.quality.to_json(),
             **({} if self.metadata is None else {"metadata": self.metadata.to_json()}),
             "provenance": vars(self.provenance).copy(),
             "timings_ms": self.timings_ms,

@@ -82,4 +82,5 @@ def _provenance(bundle: Bundle, entry: EngineEntry, backend: WatchedBackend) -> 
         precision=entry.precision,
         device=backend.device,
         model_sha256=manifest.files[entry.main].sha256,
+        thresholds_sha256=manifest.points_of(entry).digest,
     )

@@ -17,8 +17,9 @@ from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
 from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints, Verdict
-from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts
+from runtime.metadata import NOTHING_SAID, OLDEST_YEARS, MetadataSpec, PatientFacts
 from runtime.preprocess import PreprocessSpec
+from runtime.words import as_words, view_word
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.sig"
@@ -44,13 +45,23 @@ def is_file_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class IntendedUse:
-    """What the model is for. body_parts: lower-case words; empty means that the maker does not say."""
+    """What the model is for. body_parts, views: lower-case words; empty means that the maker does not say.
+
+    ages_years: (youngest, oldest), both included; None where the maker does not say.
+    """
 
     statement: str
     body_parts: tuple[str, ...] = ()
+    ages_years: tuple[float, float] | None = None
+    views: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(all(self.body_parts), "body_parts holds an empty word")
+        if self.ages_years is not None:
+            _require_ages(self.ages_years)
+        for view in self.views:
+            known = as_words(view) == view and view_word(view) == view
+            _require(known, f'views must be plain words, "frontal" for AP and PA, got {view!r}')
 
 
 @dataclass(frozen=True)
@@ -226,6 +237,9 @@ class Manifest:
     def _table(self) -> dict[str, Any]:
         """What is not there is not mentioned: runtimes from before it open such a bundle too."""
         table = dataclasses.asdict(self)
+        for key in ("ages_years", "views"):
+            if not table["intended_use"][key]:
+                del table["intended_use"][key]
         for entry in table["engines"]:
             for key in ("operating_points", "examination_points"):
                 if entry[key] is None:
@@ -248,6 +262,14 @@ class Manifest:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _require_ages(ages_years: tuple[float, ...]) -> None:
+    # A file may hold any number of numbers where the type says two.
+    _require(
+        len(ages_years) == 2 and 0 <= ages_years[0] <= ages_years[-1] <= OLDEST_YEARS,
+        f"ages_years must be youngest and oldest, within 0 to {OLDEST_YEARS:g}, got {list(ages_years)}",
+    )
 
 
 def _require_one_of(what: str, value: str, known: tuple[str, ...]) -> None:

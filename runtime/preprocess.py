@@ -95,6 +95,23 @@ def preprocess(radiograph: Radiograph, spec: PreprocessSpec) -> tuple[NDArray[np
     return ((canvas - spec.mean) / spec.std)[None, None].astype(np.float32), placement
 
 
+def inverted(
+    tensor: NDArray[np.float32], placement: Placement, spec: PreprocessSpec
+) -> NDArray[np.float32] | None:
+    """What `preprocess` gives for the picture with dark and bright exchanged, from what it gave for this one.
+
+    None for a spec that does not treat dark and bright alike, where only the picture itself can tell.
+    """
+    if spec.low_percentile + spec.high_percentile != 100:
+        return None
+    height, width = _inner(placement.source_height_px, placement.source_width_px, placement.scale)
+    rows = slice(placement.top_px, placement.top_px + height)
+    columns = slice(placement.left_px, placement.left_px + width)
+    turned = tensor.copy()
+    turned[..., rows, columns] = np.float32((1 - 2 * spec.mean) / spec.std) - tensor[..., rows, columns]
+    return turned
+
+
 def value_range(
     pixels: NDArray[np.uint16], low_percentile: float, high_percentile: float
 ) -> tuple[float, float]:

@@ -1,29 +1,25 @@
 """Is this a radiograph, of a part the model knows, well enough exposed? Pure: facts in, judgement out.
 
-Measured on a small copy of the picture, the gray scale stretched as preprocessing stretches it. The limits
-were set on 3,139 radiographs of FracAtlas, CR and DX files of other makers, simulated radiographs, and on
-photographs, textures, drawings and screens. They refuse what is clearly no radiograph; a gray photograph of
-something smooth can pass.
+What is measured is in runtime.appearance and runtime.picture_quality, what only warns in runtime.faults. The
+limits here were set on 3,139 radiographs of FracAtlas, CR and DX files of other makers, simulated
+radiographs, and on photographs, textures, drawings and screens. They refuse what is clearly no radiograph; a
+gray photograph of something smooth can pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from runtime.appearance import Appearance, copies_of, measure
 from runtime.body_parts import Fit, fit
+from runtime.faults import Fault, FaultKind, FaultLimits, explain, find_faults
 from runtime.findings import Refusal, RefusalCode
-from runtime.preprocess import value_range
+from runtime.picture_quality import PictureQuality, measure_quality
 from runtime.radiograph import Radiograph
 
-MAYBE_INVERTED = "The image may be inverted (bone dark instead of bright)."
-_GRID_PX = 256
-_BORDER_PX = 4
-_SOBEL_GAIN = 8.0  # sum of the positive weights of OpenCV's 3x3 Sobel kernel, times two
+__all__ = ["DEFAULT_LIMITS", "Assessment", "QualityLimits", "assess", "doubts_of", "explain"]
+_OF_THE_GRAYS = (FaultKind.INVERTED, FaultKind.BRIGHT, FaultKind.DARK)
 
 
 @dataclass(frozen=True)
@@ -35,12 +31,9 @@ class QualityLimits:
     """
 
     min_side_px: int = 128
-    small_side_px: int = 200
     min_levels: float = 8.0
-    faint_levels: float = 80.0
     max_blank: float = 0.95
     max_colour_spread: float = 25.0
-    tinted_spread: float = 3.0
     max_texture: float = 0.014
     max_evenness: float = 0.89
     max_busy: float = 0.085
@@ -56,49 +49,21 @@ class QualityLimits:
     plain_border_ends: float = 0.5
     border_mid: float = 0.6
     plain_border: float = 0.08
-    bright_dark_area: float = 0.012
-    inverted_median: float = 0.7
-    inverted_dark_area: float = 0.12
-    blur_ratio: float = 0.65
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """What the small copy looks like; all figures but `levels` and `entropy_bits` are fractions or 0 to 1.
-
-    texture, busy: median and 90th percentile of what a blur of 1 px removes. evenness: median gradient over
-    mean gradient; bones make few strong edges, textures and ramps the same gradient everywhere. slope: mean
-    gradient. off_plane: spread left after the best-fitting plane. edges: area of strong gradient. blank:
-    area without any. dark, middle, bright: areas below 0.1, 0.25 to 0.85, above 0.9. border_ends: part of
-    the picture's border that is dark or bright, as air and collimators are. grain: spread of detail
-    of about 2 px over all spread. fineness: spread of the finest detail over that.
-    """
-
-    levels: float
-    entropy_bits: float
-    texture: float
-    busy: float
-    evenness: float
-    slope: float
-    off_plane: float
-    edges: float
-    blank: float
-    dark: float
-    middle: float
-    bright: float
-    median: float
-    border_ends: float
-    border_spread: float
-    grain: float
-    fineness: float
+    faults: FaultLimits = field(default_factory=FaultLimits)
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """`refusal` set: do not answer. `warnings`: plain sentences to show beside an answer."""
+    """`refusal` set: do not answer. `warnings`: plain sentences to show beside an answer.
+
+    quality: what was measured, None for a picture too small to measure. faults: what that says is wrong; a
+    refusal on other grounds can be explained by it (`explain`).
+    """
 
     refusal: Refusal | None
     warnings: tuple[str, ...] = ()
+    quality: PictureQuality | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 DEFAULT_LIMITS = QualityLimits()
@@ -111,86 +76,24 @@ def assess(
     refusal = _too_small(radiograph, limits)
     if refusal is not None:
         return Assessment(refusal, radiograph.warnings)
-    look = measure(radiograph)
+    copies = copies_of(radiograph)
+    look, quality = measure(copies), measure_quality(radiograph, copies)
+    faults = tuple(find_faults(radiograph, look, quality, limits.faults))
     refusal = (
         _no_contrast(look, limits)
-        or _not_a_radiograph(look, radiograph.colour_spread, limits)
+        or explain(_not_a_radiograph(look, radiograph.colour_spread, limits), faults)
         or _outside_use(radiograph, body_parts)
     )
-    warnings = (
-        radiograph.warnings
-        if refusal
-        else (*radiograph.warnings, *_warn(radiograph, look, limits, body_parts))
-    )
-    return Assessment(refusal, warnings)
+    noticed = () if refusal else (*_warn_of_use(radiograph, body_parts), *(fault.warning for fault in faults))
+    return Assessment(refusal, (*radiograph.warnings, *noticed), quality, faults)
 
 
-def measure(radiograph: Radiograph) -> Appearance:
-    """Measure the picture on a copy whose long side is 256 px."""
-    low, high = value_range(radiograph.pixels, 0.5, 99.5)
-    unit = _small_copy(radiograph.pixels, low, high)
-    fine = cv2.GaussianBlur(unit, (0, 0), 1.0)
-    detail = np.abs(unit - fine)
-    slope = np.hypot(cv2.Sobel(fine, cv2.CV_32F, 1, 0), cv2.Sobel(fine, cv2.CV_32F, 0, 1)) / _SOBEL_GAIN
-    counts, _ = np.histogram(unit, 64, (0.0, 1.0))
-    border = _border(unit)
-    coarse = fine - cv2.GaussianBlur(unit, (0, 0), 2.0)
-    return Appearance(
-        levels=high - low,
-        entropy_bits=_entropy_bits(counts),
-        texture=float(np.median(detail)),
-        busy=float(np.percentile(detail, 90)),
-        evenness=_ratio(float(np.median(slope)), float(slope.mean())),
-        slope=float(slope.mean()),
-        off_plane=_off_plane(unit),
-        edges=float((slope > 0.1).mean()),
-        blank=float((slope < 0.005).mean()),
-        dark=float((unit < 0.1).mean()),
-        middle=float(((unit > 0.25) & (unit < 0.85)).mean()),
-        bright=float((unit > 0.9).mean()),
-        median=float(np.median(unit)),
-        border_ends=float(((border < 0.2) | (border > 0.85)).mean()),
-        border_spread=float(border.std()),
-        grain=_ratio(float(coarse.std()), float(unit.std())),
-        fineness=_ratio(float((unit - fine).std()), float(coarse.std())),
-    )
-
-
-def _small_copy(pixels: NDArray[np.uint16], low: float, high: float) -> NDArray[np.float32]:
-    scale = _GRID_PX / max(pixels.shape)
-    size = tuple(max(1, round(side * scale)) for side in reversed(pixels.shape))
-    # Enlarging would look like blur; area interpolation keeps a small picture's own sharpness.
-    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
-    unit: NDArray[np.float32] = np.clip((small - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    return unit
-
-
-def _border(unit: NDArray[np.float32]) -> NDArray[np.float32]:
-    n = _BORDER_PX
-    return np.concatenate([part.ravel() for part in (unit[:n], unit[-n:], unit[:, :n], unit[:, -n:])])
-
-
-def _entropy_bits(counts: NDArray[np.integer]) -> float:
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum())
-
-
-def _off_plane(unit: NDArray[np.float32]) -> float:
-    """Spread that a tilted plane leaves unexplained over all spread; 1 for a constant picture."""
-    height, width = unit.shape
-    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    centred = unit - unit.mean()
-    total = float((centred**2).sum())
-    if total == 0 or height == 1 or width == 1:
-        return 1.0
-    # x and y are centred and orthogonal on a full grid, so the two slopes separate.
-    along_x, along_y = float((centred * x).sum()), float((centred * y).sum())
-    explained = along_x**2 / (height * (x**2).sum()) + along_y**2 / (width * (y**2).sum())
-    return float(np.sqrt(max(0.0, 1.0 - float(explained) / total)))
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference > 0 else 0.0
+def doubts_of(assessment: Assessment, righted: bool) -> tuple[str, ...]:
+    """The warnings that stand beside an answer; where it was read with dark and bright exchanged, what was
+    measured of bright and dark is not true of it.
+    """
+    settled = {fault.warning for fault in assessment.faults if righted and fault.kind in _OF_THE_GRAYS}
+    return tuple(text for text in assessment.warnings if text not in settled)
 
 
 def _too_small(radiograph: Radiograph, limits: QualityLimits) -> Refusal | None:
@@ -261,28 +164,8 @@ def _outside_use(radiograph: Radiograph, body_parts: tuple[str, ...]) -> Refusal
     )
 
 
-def _warn(
-    radiograph: Radiograph, look: Appearance, limits: QualityLimits, body_parts: tuple[str, ...]
-) -> Iterator[str]:
+def _warn_of_use(radiograph: Radiograph, body_parts: tuple[str, ...]) -> Iterator[str]:
     stated = radiograph.facts.body_part
     if body_parts and fit(stated, body_parts) is Fit.UNKNOWN:
         said = f"calls the body part {stated!r}" if stated else "does not say which body part it shows"
         yield f"The file {said}; this model reads: {', '.join(body_parts)}."
-    if min(radiograph.height_px, radiograph.width_px) < limits.small_side_px:
-        yield "The image is small; fine fracture lines may be lost."
-    if radiograph.colour_spread > limits.tinted_spread:
-        yield "The image is tinted, as a photograph of a film is; send the original file if there is one."
-    yield from _warn_of_exposure(radiograph, look, limits)
-
-
-def _warn_of_exposure(radiograph: Radiograph, look: Appearance, limits: QualityLimits) -> Iterator[str]:
-    inverted = look.median > limits.inverted_median and look.dark < limits.inverted_dark_area
-    if inverted:
-        yield MAYBE_INVERTED
-    elif look.dark < limits.bright_dark_area:
-        yield "The image is very bright; detail may be lost."
-    # A deeper file need not use its range; an 8-bit one was made for a screen.
-    if radiograph.bit_depth == 8 and look.levels < limits.faint_levels:
-        yield "The image is very dark or faint; detail may be lost."
-    if look.fineness < limits.blur_ratio:
-        yield "The image is blurred; fine fracture lines may be lost."

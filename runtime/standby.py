@@ -19,11 +19,12 @@ from pathlib import Path
 from runtime.backends import feeds
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle
-from runtime.detector import Detector, Takeover
+from runtime.detector import Detector
 from runtime.errors import BackendError, UlnaError
 from runtime.golden import golden_tensor
 from runtime.latency import Latency, LatencyOptions, measure_in_turns
 from runtime.loading import LoadedEngine, Watch, load_engine
+from runtime.reserve import Takeover
 from runtime.selftest import Choice, ranked
 from runtime.service_record import ServiceRecord
 

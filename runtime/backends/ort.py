@@ -119,7 +119,7 @@ def _session(model: bytes, provider: str, options: BackendOptions) -> onnxruntim
     try:
         return onnxruntime.InferenceSession(
             model,
-            _session_options(options),
+            session_options(options),
             providers=[provider],
             provider_options=[_TENSORRT_OPTIONS if provider == _TENSORRT else {}],
         )
@@ -127,7 +127,7 @@ def _session(model: bytes, provider: str, options: BackendOptions) -> onnxruntim
         raise feed_checks.cannot_load(NAME, error) from error
 
 
-def _session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
+def session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     """For one image at a time on a small machine that has other things to do."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY

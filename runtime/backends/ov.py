@@ -121,12 +121,12 @@ def _target(core: Any, device: str) -> str:
 def _compile(core: Any, files: ModelFiles, target: str, options: BackendOptions) -> Any:
     try:
         weights = openvino.Tensor(np.frombuffer(files.weights, np.uint8)) if files.weights else None
-        return core.compile_model(core.read_model(files.main, weights), target, _settings(target, options))
+        return core.compile_model(core.read_model(files.main, weights), target, settings(target, options))
     except RuntimeError as error:
         raise feed_checks.cannot_load(NAME, error) from error
 
 
-def _settings(target: str, options: BackendOptions) -> dict[str, Any]:
+def settings(target: str, options: BackendOptions) -> dict[str, Any]:
     """For one image at a time, in the arithmetic that was gated.
 
     Without the precision hint OpenVINO computes an fp32 model in bf16 or fp16 where the processor can, which

@@ -66,7 +66,7 @@ def test_no_fracture_is_said_without_a_place_and_with_what_to_do(clinic: Path) -
     assert "refer the patient" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["cut.png", "bundle", "gone.png", "key.pem"])
+@pytest.mark.parametrize("name", ["cut.png", "gone.png", "key.pem"])
 def test_what_cannot_be_read_says_so_and_ends_with_1(clinic: Path, name: str) -> None:
     result = run(clinic, clinic / name)
 
@@ -214,3 +214,42 @@ def test_a_letter_that_the_terminal_lacks_does_not_cost_the_answers(clinic: Path
     assert result.exit_code == 1
     assert "?.png: cannot read: " in result.stdout
     assert "Fracture suspected" in result.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--examination"]])
+def test_a_folder_without_a_folder_for_the_answers_is_an_error_that_says_so(
+    clinic: Path, words: list[str]
+) -> None:
+    result = run(clinic, clinic / "broken.png", clinic / "bundle", *words)
+
+    assert isinstance(result.exception, UlnaError)
+    assert "bundle is a folder" in str(result.exception)
+    assert "--out" in result.exception.hint
+    assert result.stdout == ""
+
+
+def test_an_archive_without_a_folder_for_the_answers_is_an_error_that_says_so(
+    clinic: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "study.ZIP").write_bytes(b"PK")
+    result = run(clinic, tmp_path / "study.ZIP")
+
+    assert isinstance(result.exception, UlnaError)
+    assert "is an archive" in str(result.exception)
+    assert "--out" in result.exception.hint
+
+
+@pytest.mark.parametrize("words", [["--format", "csv"], ["--processes", "2"], ["--retry"]])
+def test_options_for_many_files_need_a_folder_for_the_answers(clinic: Path, words: list[str]) -> None:
+    result = run(clinic, clinic / "broken.png", *words)
+
+    assert isinstance(result.exception, UlnaError)
+    assert "--out" in result.exception.hint
+
+
+def test_one_examination_is_not_read_as_many_files(clinic: Path, tmp_path: Path) -> None:
+    result = run(clinic, clinic, "--out", tmp_path / "out", "--examination")
+
+    assert isinstance(result.exception, UlnaError)
+    assert "--examination" in str(result.exception)
+    assert not (tmp_path / "out").exists()

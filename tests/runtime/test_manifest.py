@@ -147,6 +147,30 @@ def test_an_unknown_key_is_refused_at_every_level() -> None:
             Manifest.from_json(json.dumps(as_table() | change).encode())
 
 
+def test_ages_and_views_of_the_intended_use_survive_and_are_not_mentioned_where_there_are_none() -> None:
+    use = dataclasses.replace(manifest().intended_use, ages_years=(18.0, 65.0), views=("frontal", "lateral"))
+    full = changed(intended_use=use)
+
+    assert Manifest.from_json(full.to_json()) == full
+    assert json.loads(full.to_json())["intended_use"]["ages_years"] == [18.0, 65.0]
+    assert not {"ages_years", "views"} & set(as_table()["intended_use"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("ages_years", ages) for ages in ([], [18], [18, 65, 70], [65, 18], [-1, 5], [0, 200], ["18", 65])),
+        ("ages_years", 18),
+        *(("views", views) for views in ([""], ["AP"], ["ap"], ["Frontal"], "frontal", None)),
+    ],
+    ids=str,
+)
+def test_an_intended_use_that_makes_no_sense_is_refused_by_name(key: str, value: Any) -> None:
+    use = as_table()["intended_use"] | {key: value}
+    with pytest.raises(BundleFormatError, match=key):
+        Manifest.from_json(json.dumps(as_table() | {"intended_use": use}).encode())
+
+
 def test_thresholds_that_contradict_each_other_are_refused() -> None:
     points = {"high_sensitivity": 0.8, "high_specificity": 0.2}
     with pytest.raises(BundleFormatError, match="operating_points"):

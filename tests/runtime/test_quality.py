@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
 from runtime.findings import RefusalCode
-from runtime.quality import Assessment, QualityLimits, assess
+from runtime.quality import Assessment, QualityLimits, assess, doubts_of
 from runtime.radiograph import AcquisitionFacts, Radiograph
 from tests.bundles import radiograph_pixels
 
@@ -55,14 +55,19 @@ def _photograph(seed: int = 0) -> np.ndarray:
 
 
 def test_a_plain_radiograph_passes_without_a_word() -> None:
-    assert assess(radiograph(PLATE, body_part="forearm"), body_parts=("forearm",)) == Assessment(None, ())
+    found = assess(radiograph(PLATE, body_part="forearm"), body_parts=("forearm",))
+
+    assert (found.refusal, found.warnings, found.faults) == (None, (), ())
+    assert found.quality is not None and found.quality.short_side_px == 320
 
 
 @pytest.mark.parametrize("depth", [10, 12, 16])
 def test_bit_depth_makes_no_difference(depth: int) -> None:
     scaled = PLATE.astype(float) * 2 ** (depth - 8)
 
-    assert assess(radiograph(scaled, depth)) == assess(radiograph(PLATE))
+    deep, plain = assess(radiograph(scaled, depth)), assess(radiograph(PLATE))
+
+    assert (deep.refusal, deep.faults) == (plain.refusal, plain.faults)
 
 
 @pytest.mark.parametrize("shade", [0, 1, 128, 255])
@@ -152,6 +157,30 @@ def test_the_readers_own_warnings_are_kept() -> None:
 
     assert assess(noticed).warnings == ("Pixels are not square.",)
     assert assess(noticed, QualityLimits(min_side_px=1000)).warnings == ("Pixels are not square.",)
+
+
+def test_a_refusal_for_noise_also_says_what_to_do_if_it_is_a_radiograph_after_all() -> None:
+    noisy = PLATE + np.random.default_rng(3).normal(0, 40, PLATE.shape)
+    refusal = assess(radiograph(noisy)).refusal
+
+    assert refusal is not None and refusal.code is RefusalCode.NOT_A_RADIOGRAPH
+    assert "right file" in refusal.advice and "more exposure" in refusal.advice
+
+
+def test_what_was_measured_is_told_of_a_refused_picture_too() -> None:
+    chest = assess(radiograph(PLATE, body_part="chest"), body_parts=("hand",))
+
+    assert chest.refusal is not None and chest.quality is not None
+    assert assess(radiograph(PLATE[:50])).quality is None
+
+
+def test_bright_and_dark_are_not_told_of_a_picture_that_was_read_the_other_way_round() -> None:
+    inverted = assess(radiograph(4095 - SMALL_LIMB.astype(int), 12))
+    blurred = assess(radiograph(cv2.GaussianBlur(SMALL_LIMB, (0, 0), 5), 12))
+
+    assert any("inverted" in text for text in doubts_of(inverted, righted=False))
+    assert not any("inverted" in text for text in doubts_of(inverted, righted=True))
+    assert doubts_of(blurred, righted=True) == blurred.warnings
 
 
 def test_every_refusal_says_what_to_do() -> None:

@@ -1,0 +1,52 @@
+"""The radiograph with the answer on it, for one of thousands: its name, and the file, whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from runtime.batch.task import Place
+from runtime.errors import UlnaError
+from runtime.findings import Findings
+
+_MOST_STEM_LETTERS = 60
+_DIGEST_LETTERS = 16
+
+
+def draw(data: bytes | None, findings: Findings) -> bytes:
+    """PNG bytes; a blank picture above the words for what is no radiograph."""
+    from runtime.overlay import render
+    from runtime.readers import read_bytes
+
+    radiograph = None
+    if data is not None:
+        with contextlib.suppress(Exception):  # whatever it is, the findings say it already
+            radiograph = read_bytes(data)
+    return render(radiograph, findings)
+
+
+def keep(folder: str, place: Place, picture: bytes) -> None:
+    """Write it under its name. Raises UlnaError."""
+    path = Path(folder) / name_of(place)
+    part = path.with_name(f".ulna-{os.getpid()}.part")
+    try:
+        part.write_bytes(picture)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise UlnaError(
+            f"cannot write {path}: {error.strerror}", "make room, then run the same command again"
+        ) from error
+
+
+def name_of(place: Place) -> str:
+    """The same in every run. A member's name lends it plain letters, never a path."""
+    words = f"{place.path}\0{place.member}\0{place.occurrence}".encode("utf-8", "surrogatepass")
+    last = (place.member or place.path).rsplit("/", 1)[-1]
+    stem = last.rpartition(".")[0] or last
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in stem)
+    digest = hashlib.sha256(words).hexdigest()[:_DIGEST_LETTERS]
+    return f"{digest}-{plain[:_MOST_STEM_LETTERS]}.overlay.png"
