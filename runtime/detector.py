@@ -93,19 +93,36 @@ class Score:
 
 
 @dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A picture as the network is shown it, and how long that took."""
+
+    tensor: NDArray[np.float32]
+    placement: Placement
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """known: what person and file say of patient and picture. shown: what of it the network is told."""
+
+    known: PatientFacts
+    shown: PatientFacts
+
+
+@dataclass(frozen=True, eq=False)
 class _Seen:
-    """A picture as the network is shown it, its answer, and how long the stages took."""
+    """A picture as the network was shown it, and its answer."""
 
     tensor: NDArray[np.float32]
     placement: Placement
     score: Score
-    timings_ms: dict[str, float]
 
 
 class Detector:
     """A loaded network with everything needed to answer; use as a context manager or call `close`.
 
     reserve: where another engine is found when this one fails; None for a detector that then has no answer.
+    With a reserve it is for one thread.
     """
 
     def __init__(self, backend: Backend, spec: DetectorSpec, reserve: Reserve | None = None) -> None:
@@ -160,7 +177,7 @@ class Detector:
         feeds = {INPUT_NAME: tensor}
         if self.spec.metadata is not None:
             feeds[METADATA_NAME] = self.spec.metadata.encode(facts)[None]
-        outputs = self._backend.infer(feeds)
+        outputs = self._infer(feeds)
         missing = {LOGIT_NAME, MAP_NAME} - set(outputs)
         if missing:
             raise InferenceError(f"the network did not answer with {', '.join(sorted(missing))}")
@@ -171,6 +188,14 @@ class Detector:
         if not all(np.isfinite(values).all() for values in (logit, evidence, features)):
             raise InferenceError("the network answered with values that are not numbers")
         return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32), features.reshape(-1))
+
+    def _infer(self, feeds: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        try:
+            return self._backend.infer(feeds)
+        except InferenceError:
+            raise
+        except Exception as error:  # an engine's own, of whatever kind
+            raise InferenceError(f"the engine failed with {type(error).__name__}") from error
 
     def look_for_anomaly(
         self, score: Score, declared: bool = False
@@ -202,8 +227,10 @@ class Detector:
 
     def close(self) -> None:
         """Free the engine."""
-        self._backend.close()
-        self._aside.shutdown()
+        try:
+            self._backend.close()
+        finally:
+            self._aside.shutdown()
 
     def __enter__(self) -> Detector:
         return self
@@ -228,45 +255,49 @@ class Detector:
         """The findings, and how the engine failed; "" where it did not."""
         try:
             told = Telling(facts, facts_of(radiograph.facts)).to(self.spec.metadata)
-            shown = NOTHING_SAID if told is None else told.facts
-            seeing = self._aside.submit(self._see, radiograph, shown)  # meanwhile, on whatever core is free
+            said = _Said(facts.over(facts_of(radiograph.facts)), NOTHING_SAID if told is None else told.facts)
+            preparing = self._aside.submit(self._prepare, radiograph)  # meanwhile, on another core
             with clock.stage("quality"):
                 assessment = assess(radiograph, body_parts=self.spec.body_parts)
-            use = judge_use(facts.over(facts_of(radiograph.facts)), self.spec.ages_years, self.spec.views)
+            use = judge_use(said.known, self.spec.ages_years, self.spec.views)
             if (refusal := assessment.refusal or use.refusal) is not None:
                 refused = self._unreadable(refusal, radiograph.sha256, clock, assessment.warnings)
-                return _about(refused, radiograph, _subject(radiograph, facts), assessment.quality), ""
-            seen = seeing.result()
-            found = self._findings(radiograph, seen, shown, clock)
+                refused = replace(refused, subject=_subject(said.known, radiograph))
+                return _measured(refused, radiograph, assessment.quality), ""
+            seen = self._see(preparing.result(), said.shown, clock)
+            found = self._findings(radiograph, seen, said, clock)
+            righted = _RIGHTED in found.warnings
             found = replace(found, refusal=explain(found.refusal, assessment.faults), metadata=told)
-            doubts = (*use.warnings, *doubts_of(assessment, _RIGHTED in found.warnings))
+            doubts = (*use.warnings, *doubts_of(assessment, righted))
             found = replace(found, warnings=(*doubts, *found.warnings))
-            subject = _subject(radiograph, facts, self.spec.anomaly, seen.score)
-            return _about(found, radiograph, subject, assessment.quality), ""
+            return _measured(found, radiograph, assessment.quality), ""
         except InferenceError as error:
             _log.error("engine failed: %s", error)
             return self._engine_failed(str(error), radiograph, clock), str(error)
         except Exception as error:
             # Whatever went wrong, the answer is "cannot read": silence could be taken for "no fracture".
             _log.exception("detection failed")
-            kind = type(error).__name__
-            return self._engine_failed(kind, radiograph, clock), kind
+            return self._engine_failed(type(error).__name__, radiograph, clock), ""
 
-    def _see(self, radiograph: Radiograph, facts: PatientFacts) -> _Seen:
+    def _prepare(self, radiograph: Radiograph) -> _Prepared:
         clock = Clock()
         with clock.stage("preprocess"):
             tensor, placement = preprocess(radiograph, self.spec.preprocess)
-        with clock.stage("infer"):
-            score = self.score(tensor, facts)
-        return _Seen(tensor, placement, score, clock.timings_ms)
+        return _Prepared(tensor, placement, clock.timings_ms)
 
-    def _findings(self, radiograph: Radiograph, seen: _Seen, facts: PatientFacts, clock: Clock) -> Findings:
-        clock.timings_ms |= seen.timings_ms
-        inverse = self._right_way_round(radiograph, seen, facts, clock)
+    def _see(self, prepared: _Prepared, facts: PatientFacts, clock: Clock) -> _Seen:
+        clock.timings_ms |= prepared.timings_ms
+        with clock.stage("infer"):
+            score = self.score(prepared.tensor, facts)
+        return _Seen(prepared.tensor, prepared.placement, score)
+
+    def _findings(self, radiograph: Radiograph, seen: _Seen, said: _Said, clock: Clock) -> Findings:
+        inverse = self._right_way_round(radiograph, seen, said.shown, clock)
         score, righted = (seen.score, ()) if inverse is None else (inverse, (_RIGHTED,))
+        subject = _subject(said.known, radiograph, self.spec.anomaly, score)
         refusal, unusual = self.look_for_anomaly(score, radiograph.facts.declared)
         if refusal is not None:
-            return self._unreadable(refusal, radiograph.sha256, clock)
+            return replace(self._unreadable(refusal, radiograph.sha256, clock), subject=subject)
         with clock.stage("locate"):
             boxes, evidence = locate(score.map, seen.placement)
         chance = probability(score.logit)
@@ -280,6 +311,7 @@ class Detector:
             evidence=evidence,
             warnings=(*righted, *unusual),
             timings_ms=clock.timings_ms,
+            subject=subject,
         )
 
     def _right_way_round(
@@ -357,26 +389,17 @@ def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> Detec
     )
 
 
-def _about(
-    findings: Findings, radiograph: Radiograph, subject: Subject, quality: PictureQuality | None
-) -> Findings:
-    return replace(
-        findings,
-        width_px=radiograph.width_px,
-        height_px=radiograph.height_px,
-        subject=subject,
-        quality=quality,
-    )
+def _measured(findings: Findings, radiograph: Radiograph, quality: PictureQuality | None) -> Findings:
+    return replace(findings, width_px=radiograph.width_px, height_px=radiograph.height_px, quality=quality)
 
 
 def _subject(
+    known: PatientFacts,
     radiograph: Radiograph,
-    facts: PatientFacts,
     anomaly: AnomalyDetector | None = None,
     score: Score | None = None,
 ) -> Subject:
-    said = facts.over(facts_of(radiograph.facts))
-    subject = Subject(said.body_part, said.view, radiograph.facts.laterality or "")
+    subject = Subject(known.body_part, known.view, radiograph.facts.laterality or "")
     if anomaly is None or score is None:
         return subject
     seen = anomaly.look(score.features)

@@ -147,7 +147,7 @@ class Findings:
     refusal: set exactly when the verdict is UNREADABLE.
     warnings: plain sentences on image quality or provenance that do not prevent an answer.
     timings_ms: milliseconds per stage.
-    subject, quality: what the picture shows and how well it was taken; None for a file that is no picture.
+    subject, quality: what the picture shows and how well it was taken; None where that was not found out.
     metadata: facts of the patient that the answer rests on beside the picture, and what was not used of those
     that a person stated; None for a model that looks at the picture alone, unless a person stated some.
 

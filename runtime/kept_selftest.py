@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from runtime import machine, strict
 from runtime.backends.base import BackendOptions
+from runtime.backends.cuda import gpu_facts
 from runtime.bench import versions
 from runtime.bundle import Bundle
 from runtime.errors import BackendError, BundleFormatError
@@ -26,9 +28,14 @@ from runtime.golden import EngineResult
 from runtime.selftest import Choice, pick, ranked, run
 
 ENVIRONMENT_VARIABLE = "ULNA_CACHE"
+_PACKAGES = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cv2", "numpy")
+_ON_CPU = ("onnxruntime", "openvino")
 _MOST_KEPT = 20
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_ENGINE_SETTINGS = ("ONEDNN_", "OV_", "OPENVINO_", "ORT_", "OMP_", "MKL_")
+_ENGINE_SETTINGS = (
+    *("ONEDNN_", "DNNL_", "OV_", "OPENVINO_", "ORT_", "OMP_", "KMP_", "MKL_", "TBB_"),
+    *("CUDA_", "NVIDIA_"),
+)
 """How names of environment variables begin by which people steer the engines' libraries."""
 
 
@@ -66,6 +73,23 @@ def _folder() -> Path:
     return (Path(named) if named else base / "ulna") / "self-test"
 
 
+def _libraries() -> list[tuple[str, int, int]]:
+    """Place, size and time of what engines are made of, whatever name it was installed by."""
+    found = filter(None, map(importlib.util.find_spec, _PACKAGES))
+    places = [Path(spec.origin) for spec in found if spec.origin]
+    return [(str(place), place.stat().st_size, place.stat().st_mtime_ns) for place in places]
+
+
+def _gpu(bundle: Bundle) -> str:
+    """Name, family and driver where the bundle has engines for one; "" without."""
+    if all(entry.runs and entry.engine in _ON_CPU for entry in bundle.manifest.engines):
+        return ""
+    try:
+        return str(gpu_facts())
+    except BackendError:
+        return ""
+
+
 def _digest(bundle: Bundle, options: BackendOptions, keys: tuple[str, ...] | None) -> str:
     here = machine.describe()
     depends_on = {
@@ -76,6 +100,8 @@ def _digest(bundle: Bundle, options: BackendOptions, keys: tuple[str, ...] | Non
         "machine": here.to_json(),
         "kernel": platform.release(),
         "versions": versions(),
+        "libraries": _libraries(),
+        "gpu": _gpu(bundle),
         "settings": sorted(item for item in os.environ.items() if item[0].startswith(_ENGINE_SETTINGS)),
     }
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
@@ -103,6 +129,8 @@ def _keep(path: Path, results: tuple[EngineResult, ...]) -> None:
     part = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not _is_mine(path.parent):
+            return
         part.write_text(json.dumps([asdict(result) for result in results]), encoding="utf-8")
         part.chmod(0o600)
         part.replace(path)

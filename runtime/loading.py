@@ -12,23 +12,26 @@ from runtime.backends.base import BackendOptions
 from runtime.backends.watched import LONGEST_S, WatchedBackend
 from runtime.bundle import Bundle
 from runtime.detector import DetectorSpec, spec_of
-from runtime.device_engine import DeviceEngine, device_engine
+from runtime.device_engine import DeviceEngine, DeviceOptions, device_engine
 from runtime.engine_store import EngineStore
 from runtime.findings import Provenance
 from runtime.golden import prove
 from runtime.manifest import EngineEntry
 from runtime.readers import guarded
 
+_DEVICE = DeviceOptions()
+
 
 @dataclass(frozen=True)
 class Watch:
     """limit_s: for one inference. at_work: entered while the engine computes. engines: folder of those that
-    this machine has built for itself, None where it builds none.
+    this machine has built for itself, None where it builds none. device: how it builds them.
     """
 
     limit_s: float = LONGEST_S
     at_work: Callable[[], AbstractContextManager[object]] = nullcontext
     engines: Path | None = None
+    device: DeviceOptions = _DEVICE
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +55,12 @@ def load_engine(
     """Load it and have it answer a golden case.
 
     Raises BackendError when it cannot be loaded or answers otherwise than released, BundleError for files
-    that are not as signed.
+    that are not as signed, InputError where golden cases cannot be read here.
     """
     guarded.start()  # it gets ready while the engine does
     options, built = registry.options_for(entry.engine, options), None
     if not entry.runs and watch.engines is not None:
-        built = device_engine(bundle, entry, EngineStore(watch.engines))
+        built = device_engine(bundle, entry, EngineStore(watch.engines), watch.device)
         options = replace(options, dla_core=built.record.key.spec.dla_core)
     files = bundle.model_files(entry) if built is None else built.files
     inner = registry.open_backend(entry.engine, files, options)

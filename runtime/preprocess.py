@@ -115,10 +115,25 @@ def inverted(
 def value_range(
     pixels: NDArray[np.uint16], low_percentile: float, high_percentile: float
 ) -> tuple[float, float]:
-    """The stored values at two percentiles, at least one apart; a fixed grid of pixels is enough."""
+    """The stored values at two percentiles, at least one apart; a fixed grid of pixels is enough.
+
+    They are numpy.percentile's own, to the last bit; counting is faster than its sorting.
+    """
     step = max(1, int(np.sqrt(pixels.size / _PERCENTILE_SAMPLE_PX)))
-    low, high = np.percentile(pixels[::step, ::step], [low_percentile, high_percentile])
-    return float(low), float(max(high, low + 1.0))
+    so_far = np.cumsum(np.bincount(pixels[::step, ::step].ravel()))
+    low, high = (_percentile(so_far, q) for q in (low_percentile, high_percentile))
+    return low, max(high, low + 1.0)
+
+
+def _percentile(so_far: NDArray[np.integer], q: float) -> float:
+    """so_far: how many of the values are at most 0, 1, 2, ... Between two values it is interpolated."""
+    place = q / 100 * (int(so_far[-1]) - 1)
+    below = int(place)
+    share = place - below
+    first = float(np.searchsorted(so_far, below, side="right"))
+    second = float(np.searchsorted(so_far, min(below + 1, int(so_far[-1]) - 1), side="right"))
+    # From the nearer end, as numpy does.
+    return first + (second - first) * share if share < 0.5 else second - (second - first) * (1 - share)
 
 
 def _inner(height_px: int, width_px: int, scale: float) -> tuple[int, int]:

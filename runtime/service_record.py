@@ -40,7 +40,7 @@ class Retirement:
 class ServiceRecord:
     """The record of one bundle's engines in a folder, which is made where it is missing.
 
-    Of several processes with the same folder only the first one's deaths are noticed. Raises OSError.
+    Of several processes with the same folder only the first one's death is noticed. Raises OSError.
     """
 
     def __init__(self, folder: Path, bundle_sha256: str) -> None:
@@ -49,8 +49,10 @@ class ServiceRecord:
         self._bundle_sha256, self._boot = bundle_sha256, boot_id()
         self._marked = ""
         self._mark = os.open(folder / _AT_WORK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with contextlib.suppress(BlockingIOError):
+        self._watches = False
+        with contextlib.suppress(OSError):  # BlockingIOError for a lock that another holds
             fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._watches = True
             self._note_a_death()
 
     def retired(self) -> tuple[Retirement, ...]:
@@ -67,7 +69,7 @@ class ServiceRecord:
         return tuple(one for one in map(_parsed, lines) if one is not None)
 
     def retire(self, key: str, reason: str) -> None:
-        """Write it down, on the disk before this returns. Once a boot is enough. Raises OSError."""
+        """Write it down, on the disk before it gets its name. Once a boot is enough. Raises OSError."""
         if any(one.key == key for one in self.retired()):
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -96,7 +98,9 @@ class ServiceRecord:
     def _set(self, key: str) -> None:
         self._marked = key
         mark = f"{self._boot} {self._bundle_sha256} {key}" if key else ""
-        os.pwrite(self._mark, mark.encode().ljust(_MARK_BYTES), 0)
+        if self._watches:
+            with contextlib.suppress(OSError):  # a disk in trouble must not cost the answer
+                os.pwrite(self._mark, mark.encode().ljust(_MARK_BYTES), 0)
 
     def _note_a_death(self) -> None:
         words = os.pread(self._mark, _MARK_BYTES, 0).decode("ascii", "replace").split()

@@ -20,7 +20,8 @@ from runtime.backends import feeds
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle
 from runtime.detector import Detector
-from runtime.errors import BackendError, UlnaError
+from runtime.device_engine import DeviceOptions
+from runtime.errors import BackendError, InferenceTimeoutError, InputError, UlnaError
 from runtime.golden import golden_tensor
 from runtime.latency import Latency, LatencyOptions, measure_in_turns
 from runtime.loading import LoadedEngine, Watch, load_engine
@@ -32,14 +33,18 @@ _log = logging.getLogger("ulna.engines")
 _TIMING = LatencyOptions(warmup=2, runs=12, budget_s=10.0)
 
 
+_DEVICE = DeviceOptions()
+
+
 @dataclass(frozen=True)
 class Places:
-    """Folders of this machine. record: what is taken out of service is kept there. engines: those that it has
-    built for itself.
+    """Of this machine. record: what is taken out of service is kept there. engines: folder of those that it
+    has built for itself. device: how, as the self-test was told.
     """
 
     record: ServiceRecord | None = None
     engines: Path | None = None
+    device: DeviceOptions = _DEVICE
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Standby:
         limits: StandbyLimits = _LIMITS,
     ) -> None:
         self._bundle, self._options, self._limits = bundle, options, limits
-        self._record, self._engines = places.record, places.engines
+        self._record, self._places = places.record, places
         out = set() if self._record is None else {one.key for one in self._record.retired()}
         self._latency = certified
         self._order = sorted(certified, key=lambda key: key in out)
@@ -107,7 +112,10 @@ class Standby:
         return self._left_behind
 
     def take_over(self, reason: str) -> Takeover | None:
-        """After a failure of the engine at work: the next one, None where no engine answers any more."""
+        """After a failure of the engine at work: the next one, None where no engine answers any more.
+
+        Raises InputError where golden cases cannot be read here.
+        """
         self._retire(self._at_work, reason)
         found, retry = self._next(), True
         if found is None:
@@ -119,7 +127,7 @@ class Standby:
         return Takeover(found.backend, found.spec, retry)
 
     def tend(self) -> Takeover | None:
-        """Between two pictures: another engine, where the one at work has become slower than that is now."""
+        """Between two pictures: the next engine, where the one at work has become slower than that is now."""
         recent = self._at_work.backend.recent_ms
         if len(recent) < (recent.maxlen or 0):
             return None
@@ -137,39 +145,59 @@ class Standby:
         return Takeover(found.backend, found.spec, retry=False)
 
     def _faster_one(self) -> LoadedEngine | None:
-        tensor = feeds.image_alone(self._at_work.backend.inputs, golden_tensor(self._bundle))
-        for key in self._order:
-            if key in self._failed or key == self._at_work.key:
-                continue
-            with contextlib.suppress(UlnaError):
-                other = self._load(key)
-                if measure_in_turns(self._at_work.backend, other.backend, tensor, _TIMING).high < 1:
-                    return other
-                other.backend.close()
+        """The next one in order, if it is shown to be faster now. Only one: meanwhile nobody is answered."""
+        others = (key for key in self._order if key not in self._failed and key != self._at_work.key)
+        key = next(others, None)
+        other = None if key is None else self._tried(key)
+        if other is None:
+            return None
+        try:
+            tensor = feeds.image_alone(other.backend.inputs, golden_tensor(self._bundle))
+            if measure_in_turns(self._at_work.backend, other.backend, tensor, _TIMING).high < 1:
+                return other
+        except UlnaError as error:
+            _log.warning("engines could not be compared: %s", error)
+        self._close(other)
         return None
 
     def _next(self) -> LoadedEngine | None:
         for key in self._order:
-            if key in self._failed:
-                continue
-            try:
-                return self._load(key)
-            except UlnaError as error:
-                self._note(key, str(error))
+            if key not in self._failed and (found := self._tried(key)) is not None:
+                return found
         return None
+
+    def _tried(self, key: str) -> LoadedEngine | None:
+        """Loaded; None where that fails, which is written down.
+
+        Raises InputError where golden cases cannot be read here, which is no engine's fault.
+        """
+        try:
+            return self._load(key)
+        except InputError:
+            raise
+        except Exception as error:  # of native libraries: anything at all, and others must still be tried
+            self._left_behind |= isinstance(error, InferenceTimeoutError)
+            self._note(key, str(error) or type(error).__name__)
+            return None
 
     def _load(self, key: str) -> LoadedEngine:
         limit_s = self._limits.watch_s(self._latency[key])
-        watch = Watch(limit_s, lambda: self._mark(key), self._engines)
+        watch = Watch(limit_s, lambda: self._mark(key), self._places.engines, self._places.device)
         return load_engine(self._bundle, self._bundle.entry(key), self._options, watch)
 
     def _mark(self, key: str) -> AbstractContextManager[object]:
         return nullcontext() if self._record is None else self._record.at_work(key)
 
     def _retire(self, engine: LoadedEngine, reason: str) -> None:
-        self._left_behind |= engine.backend.hangs
-        engine.backend.close()
         self._note(engine.key, reason)
+        self._close(engine)
+
+    def _close(self, engine: LoadedEngine) -> None:
+        self._left_behind |= engine.backend.hangs
+        try:
+            engine.backend.close()
+        except Exception:  # a device in an error refuses this too
+            _log.exception("engine %s could not be closed", engine.key)
 
     def _note(self, key: str, reason: str) -> None:
         self._failed.add(key)

@@ -28,6 +28,11 @@ USELESS = {
     "sendto": Numbers(44, 206),
     "sendmsg": Numbers(46, 211),
     "sendmmsg": Numbers(307, 269),
+    # memory and messages that outlive a process
+    "shmget": Numbers(29, 194),
+    "shmat": Numbers(30, 196),
+    "msgget": Numbers(68, 186),
+    "semget": Numbers(64, 190),
     # other programs, other processes
     "execve": Numbers(59, 221),
     "execveat": Numbers(322, 281),

@@ -78,6 +78,8 @@ class WatchedBackend:
             try:
                 return answer.result(self.limit_s)
             except TimeoutError as error:
+                if answer.done():  # the engine's own
+                    raise
                 self._lost = True
                 raise InferenceTimeoutError(
                     f"{self.name} gave no answer within {self.limit_s:g} s"

@@ -35,7 +35,7 @@ _META_AT = 132
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _EXPLICIT, _DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 _BESIDE_PIXELS_BYTES = 1 << 24
-_IN_PLACE_FROM_BYTES = 1 << 18  # more than any lookup table
+_IN_PLACE_FROM_BYTES = 1 << 18
 _PIXEL_DATA = 0x7FE00010
 _UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
@@ -157,6 +157,8 @@ def _parse(data: bytes | mmap.mmap, syntax: str, dataset_at: int) -> Dataset:
     most = _IN_PLACE_FROM_BYTES if syntax in NATIVE else None
     try:
         dataset = read_dataset(file, syntax == _IMPLICIT, syntax != _BIG_ENDIAN, defer_size=most)
+        # Where pydicom finds the values that it has passed over, whoever asks for one.
+        dataset.filename, dataset.buffer, dataset.timestamp, dataset.fileobj_type = None, file, None, None
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = syntax
         return dataset

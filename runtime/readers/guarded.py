@@ -27,10 +27,16 @@ from runtime.errors import ReaderUnavailableError, UnreadableImageError, Unsuppo
 from runtime.radiograph import Radiograph
 from runtime.readers import answer
 from runtime.readers.limits import ReadLimits
-from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, Ending, ending_of, request_of
+from runtime.readers.protocol import (
+    MESSAGE_BYTES,
+    OUT_OF_MEMORY,
+    Ending,
+    ending_of,
+    request_of,
+    zygote_wait_s,
+)
 
 _READY_WITHIN_S = 60.0
-_SHARE_OF_A_CPU = 12  # a busy box gives a child no more than this part of its time
 _ATTEMPTS = 2
 _FIRST_FREE = 3
 _MIB = 1 << 20
@@ -92,7 +98,7 @@ class Zygote:
             except OSError as error:
                 raise _LostError(str(error)) from error
             sha256 = hashlib.sha256(data).hexdigest()  # while the child reads
-            said = self._hear(limits.cpu_s * _SHARE_OF_A_CPU)
+            said = self._hear(zygote_wait_s(limits))
             told = os.pread(words, answer.MAX_BYTES + 1, 0)
             return Reply(ending_of(said), told, _pixels_in(pixels, limits), sha256)
 
@@ -226,8 +232,9 @@ def _pixels_in(descriptor: int, limits: ReadLimits) -> NDArray[np.uint16]:
     """(N,) as the child left them: sealed before anything is believed of them, since it may still live."""
     try:
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED)
-    except OSError:  # it keeps a hold on them
-        return np.zeros(0, np.uint16)
+    except OSError:  # somebody keeps a hold on them: what is copied now cannot change any more
+        held = os.pread(descriptor, 2 * limits.max_pixels + 2, 0)
+        return np.frombuffer(held[: len(held) // 2 * 2], np.uint16)
     size = os.fstat(descriptor).st_size
     if size == 0 or size % 2 or size > 2 * limits.max_pixels:
         return np.zeros(0, np.uint16)

@@ -14,6 +14,7 @@ import gc
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 from dataclasses import dataclass
@@ -24,7 +25,16 @@ from runtime import confine
 from runtime.errors import InputError
 from runtime.readers import answer, inside
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits
-from runtime.readers.protocol import MESSAGE_BYTES, OUT_OF_MEMORY, Ending, limits_of, receive, reply_of
+from runtime.readers.protocol import (
+    MESSAGE_BYTES,
+    OUT_OF_MEMORY,
+    Ending,
+    child_wait_s,
+    is_reply,
+    limits_of,
+    receive,
+    reply_of,
+)
 
 _BYTES_A_PIXEL = 2
 _MAPPED_FROM_BYTES = 1 << 20
@@ -43,13 +53,15 @@ class Child:
     go: int
     said: int
 
-    def read(self) -> bytes:
-        """Have it take the request; its words on how that ended, or the system's where it has none."""
+    def read(self, limits: ReadLimits) -> bytes:
+        """Have it take the request; its words on how that ended, or what there is to say of it."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.go, b"!")
+        if not select.select([self.said], [], [], child_wait_s(limits))[0]:
+            return reply_of(Ending(-signal.SIGXCPU, 0, float(limits.cpu_s)))  # it sleeps, or is starved
         said = os.read(self.said, MESSAGE_BYTES)
         if said:
-            return said
+            return said if is_reply(said) else reply_of(Ending(1, 0, 0.0))
         seen = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         assert seen is not None
         status = seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status

@@ -1,8 +1,8 @@
 """What runtime.readers.guarded and runtime.readers.zygote say to each other.
 
 A request is one message: the limits, and three descriptors of files in memory, of the picture's bytes, of its
-pixels and of the answer's words. The reply is how the child ended. Before the first request the zygote says,
-unasked, what this kernel cannot enforce.
+pixels and of the answer's words. The reply is how the child ended, in its own words where it has answered.
+Before the first request the zygote says, unasked, what this kernel cannot enforce.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from runtime.readers.limits import ReadLimits
 
 MESSAGE_BYTES = 4096
 DESCRIPTORS = 3
+_SHARE_OF_A_CPU = 11  # a busy box gives a child no more than this part of its time
 OUT_OF_MEMORY = 3
 """Exit status of a child that was refused memory."""
 
@@ -28,6 +29,16 @@ class Ending:
     status: int
     memory_bytes: int
     cpu_s: float
+
+
+def child_wait_s(limits: ReadLimits) -> float:
+    """How long a child is waited for, by the clock."""
+    return float(limits.cpu_s * _SHARE_OF_A_CPU)
+
+
+def zygote_wait_s(limits: ReadLimits) -> float:
+    """The same for a zygote, which waits for a child."""
+    return float(limits.cpu_s * (_SHARE_OF_A_CPU + 1))
 
 
 def request_of(limits: ReadLimits) -> bytes:
@@ -54,6 +65,15 @@ def limits_of(request: bytes) -> ReadLimits:
 def reply_of(ending: Ending) -> bytes:
     """The zygote's words."""
     return f"{ending.status} {ending.memory_bytes} {ending.cpu_s!r}".encode()
+
+
+def is_reply(said: bytes) -> bool:
+    """Whether it can be understood: a child that a file has taken over may say anything."""
+    try:
+        ending_of(said)
+    except ValueError:
+        return False
+    return True
 
 
 def ending_of(reply: bytes) -> Ending:

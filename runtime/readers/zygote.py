@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import runtime
 from runtime import confine
 from runtime.readers import inside, offspring
-from runtime.readers.protocol import receive
+from runtime.readers.limits import ReadLimits
+from runtime.readers.protocol import limits_of, receive
 
 _FIRST_TO_END = b"1000"
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
@@ -34,35 +37,39 @@ def main() -> None:
     missing = confine.confine(Path(name) for name in readable if name)
     os.write(channel.fileno(), ",".join(missing).encode() or b"-")
     child = offspring.fork(channel, statm)
-    while (dicom := _next(channel)) is not None:
-        if dicom and _load_dicom():
+    while (coming := _next(channel)) is not None:
+        if coming.is_dicom and _load_dicom():
             child.end()
             child = offspring.fork(channel, statm)
-        said = child.read()
-        _drop_request(channel)  # before the parent, told so, may send the next one
+        said = child.read(coming.limits)
+        if _is_left(channel):
+            return  # nothing is known of the picture: the parent asks a new zygote
         os.write(channel.fileno(), said)
         child.end()
         child = offspring.fork(channel, statm)
 
 
-def _next(channel: socket.socket) -> bool | None:
-    """Whether the request that comes next, and stays for the child, is for a DICOM file; None at the end."""
+class _Request(NamedTuple):
+    is_dicom: bool
+    limits: ReadLimits
+
+
+def _next(channel: socket.socket) -> _Request | None:
+    """The request that comes next, and stays for the child; None at the end."""
     request, descriptors = receive(channel, socket.MSG_PEEK)
     if not request:
         return None
     try:
-        return inside.is_dicom(os.pread(descriptors[0], inside.HEAD_BYTES, 0))
+        head = os.pread(descriptors[0], inside.HEAD_BYTES, 0)
+        return _Request(inside.is_dicom(head), limits_of(request))
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _drop_request(channel: socket.socket) -> None:
-    """A child that died before it took its request left it for the next one, whose own it is not."""
-    with contextlib.suppress(BlockingIOError):
-        _, descriptors = receive(channel, socket.MSG_DONTWAIT)
-        for descriptor in descriptors:
-            os.close(descriptor)
+def _is_left(channel: socket.socket) -> bool:
+    """Whether the request still waits: the child had ended before it came."""
+    return bool(select.select([channel], [], [], 0)[0])
 
 
 def _prepare() -> None:

@@ -64,7 +64,11 @@ def test_the_record_does_not_grow_without_end(tmp_path: Path) -> None:
 
 
 def test_while_another_process_holds_the_folder_its_work_is_no_death(tmp_path: Path) -> None:
-    first = ServiceRecord(tmp_path, BUNDLE)
+    first, second = ServiceRecord(tmp_path, BUNDLE), ServiceRecord(tmp_path, BUNDLE)
     with first.at_work(KEY):
+        mark = (tmp_path / "at-work").read_bytes()
+        with second.at_work("another"):
+            assert (tmp_path / "at-work").read_bytes() == mark
+        assert (tmp_path / "at-work").read_bytes() == mark
         assert ServiceRecord(tmp_path, BUNDLE).retired() == ()
     first.close()

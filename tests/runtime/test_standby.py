@@ -9,14 +9,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runtime import selftest
-from runtime.backends.base import BackendOptions
+import runtime.detector
+from runtime import golden, selftest
+from runtime.backends import registry
+from runtime.backends.base import Backend, BackendOptions
+from runtime.backends.watched import Answer, Feeds
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector
-from runtime.errors import BackendError
+from runtime.errors import BackendError, InferenceError, ReaderUnavailableError
 from runtime.findings import RefusalCode, Verdict
 from runtime.latency import Latency
 from runtime.service_record import ServiceRecord
@@ -156,6 +160,124 @@ def test_the_self_test_finds_the_engines_that_stand_by(tmp_path: Path) -> None:
     with open_detector(bundle, choice, ONE_THREAD) as detector:
         assert engine_of(detector) in CERTIFIED
         assert detector.detect(PICTURE).provenance.precision == "fp32"
+
+
+class Spare:
+    """An engine that does what a test wants in place of what `inner` does."""
+
+    def __init__(self, inner: Backend, infer: object = None, close: object = None) -> None:
+        self._inner, self._infer, self._close = inner, infer, close
+        self.name, self.device = inner.name, inner.device
+        self.inputs, self.outputs = inner.inputs, inner.outputs
+
+    def infer(self, feeds: Feeds) -> Answer:
+        return self._infer(feeds) if callable(self._infer) else self._inner.infer(feeds)
+
+    def close(self) -> None:
+        if callable(self._close):
+            self._close()
+        self._inner.close()
+
+
+def fail(*_: object) -> Answer:
+    raise InferenceError("the device is in an error")
+
+
+def swapped(monkeypatch: pytest.MonkeyPatch, **faults: object) -> None:
+    """From now on engines are opened with these faults."""
+    opened = registry.open_backend
+
+    def open_faulty(*given: Any) -> Backend:
+        return Spare(opened(*given), **faults)
+
+    monkeypatch.setattr(registry, "open_backend", open_faulty)
+
+
+def test_a_device_that_cannot_even_be_closed_costs_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, nan_model(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+    swapped(monkeypatch, close=fail)
+    detector, _ = detector_of(bundle, record)
+    found = detector.detect(PICTURE)
+    assert found.verdict is not Verdict.UNREADABLE and found.provenance.precision == "fp32"
+    assert [one.key for one in record.retired()] == [FAST]
+
+
+def test_a_spare_whose_library_raises_anything_at_all_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, nan_model(), onnx_bytes())
+    detector, _ = detector_of(bundle)
+
+    def no_memory(*_: object) -> Backend:
+        raise MemoryError
+
+    monkeypatch.setattr(registry, "open_backend", no_memory)
+    with detector:
+        found = detector.detect(PICTURE)
+    assert found.refusal is not None and found.refusal.code is RefusalCode.ENGINE
+
+
+def test_an_error_of_our_own_is_no_engines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundle_of(tmp_path, onnx_bytes(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+    detector, _ = detector_of(bundle, record)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(runtime.detector, "assess", no_memory)
+    with detector:
+        found = detector.detect(OTHER)
+    assert found.refusal is not None and found.refusal.code is RefusalCode.ENGINE
+    assert record.retired() == ()
+
+
+def test_an_engines_own_exception_of_any_kind_is_its_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, onnx_bytes(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+    detector, standby = detector_of(bundle, record)
+    engine = standby.engine.backend
+
+    def broken(_: Feeds) -> Answer:
+        raise RuntimeError("of a native library")
+
+    monkeypatch.setattr(engine, "_inner", Spare(engine._inner, infer=broken))
+    with detector:
+        found = detector.detect(OTHER)
+    assert found.verdict is not Verdict.UNREADABLE and found.provenance.precision == "fp32"
+    assert [(one.key, one.reason) for one in record.retired()] == [
+        (FAST, "the engine failed with RuntimeError")
+    ]
+
+
+def test_a_record_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
+    bundle = bundle_of(tmp_path, nan_model(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+    detector, _ = detector_of(bundle, record)
+    record.close()
+    with detector:
+        assert detector.detect(OTHER).verdict is not Verdict.UNREADABLE
+        assert detector.detect(PICTURE).verdict is not Verdict.UNREADABLE
+
+
+def test_golden_cases_that_cannot_be_read_here_take_no_engine_out_of_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, onnx_bytes(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+
+    def no_reader(*_: object) -> None:
+        raise ReaderUnavailableError("the program that reads pictures gave no answer")
+
+    monkeypatch.setattr(golden, "read_bytes", no_reader)
+    with pytest.raises(ReaderUnavailableError):
+        detector_of(bundle, record)
+    assert record.retired() == ()
 
 
 _READ = """

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from runtime.errors import UnreadableImageError
@@ -82,3 +82,16 @@ def test_a_large_element_beside_the_pixels_that_was_cut_off_is_refused() -> None
 def test_pixels_of_another_length_than_declared_are_refused() -> None:
     with pytest.raises(UnreadableImageError, match="declares"):
         read_bytes(dicom(GRAY12, PixelData=GRAY12[:-1].tobytes()))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_lookup_tables_that_are_large_together_are_applied(count: int) -> None:
+    """One of 65,536 words is smaller than what the parser passes over, several are not."""
+    table = Dataset()
+    table.LUTDescriptor = [0, 0, 16]
+    table["LUTDescriptor"].VR = "US"
+    table.LUTData = (65535 - np.arange(1 << 16)).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    gray = plate(400, 500, bits=12).astype(np.uint16) * 16
+    radiograph = read_bytes(dicom(gray, BitsStored=16, HighBit=15, VOILUTSequence=[table] * count))
+    assert np.array_equal(radiograph.pixels, 65535 - gray)

@@ -156,6 +156,28 @@ def test_a_reading_process_that_is_killed_is_replaced_and_the_file_read() -> Non
     assert zygote().pid != before.pid
 
 
+@pytest.mark.parametrize("how", ["kill", "suspend"])
+def test_a_child_that_ends_or_hangs_before_its_picture_comes_says_nothing_against_that(how: str) -> None:
+    waiting = waiting_child(zygote())
+    getattr(waiting, how)()
+    found = read_bytes(SOUND, limits=ReadLimits(cpu_s=1))
+    assert np.array_equal(found.pixels, plate())
+    assert not waiting.is_running() or waiting.status() == psutil.STATUS_ZOMBIE
+
+
+def waiting_child(process: psutil.Process) -> psutil.Process:
+    """The one made for the next picture, not the one that has just read."""
+    deadline = time.monotonic() + 10
+    before = process.children()
+    while True:
+        time.sleep(0.3)
+        now = process.children()
+        if now and now == before:
+            return now[0]
+        assert time.monotonic() < deadline
+        before = now
+
+
 def test_a_reading_process_that_hangs_is_ended_and_the_file_refused() -> None:
     stopped = zygote()
     stopped.suspend()
