@@ -23,7 +23,9 @@ _DAMAGED = "The file was damaged on its way. Export or copy it again."
 
 @dataclass(frozen=True)
 class _Said:
-    """refused: of _KINDS, "" where there is a picture, whose pixels travel apart."""
+    """refused: of _KINDS, "" where there is a picture, whose pixels travel apart, unless they stand in the
+    file as they are, from its byte `at` on.
+    """
 
     refused: str = ""
     message: str = ""
@@ -35,10 +37,11 @@ class _Said:
     colour_spread: float = 0.0
     facts: AcquisitionFacts = dataclasses.field(default_factory=AcquisitionFacts)
     warnings: tuple[str, ...] = ()
+    at: int | None = None
 
 
-def of_picture(radiograph: Radiograph) -> bytes:
-    """Everything but pixels and digest."""
+def of_picture(radiograph: Radiograph, at: int | None = None) -> bytes:
+    """Everything but pixels and digest. at: where in the file the pixels stand as they are."""
     said = _Said(
         height_px=radiograph.height_px,
         width_px=radiograph.width_px,
@@ -47,6 +50,7 @@ def of_picture(radiograph: Radiograph) -> bytes:
         colour_spread=radiograph.colour_spread,
         facts=radiograph.facts,
         warnings=radiograph.warnings,
+        at=at,
     )
     return json.dumps(dataclasses.asdict(said), allow_nan=False).encode()
 
@@ -57,8 +61,27 @@ def of_refusal(error: InputError) -> bytes:
     return json.dumps({"refused": kind, "message": str(error), "hint": error.hint}).encode()
 
 
-def understand(said: bytes, pixels: NDArray[np.uint16], sha256: str) -> Radiograph:
-    """The picture of which `said` tells, with the pixels (N,) that came with it. Nothing is believed.
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What comes with the words. pixels: (N,). given: (M,) the file itself, where they may stand."""
+
+    pixels: NDArray[np.uint16]
+    given: NDArray[np.uint8]
+
+    def plane(self, height_px: int, width_px: int, at: int | None) -> NDArray[np.uint16]:
+        """(H, W). Raises ValueError for a place or a size that cannot be."""
+        if min(height_px, width_px) < 1:  # numpy takes a negative side for one that it shall find out
+            raise ValueError(f"no picture has {height_px} x {width_px} pixels")
+        if at is None:
+            return self.pixels.reshape(height_px, width_px)
+        if at < 0 or at % 2:
+            raise ValueError(f"no picture can stand at byte {at}")
+        end = at + 2 * height_px * width_px
+        return self.given[at:end].view(np.uint16).reshape(height_px, width_px)
+
+
+def understand(said: bytes, beside: Beside, sha256: str) -> Radiograph:
+    """The picture of which `said` tells, with the pixels that came with it. Nothing is believed.
 
     Raises the InputError that was said, and UnreadableImageError for words that make no sense.
     """
@@ -68,7 +91,7 @@ def understand(said: bytes, pixels: NDArray[np.uint16], sha256: str) -> Radiogra
             raise _KINDS[table.refused](table.message, table.hint)
         _require_pairs(table.facts)
         return Radiograph(
-            pixels.reshape(table.height_px, table.width_px),
+            beside.plane(table.height_px, table.width_px, table.at),
             table.bit_depth,
             sha256,
             table.format,

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from runtime.errors import ReaderUnavailableError, UnreadableImageError, UnsupportedImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import answer
+from runtime.readers.answer import Beside
 from runtime.readers.limits import ReadLimits
 from runtime.readers.protocol import (
     MESSAGE_BYTES,
@@ -51,11 +52,11 @@ class _LostError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """How the child ended, and what it left: words, and pixels (N,). sha256: of what it was given, in hex."""
+    """How the child ended, and what it left: words, and what is beside them. sha256: of what it was given."""
 
     ending: Ending
     words: bytes
-    pixels: NDArray[np.uint16]
+    beside: Beside
     sha256: str
 
 
@@ -100,7 +101,7 @@ class Zygote:
             sha256 = hashlib.sha256(data).hexdigest()  # while the child reads
             said = self._hear(zygote_wait_s(limits))
             told = os.pread(words, answer.MAX_BYTES + 1, 0)
-            return Reply(ending_of(said), told, _pixels_in(pixels, limits), sha256)
+            return Reply(ending_of(said), told, Beside(_pixels_in(pixels, limits), _mapped(given)), sha256)
 
     def end(self) -> None:
         """With its child, wherever that is."""
@@ -171,7 +172,7 @@ def judged(reply: Reply, limits: ReadLimits) -> Radiograph:
     """What a reply says. Raises as `read` does."""
     if reply.ending.status != 0:
         raise _refusal(reply.ending.status, limits)
-    return answer.understand(reply.words, reply.pixels, reply.sha256)
+    return answer.understand(reply.words, reply.beside, reply.sha256)
 
 
 def ask(data: bytes, limits: ReadLimits) -> Reply:
@@ -238,7 +239,12 @@ def _pixels_in(descriptor: int, limits: ReadLimits) -> NDArray[np.uint16]:
     size = os.fstat(descriptor).st_size
     if size == 0 or size % 2 or size > 2 * limits.max_pixels:
         return np.zeros(0, np.uint16)
-    return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint16)
+    return _mapped(descriptor).view(np.uint16)
+
+
+def _mapped(descriptor: int) -> NDArray[np.uint8]:
+    """(N,) a sealed file in memory, which lives as long as this does."""
+    return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def _forget() -> None:

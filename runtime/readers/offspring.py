@@ -20,6 +20,7 @@ import socket
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime import confine
 from runtime.errors import InputError
@@ -140,7 +141,17 @@ def _read(limits: ReadLimits, given: int, pixels: int) -> bytes:
         radiograph = inside.read(data, "", limits)  # the digest is the parent's to take
     except InputError as error:
         return answer.of_refusal(error)
-    rest = memoryview(radiograph.pixels.reshape(-1).view(np.uint8).data)
+    at = _place_in(data, radiograph.pixels)
+    rest = memoryview(radiograph.pixels.reshape(-1).view(np.uint8).data) if at is None else b""
     while rest:
         rest = rest[os.write(pixels, rest) :]
-    return answer.of_picture(radiograph)
+    return answer.of_picture(radiograph, at)
+
+
+def _place_in(data: bytes | mmap.mmap, pixels: NDArray[np.uint16]) -> int | None:
+    """The byte of a mapped file from which on the pixels stand as they are, if they do."""
+    if isinstance(data, bytes) or not pixels.flags.c_contiguous:
+        return None
+    at = pixels.ctypes.data - np.frombuffer(data, np.uint8).ctypes.data
+    inside_it = 0 <= at <= len(data) - pixels.nbytes
+    return int(at) if inside_it and at % 2 == 0 else None

@@ -284,6 +284,9 @@ def _said(**changes: object) -> bytes:
     return json.dumps(json.loads(answer.of_picture(radiograph)) | changes).encode()
 
 
+BESIDE = answer.Beside(np.zeros(24, np.uint16), np.ones(64, np.uint8))
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -300,11 +303,22 @@ def _said(**changes: object) -> bytes:
         _said(facts={"window": [1.0]}),
         _said(facts={"name": "x"}),
         _said(warnings=[{}]),
+        _said(at=-2),
+        _said(at=3),
+        _said(at=18),
+        _said(at=1 << 70),
+        _said(at=0, height_px=0),
+        _said(at="0"),
     ],
 )
 def test_nonsense_from_the_reading_process_is_a_refusal(words: bytes) -> None:
     with pytest.raises(UnreadableImageError):
-        answer.understand(words, np.zeros(20, np.uint16), "digest")
+        answer.understand(words, BESIDE, "digest")
+
+
+def test_sense_is_believed_whether_the_pixels_came_apart_or_stand_in_the_file() -> None:
+    assert answer.understand(_said(), BESIDE, "digest").pixels.max() == 0
+    assert answer.understand(_said(at=16), BESIDE, "digest").pixels.min() == 0x0101
 
 
 def test_reading_needs_no_standard_streams(tmp_path: Path) -> None:
