@@ -3,13 +3,15 @@
 `python -m benchmarks.startup --picture FILE --out benchmarks/results/NAME.json [--install WHEELS]`
 
 Each start is a process of its own that opens the bundle, loads one engine and answers for one picture, as a
-box does after its self-test; the reading process that it starts is counted apart. With a folder of wheels the
-size of what `pip install` puts into an empty environment is measured too.
+box does after its self-test; the reading process that it starts is counted apart. `ulna detect` is timed from
+its start to its end. With a folder of wheels the size of what `pip install` puts into an empty environment is
+measured too.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,6 +67,24 @@ def measure_startup(bundle: Bundle, folder: Path | None, picture: Path, starts: 
         }
 
 
+def measure_command(folder: Path | None, picture: Path, starts: int) -> Iterator[Row]:
+    """A row for `ulna detect` when the self-test was never run here, and one for when its result is kept."""
+    named = [] if folder is None else ["--bundle", str(folder)]
+    command = [sys.executable, "-m", "runtime.main", "detect", str(picture), *named]
+    for what, count in (("ulna detect, with the self-test", 1), ("ulna detect, self-test kept", starts)):
+        times_ms = []
+        with tempfile.TemporaryDirectory() as cache:
+            given = {**os.environ, "ULNA_CACHE": cache}
+            if count > 1:
+                subprocess.run(command, env=given, check=True, stdout=subprocess.DEVNULL)
+            for _ in range(count):
+                started = time.perf_counter()
+                subprocess.run(command, env=given, check=True, stdout=subprocess.DEVNULL)
+                times_ms.append((time.perf_counter() - started) * 1e3)
+        seen = summarise(times_ms)
+        yield {"engine": what, "starts": count, "p50 s": seen.p50_ms / 1e3, "p90 s": seen.p90_ms / 1e3}
+
+
 def first_answer(folder: Path | None, engine: str, picture: Path) -> tuple[float, int, int]:
     """Milliseconds to the answer; resident bytes of the process, and proportional ones of its reader."""
     import psutil
@@ -113,7 +133,11 @@ def main(
 ) -> None:
     """Measure and write it down."""
     opened = open_named(bundle, None)
-    rows = [*measure_startup(opened, bundle, picture, starts), *(installed_sizes(install) if install else ())]
+    rows = [
+        *measure_startup(opened, bundle, picture, starts),
+        *measure_command(bundle, picture, starts),
+        *(installed_sizes(install) if install else ()),
+    ]
     save(Result("startup", tuple(rows), {"picture": picture.name}, bundle_facts(opened)), out)
     for row in rows:
         typer.echo(json.dumps(row))
