@@ -37,7 +37,7 @@ from runtime.metadata import NOTHING_SAID, MetadataSpec, PatientFacts, Telling, 
 from runtime.picture_quality import PictureQuality
 from runtime.postprocess import locate, probability
 from runtime.preprocess import Placement, PreprocessSpec, inverted, preprocess
-from runtime.quality import assess, doubts_of, explain
+from runtime.quality import Assessment, assess, doubts_of, explain
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
 from runtime.refusing import ENGINE_ADVICE, refusal_of
@@ -268,7 +268,7 @@ class Detector:
             found = self._findings(radiograph, seen, said, clock)
             righted = _RIGHTED in found.warnings
             found = replace(found, refusal=explain(found.refusal, assessment.faults), metadata=told)
-            doubts = (*use.warnings, *doubts_of(assessment, righted))
+            doubts = (*use.warnings, *_not_said(doubts_of(assessment, righted), assessment, found.refusal))
             found = replace(found, warnings=(*doubts, *found.warnings))
             return _measured(found, radiograph, assessment.quality), ""
         except InferenceError as error:
@@ -387,6 +387,13 @@ def spec_of(bundle: Bundle, entry: EngineEntry, provenance: Provenance) -> Detec
         manifest.intended_use.ages_years,
         manifest.intended_use.views,
     )
+
+
+def _not_said(warnings: tuple[str, ...], assessment: Assessment, refusal: Refusal | None) -> tuple[str, ...]:
+    """Without those whose fault the refusal names itself."""
+    said = "" if refusal is None else refusal.message
+    named = {fault.warning for fault in assessment.faults if fault.what in said}
+    return tuple(text for text in warnings if text not in named)
 
 
 def _measured(findings: Findings, radiograph: Radiograph, quality: PictureQuality | None) -> Findings:

@@ -48,7 +48,29 @@ def test_a_strange_and_blurred_picture_is_refused_with_its_blur_named(backend: B
 
     assert blurred is not None and blurred.code is RefusalCode.UNFAMILIAR
     assert "blurred" in blurred.message and blurred.advice.startswith("Steady the limb")
+    assert not any("blurred" in warning for warning in strict.detect(BLURRED).warnings), "said once"
     assert sound is not None and "blurred" not in sound.message + sound.advice
+
+
+def test_findings_say_what_the_picture_shows_and_how_well_it_was_taken(backend: Backend) -> None:
+    near = FeatureStatistics(
+        ("forearm", "hand"), np.eye(2, dtype=np.float32), np.array([[0, 0], [9, 9]], np.float32)
+    )
+    detector = Detector(backend, replace(SPEC, anomaly=AnomalyDetector(near, AnomalyLimits("a.npz", 50, 90))))
+    found = detector.detect(SOUND, PatientFacts(view="frontal")).to_json()
+    nothing = detector.detect_bytes(b"no picture").to_json()
+
+    assert problems(found) == problems(nothing) == []
+    assert found["subject"] | {"distance": None} == {
+        "body_part": "forearm",
+        "view": "frontal",
+        "laterality": "",
+        "resembles": "forearm",
+        "distance": None,
+    }
+    assert 0 < found["subject"]["distance"] < 50
+    assert found["quality"]["short_side_px"] == 256 and found["quality"]["fields"] == 1
+    assert nothing["subject"] is nothing["quality"] is None
 
 
 def test_an_answer_for_a_blurred_picture_says_so(backend: Backend) -> None:
