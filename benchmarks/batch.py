@@ -55,13 +55,15 @@ def changed(data: bytes, number: int) -> bytes:
 
 
 def measure_pace(folder: Path, command: Sequence[str], processes: Sequence[int], turns: int) -> Iterator[Row]:
-    """A row a number of processes. command: the options of `ulna detect` that say by which bundle."""
+    """A row a number of processes. command: the options of `ulna detect` that say by which bundle.
+
+    Raises RuntimeError where the command does not read the folder to its end.
+    """
     seen: dict[int, list[dict[str, Any]]] = {count: [] for count in processes}
     for turn in range(turns):
         for count in processes if turn % 2 == 0 else reversed(processes):
             with tempfile.TemporaryDirectory() as out:
-                _start(folder, Path(out) / "answers", command, count).wait()
-                seen[count].append(json.loads((Path(out) / "answers" / "summary.json").read_bytes()))
+                seen[count].append(_run(folder, Path(out) / "answers", command, count))
     for count, summaries in seen.items():
         rates = [summary["files_per_second"] for summary in summaries]
         yield {
@@ -76,6 +78,15 @@ def measure_pace(folder: Path, command: Sequence[str], processes: Sequence[int],
             "command MiB": None,
             "workers MiB": None,
         }
+
+
+def _run(folder: Path, out: Path, command: Sequence[str], processes: int) -> dict[str, Any]:
+    """The summary of a whole run, which ends with 1 where some pictures cannot be read."""
+    status = _start(folder, out, command, processes).wait()
+    if status not in (0, 1) or not (out / "summary.json").exists():
+        raise RuntimeError(f"the command ended with exit code {status} before all was read")
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_bytes())
+    return summary
 
 
 def measure_memory(folder: Path, command: Sequence[str], processes: int, number: int) -> Iterator[Row]:
@@ -104,16 +115,18 @@ def _memory_row(processes: int, done: int, own_bytes: int, workers_bytes: int) -
 def _wait_for(process: subprocess.Popen[bytes], journal: Path, number: int) -> int:
     """Until so many lines are written; how many there are then."""
     done, at = 0, 0
-    while done < number:
-        if process.poll() is not None:
-            raise RuntimeError(f"the command ended after {done} of {number} files")
-        time.sleep(_LOOK_EVERY_S)
+    while True:
+        has_ended = process.poll() is not None  # before the look: what was written last counts
         if journal.exists():
             with journal.open("rb") as file:
                 file.seek(at)
                 fresh = file.read()
             done, at = done + fresh.count(b"\n"), at + len(fresh)
-    return done
+        if done >= number:
+            return done
+        if has_ended:
+            raise RuntimeError(f"the command ended after {done} of {number} files")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _held(pid: int) -> tuple[int, int]:

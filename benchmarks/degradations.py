@@ -85,8 +85,8 @@ def with_motion(pixels: Plane, length_share: float) -> bytes:
 
 
 def made_smaller(pixels: Plane, side_px: int) -> bytes:
-    """Long side of that many pixels."""
-    scale = side_px / max(pixels.shape)
+    """Long side of that many pixels at most."""
+    scale = min(1.0, side_px / max(pixels.shape))
     return as_png(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 

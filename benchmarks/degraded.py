@@ -27,7 +27,7 @@ from compress.datasets.registry import open_dataset
 from compress.intervals import proportion
 from compress.progress import ProgressReporter
 from runtime.bundle import Bundle
-from runtime.detector import Detector, from_bundle
+from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.findings import Verdict
 from runtime.quality import assess
 from runtime.radiograph import AcquisitionFacts
@@ -77,15 +77,21 @@ class Spoiled:
 
 
 def outcome_of(detector: Detector, data: bytes) -> Outcome:
-    """Read, asked and looked at; the body part is said to be one that the model reads, so that no warning is
-    about that. Raises InputError for a file that cannot be read.
+    """Read, asked and looked at; body part, age and view are said to be those that the model was made for, so
+    that no warning is about them. Raises InputError for a file that cannot be read.
     """
-    known = detector.spec.body_parts[:1]
-    facts = AcquisitionFacts(body_part=known[0] if known else None)
-    radiograph = replace(read_bytes(data), facts=facts)
+    radiograph = replace(read_bytes(data), facts=_as_intended(detector.spec))
     found = detector.detect(radiograph)
     named = bool(assess(radiograph, body_parts=detector.spec.body_parts).faults)
     return Outcome(found.verdict, bool(found.warnings), named)
+
+
+def _as_intended(spec: DetectorSpec) -> AcquisitionFacts:
+    return AcquisitionFacts(
+        body_part=next(iter(spec.body_parts), None),
+        view=next(iter(spec.views), None),
+        age_years=None if spec.ages_years is None else sum(spec.ages_years) / 2,
+    )
 
 
 def spoil(

@@ -31,8 +31,8 @@ from runtime.readers import guarded
 from runtime.reference import open_named
 
 OURS, TORCH, ONNX_RUNTIME = "Ulna", "eager PyTorch", "ONNX Runtime FP32, plain"
-STAGES = ("read", "quality", "preprocess", "infer", "locate")
-_BEFORE = ("read", "quality", "preprocess")
+STAGES = ("read", "quality", "preprocess", "infer", "inverse", "locate")
+"""quality and preprocess run beside each other; inverse only for a picture that looks unusual."""
 _WARM_UP = 3
 Call = Callable[[bytes], object]
 
@@ -91,7 +91,7 @@ def times_and_stages(
             assert found.refusal is not None
             raise ValueError(f"no answer to measure: {found.refusal.message}")
         for stage in STAGES:
-            stages[stage].append(found.timings_ms[stage])
+            stages[stage].append(found.timings_ms.get(stage, 0.0))
 
     times = times_in_turns({OURS: ours, **peers}, data, rounds)
     used = detector.spec.provenance
@@ -114,9 +114,15 @@ def _rows(picture: str, measured: tuple[str, dict[str, list[float]], dict[str, l
         }
         if name == OURS:
             row |= {f"{stage} ms": medians[stage] for stage in STAGES}
-            row["before inference"] = sum(medians[stage] for stage in _BEFORE) / sum(medians.values())
+            row["before inference"] = _before_inference(medians)
         rows.append(row)
     return rows
+
+
+def _before_inference(medians: Mapping[str, float]) -> float:
+    """The share of decoding, judging and preparing."""
+    before = medians["read"] + max(medians["quality"], medians["preprocess"])
+    return before / (before + medians["infer"] + medians["inverse"] + medians["locate"])
 
 
 def _share_of_peak(macs: int, rows: list[Row], precision: str) -> dict[str, float]:

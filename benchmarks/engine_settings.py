@@ -34,6 +34,7 @@ from runtime.reference import open_named
 
 Change = Callable[[Any], object]
 """Of onnxruntime's SessionOptions, or of the dict that OpenVINO's compile_model takes."""
+Given = dict[str, NDArray[np.generic]]
 _WARM_UP = 5
 
 
@@ -124,9 +125,10 @@ _MAKERS: dict[str, Callable[[ModelFiles, Change], Backend]] = {"onnxruntime": _O
 def compare(bundle: Bundle, entry: EngineEntry, variant: Variant, runs: int) -> Row:
     """A row: the runtime's own settings, the variant's, and the ratio of their times."""
     files, make = bundle.model_files(entry), _MAKERS[entry.engine]
+    given = _given(entry.engine, files, golden_tensor(bundle))
     own, other = make(files, lambda _: None), make(files, variant.change)
-    given = feeds.image_alone(registry.open_backend(entry.engine, files).inputs, golden_tensor(bundle))
-    seen = measure_in_turns(own, other, given, LatencyOptions(_WARM_UP, runs, budget_s=60.0))
+    with contextlib.closing(own), contextlib.closing(other):
+        seen = measure_in_turns(own, other, given, LatencyOptions(_WARM_UP, runs, budget_s=60.0))
     return {
         "engine": entry.key,
         "changed": variant.name,
@@ -143,9 +145,10 @@ def compare(bundle: Bundle, entry: EngineEntry, variant: Variant, runs: int) -> 
 def _memory_mib(bundle: Bundle, entry: EngineEntry, variant: Variant | None) -> float:
     """The most that a process of its own holds while it infers."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    name = "" if variant is None else variant.name
+    name, files = "" if variant is None else variant.name, bundle.model_files(entry)
+    given = _given(entry.engine, files, golden_tensor(bundle))
     child = multiprocessing.get_context("spawn").Process(
-        target=_hold, args=(theirs, bundle.model_files(entry), entry.engine, name, golden_tensor(bundle))
+        target=_hold, args=(theirs, files, entry.engine, name, given)
     )
     child.start()
     theirs.close()
@@ -154,10 +157,16 @@ def _memory_mib(bundle: Bundle, entry: EngineEntry, variant: Variant | None) -> 
     return held
 
 
-def _hold(answer: Any, files: ModelFiles, engine: str, name: str, tensor: NDArray[np.float32]) -> None:
+def _given(engine: str, files: ModelFiles, images: NDArray[np.float32]) -> Given:
+    """Feeds by what the model says that it takes."""
+    with contextlib.closing(registry.open_backend(engine, files)) as backend:
+        return feeds.image_alone(backend.inputs, images)
+
+
+def _hold(answer: Any, files: ModelFiles, engine: str, name: str, given: Given) -> None:
     change = next((v.change for v in VARIANTS if (v.engine, v.name) == (engine, name)), lambda _: None)
     backend = _MAKERS[engine](files, change)
-    measure(backend, {"image": tensor}, LatencyOptions(0, _WARM_UP))
+    measure(backend, given, LatencyOptions(0, _WARM_UP))
     answer.send(machine.peak_memory_bytes() / (1 << 20))
     answer.close()
 

@@ -20,6 +20,8 @@ Unit = NDArray[np.float32]
 _GRID_PX = 256
 _FINE_PX = 512
 _HALVE_FROM_PX = 4 * _FINE_PX
+_COARSE_BITS = 8
+_GAIN = 256
 _BORDER_PX = 4
 _SOBEL_GAIN = 8.0  # sum of the positive weights of OpenCV's 3x3 Sobel kernel, times two
 
@@ -70,25 +72,36 @@ class Appearance:
 def copies_of(radiograph: Radiograph) -> Copies:
     """Both copies of one picture."""
     low, high = value_range(radiograph.pixels, 0.5, 99.5)
-    pixels = _halved(radiograph.pixels)
-    small, fine = _reduced(pixels, _GRID_PX), _reduced(pixels, min(_FINE_PX, max(pixels.shape)))
-    return Copies(_stretched(small, low, high), _stretched(fine, low, high), high - low)
+    pixels, gain = radiograph.pixels, 1
+    if radiograph.bit_depth <= _COARSE_BITS:
+        # Means of few gray levels need places behind the point; OpenCV is slower with floats.
+        pixels, gain = pixels * np.uint16(_GAIN), _GAIN
+    pixels = _halved(pixels)
+    small_size = _size(pixels.shape, _GRID_PX)
+    if max(pixels.shape) > _FINE_PX:
+        # Of just twice the size, since OpenCV halves far faster than it reduces otherwise.
+        fine = _reduced(pixels, (2 * small_size[0], 2 * small_size[1]))
+        small = _reduced(fine, small_size)
+    else:
+        fine, small = pixels, _reduced(pixels, small_size)
+    unit_small, unit_fine = (_stretched(copy, low * gain, high * gain) for copy in (small, fine))
+    return Copies(unit_small, unit_fine, high - low)
 
 
 def measure(copies: Copies) -> Appearance:
     """The figures of the small copy."""
     unit = copies.small
     fine = cv2.GaussianBlur(unit, (0, 0), 1.0)
-    detail = np.abs(unit - fine)
+    texture, busy = map(float, np.percentile(np.abs(unit - fine), [50, 90]))
     slope = np.hypot(cv2.Sobel(fine, cv2.CV_32F, 1, 0), cv2.Sobel(fine, cv2.CV_32F, 0, 1)) / _SOBEL_GAIN
-    counts, _ = np.histogram(unit, 64, (0.0, 1.0))
+    counts = np.bincount(np.minimum(unit * 64, 63).astype(np.uint8).ravel(), minlength=64)
     border = _border(unit)
     coarse = fine - cv2.GaussianBlur(unit, (0, 0), 2.0)
     return Appearance(
         levels=copies.levels,
         entropy_bits=_entropy_bits(counts),
-        texture=float(np.median(detail)),
-        busy=float(np.percentile(detail, 90)),
+        texture=texture,
+        busy=busy,
         evenness=ratio(float(np.median(slope)), float(slope.mean())),
         slope=float(slope.mean()),
         off_plane=_off_plane(unit),
@@ -120,17 +133,19 @@ def _halved(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return pixels
 
 
-def _reduced(pixels: NDArray[np.uint16], side_px: int) -> NDArray[np.float32]:
-    """To that long side. Area interpolation keeps a small picture's own sharpness."""
-    scale = side_px / max(pixels.shape)
-    size = tuple(max(1, round(side * scale)) for side in reversed(pixels.shape))
-    if size == pixels.shape[::-1]:
-        return pixels.astype(np.float32)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+def _size(shape: tuple[int, ...], long_side_px: int) -> tuple[int, int]:
+    """(width, height) of a copy with that long side."""
+    scale = long_side_px / max(shape)
+    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
 
 
-def _stretched(copy: NDArray[np.float32], low: float, high: float) -> Unit:
-    unit: Unit = np.clip((copy - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+def _reduced(pixels: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.uint16]:
+    """To that width and height. Area interpolation keeps a small picture's own sharpness."""
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint16)
+
+
+def _stretched(copy: NDArray[np.uint16], low: float, high: float) -> Unit:
+    unit: Unit = np.clip((copy.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
     return unit
 
 

@@ -83,7 +83,7 @@ def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
         str, typer.Option("--scheduler", help="of a Dask cluster whose workers shall read: tcp://host:8786")
     ] = "",
     limit_s: Annotated[
-        float, typer.Option("--limit", min=1, help="seconds that one of many files may take")
+        float, typer.Option("--limit", min=1, max=86_400, help="seconds that one of many files may take")
     ] = _LIMIT_S,
     retry: Annotated[
         bool, typer.Option("--retry", help="read again what could not be read when --out was written before")
@@ -123,12 +123,14 @@ def detect(  # noqa: PLR0913, PLR0917  (one parameter an option)
 def _say_each(
     files: list[tuple[Path, Path | None]], detector: Detector, as_json: bool, facts: PatientFacts
 ) -> bool:
-    """One answer a file, its picture where a path is given. Returns whether any could not be read."""
+    """One answer a file, its picture where a path is given. Returns whether any could not be read, be it for
+    the picture alone.
+    """
     objects: list[dict[str, Any]] = []  # not the findings: their evidence maps would pile up
     unread = False
     for file, target in files:
-        findings = _answer(detector, file, target, facts)
-        unread |= findings.refusal is not None
+        findings, drawn = _answer(detector, file, target, facts)
+        unread |= findings.refusal is not None or not drawn
         if as_json:
             objects.append({"file": str(file), **findings.to_json()})
         else:
@@ -193,18 +195,22 @@ def _open_detector(bundle: Path | None, engine: str | None, trust: list[Path] | 
     return open_detector(opened, choice, options)
 
 
-def _answer(detector: Detector, file: Path, overlay: Path | None, facts: PatientFacts) -> Findings:
-    from runtime.overlay import render
-    from runtime.readers import read_bytes
+def _answer(
+    detector: Detector, file: Path, overlay: Path | None, facts: PatientFacts
+) -> tuple[Findings, bool]:
+    """And whether the picture that was asked for is there; what is said of it goes to standard error."""
+    from runtime.batch.pictures import draw
 
     data, findings = answer(detector, file, facts)
-    if overlay is not None:
-        try:
-            radiograph = read_bytes(data)
-        except Exception:  # whatever it was, detect_bytes met it too and has logged it
-            radiograph = None
-        _write(overlay, render(radiograph, findings))
-    return findings
+    if overlay is None:
+        return findings, True
+    picture = draw(data, findings)
+    if picture is None:
+        words = f"{shown(file)} could not be read a second time: {shown(overlay)} was not written"
+        typer.echo(words, err=True)
+        return findings, False
+    _write(overlay, picture)
+    return findings, True
 
 
 def _in_words(file: Path, findings: Findings) -> Iterator[str]:

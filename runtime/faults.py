@@ -30,6 +30,7 @@ class FaultKind(StrEnum):
     INVERTED = "inverted"
     BRIGHT = "bright"
     DARK = "dark"
+    FAINT = "faint"
     SMALL = "small"
     TINTED = "tinted"
     SEVERAL = "several"
@@ -81,8 +82,18 @@ def find_faults(
     radiograph: Radiograph, look: Appearance, quality: PictureQuality, limits: FaultLimits
 ) -> Iterator[Fault]:
     """What is wrong with a picture that may well be a radiograph, the most harmful first."""
-    yield from _of_the_detail(look, quality, _is_faint(radiograph, quality, limits), limits)
-    yield from _of_the_exposure(radiograph, look, quality, limits)
+    faint = _is_faint(radiograph, quality, limits)
+    yield from _of_the_detail(look, quality, faint, limits)
+    if look.median > limits.inverted_median and look.dark < limits.inverted_dark_area:
+        yield Fault(FaultKind.INVERTED, MAYBE_INVERTED)
+    else:
+        yield from _of_the_ends(look, quality, radiograph.bit_depth == _SCREEN_BITS and not faint, limits)
+    if faint:
+        yield Fault(
+            FaultKind.FAINT,
+            f"The image is very dark or faint: {quality.gray_levels} of 256 grays; detail may be lost.",
+            "Send it again with a narrower window, or repeat it with the exposure corrected.",
+        )
     yield from _of_the_file(radiograph, quality, limits)
     if quality.fields > 1:
         yield Fault(
@@ -127,12 +138,10 @@ def _of_the_detail(
         )
 
 
-def _of_the_exposure(
-    radiograph: Radiograph, look: Appearance, quality: PictureQuality, limits: FaultLimits
+def _of_the_ends(
+    look: Appearance, quality: PictureQuality, for_screens: bool, limits: FaultLimits
 ) -> Iterator[Fault]:
-    if look.median > limits.inverted_median and look.dark < limits.inverted_dark_area:
-        yield Fault(FaultKind.INVERTED, MAYBE_INVERTED)
-        return
+    """Too much white or black. for_screens: of 8 bits, and well used; a deeper file may be black for long."""
     if quality.white_share > limits.max_white:
         what = (
             f"The image is very bright: {quality.white_share:.0%} of it is one white; bone may be burnt out."
@@ -141,14 +150,7 @@ def _of_the_exposure(
     elif _is_washed_out(look, limits):
         what = "The image is very bright: even the air beside the limb is gray; detail may be lost."
         yield Fault(FaultKind.BRIGHT, what, _WIDEN.format("more"))
-    # A deeper file need not use its range; an 8-bit one was made for a screen.
-    if _is_faint(radiograph, quality, limits):
-        yield Fault(
-            FaultKind.DARK,
-            f"The image is very dark or faint: {quality.gray_levels} of 256 grays; detail may be lost.",
-            "Send it again with a narrower window, or repeat it with the exposure corrected.",
-        )
-    elif radiograph.bit_depth == _SCREEN_BITS and quality.black_share > limits.max_black:
+    if for_screens and quality.black_share > limits.max_black:
         share = f"{quality.black_share:.0%} of it is black"
         what = f"The image is very dark: {share}; skin and soft tissue may be lost."
         yield Fault(FaultKind.DARK, what, _WIDEN.format("less"))
@@ -176,4 +178,5 @@ def _is_washed_out(look: Appearance, limits: FaultLimits) -> bool:
 
 
 def _is_faint(radiograph: Radiograph, quality: PictureQuality, limits: FaultLimits) -> bool:
+    """A deeper file need not use its range; an 8-bit one was made for a screen."""
     return radiograph.bit_depth == _SCREEN_BITS and quality.gray_levels < limits.faint_levels

@@ -70,17 +70,21 @@ def _sheared(mask: Mask, slope: float) -> Mask:
     moved = cv2.warpAffine(
         mask.astype(np.uint8), move, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(moved, bool)
+    return np.asarray(moved.view(bool))
 
 
 def _parts(mask: Mask) -> bool:
     """Whether one of the columns in the middle parts the mask in two limbs."""
-    width = mask.shape[1]
+    height, width = mask.shape
     columns = np.arange(int(_MIDDLE[0] * width), int(_MIDDLE[1] * width))
-    crossed, so_far = mask.mean(axis=0), np.cumsum(mask.sum(axis=0))
+    each = cv2.reduce(mask.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
+    columns = columns[each[columns] / height <= MAX_CROSSED]
+    if not columns.size:
+        return False
+    so_far = np.cumsum(each)
     left = so_far[columns - 1]
     balance = np.minimum(left, so_far[-1] - left) / max(1, so_far[-1])
-    fits = columns[(crossed[columns] <= MAX_CROSSED) & (balance >= MIN_BALANCE)]
+    fits = columns[balance >= MIN_BALANCE]
     return any(min(_extent(mask[:, :x]), _extent(mask[:, x:])) >= MIN_EXTENT for x in fits)
 
 

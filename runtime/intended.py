@@ -11,6 +11,7 @@ from runtime.findings import Refusal, RefusalCode
 from runtime.metadata import JOINT, PatientFacts, parse_age, shown
 from runtime.words import VIEW_WORDS, as_words, view_word
 
+_ALL_DIGITS = 17
 _CLINICIAN = "Have a clinician read this radiograph. If the {} is wrong, correct it and send the image again."
 
 
@@ -38,11 +39,22 @@ def _judge_age(age: str, ages_years: tuple[float, float] | None) -> Eligibility:
     years = _years(age)
     if years is None:
         return Eligibility(warnings=(f"The age of the patient is not known; {meant}.",))
-    # Whoever is 16 years and some months old is 16.
-    if ages_years[0] <= years < ages_years[1] + 1:
+    if _is_within(years, ages_years):
         return Eligibility()
-    message = f"The patient is said to be {years:.3g} years old; {meant}."
+    message = f"The patient is said to be {_told(years, ages_years)} years old; {meant}."
     return Eligibility(Refusal(RefusalCode.AGE, message, _CLINICIAN.format("age")))
+
+
+def _is_within(years: float, ages_years: tuple[float, float]) -> bool:
+    """Whoever is 16 years and some months old is 16; half a year is half a year."""
+    youngest, oldest = ages_years
+    return youngest <= years and (years < oldest + 1 if oldest.is_integer() else years <= oldest)
+
+
+def _told(years: float, ages_years: tuple[float, float]) -> str:
+    """With as few digits as show that it lies outside: nobody is refused for 18 years by a limit of 18."""
+    texts = (f"{years:.{digits}g}" for digits in range(3, _ALL_DIGITS))
+    return next((text for text in texts if not _is_within(float(text), ages_years)), repr(years))
 
 
 def _years(age: str) -> float | None:

@@ -12,29 +12,35 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runtime.batch.unpacking import MOST_HEADER_BYTES, Forward, open_forward
+from runtime.batch.unpacking import MOST_HEADER_BYTES, Forward, most_bytes_of, open_forward, require_within
 from runtime.errors import InputError, UnreadableImageError, UnsupportedImageError
 from runtime.readers.limits import DEFAULT_LIMITS, check_file_size
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ENDINGS = (".zip", *TAR_ENDINGS)
-_MOST_PADDING_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _COPY = "Copy the archive again, or unpack it and name the folder."
 _ENCRYPTED = 0x1
+NAMELESS = "?"
+"""Of a member whose name is empty: no name at all stands for the archive itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """kind: "file", "link" or "special". read: its bytes; raises InputError. Read it before the next one."""
+    """kind: "file", "link" or "special". read: its bytes; raises InputError. Read it before the next one.
+
+    size_bytes: as the archive says, which `read` never goes beyond.
+    """
 
     name: str
     kind: str
     read: Callable[[], bytes]
+    size_bytes: int = 0
 
 
 def is_archive(path: Path) -> bool:
@@ -54,15 +60,24 @@ def members(path: Path) -> Iterator[Member]:
     """
     read = _zip_members if path.name.lower().endswith(".zip") else _tar_members
     with _explained("the rest of the archive cannot be read"):
-        yield from read(path)
+        most_bytes, bytes_so_far = most_bytes_of(path), 0
+        for member in read(path):
+            # Sparse members, and those of a ZIP that share their bytes, are larger than what holds them.
+            bytes_so_far += member.size_bytes if member.size_bytes <= DEFAULT_LIMITS.max_file_bytes else 0
+            require_within(bytes_so_far, most_bytes)
+            yield member if member.name else replace(member, name=NAMELESS, read=_refuse_nameless)
+
+
+def _refuse_nameless() -> bytes:
+    raise UnreadableImageError("it has no name in the archive", "Unpack the archive and name the folder.")
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if not info.is_dir():
-                linked = stat.S_ISLNK(info.external_attr >> 16)
-                yield Member(info.filename, "link" if linked else "file", partial(_unzip, archive, info))
+            if not info.filename.endswith("/"):  # is_dir() fails for a name that is empty
+                kind = "link" if stat.S_ISLNK(info.external_attr >> 16) else "file"
+                yield Member(info.filename, kind, partial(_unzip, archive, info), info.file_size)
 
 
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -81,7 +96,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
             archive = tarfile.TarFile(fileobj=stream, mode="r", tarinfo=_Header)  # type: ignore[arg-type]
         while (info := _next(archive, stream)) is not None:
             if info.isfile():
-                yield Member(info.name, "file", partial(_untar, archive, info))
+                yield Member(info.name, "file", partial(_untar, archive, info), info.size)
             elif not info.isdir():
                 kind = "link" if info.issym() or info.islnk() else "special"
                 yield Member(info.name, kind, bytes)
@@ -92,7 +107,7 @@ def _next(archive: tarfile.TarFile, stream: Forward) -> tarfile.TarInfo | None:
     with stream.header():
         info = archive.next()
     archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all of them
-    if sum(map(len, archive.pax_headers.values())) > MOST_HEADER_BYTES:
+    if sum(len(key) + len(value) for key, value in archive.pax_headers.items()) > MOST_HEADER_BYTES:
         raise UnreadableImageError("the headers claim more than any have", _COPY)
     return info
 
@@ -130,10 +145,11 @@ _DAMAGE: type[Exception] = tarfile.HeaderError
 
 def _require_end(stream: Forward) -> None:
     """Behind the end mark lies padding; anything else is an archive behind an archive."""
-    if stream.read(_MOST_PADDING_BYTES).strip(b"\0"):
-        raise UnsupportedImageError(
-            "there is more behind the end of the archive", "Unpack it yourself and name the folder."
-        )
+    while chunk := stream.read(_CHUNK_BYTES):
+        if chunk.strip(b"\0"):
+            raise UnsupportedImageError(
+                "there is more behind the end of the archive", "Unpack it yourself and name the folder."
+            )
 
 
 @contextlib.contextmanager

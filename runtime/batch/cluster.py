@@ -50,6 +50,7 @@ class Cluster:
         self._pictures_to = order.pictures_to
         self._order = replace(order, pictures_to="", threads=1)
         self._limit_s = limit_s
+        self._on_way: dict[Future, Task] = {}
         self.threads = sum(client.nthreads().values())
 
     def answers(self, tasks: Iterable[Task]) -> Iterator[Answer]:
@@ -59,8 +60,7 @@ class Cluster:
         """
         from distributed import as_completed
 
-        queue = as_completed()
-        on_way: dict[Future, Task] = {}
+        queue, on_way = as_completed(), self._on_way
         most = _TASKS_A_THREAD * max(1, self.threads)
         for task in tasks:
             loaded = _loaded(task)
@@ -73,7 +73,8 @@ class Cluster:
             yield self._take(next(queue), on_way)
 
     def release(self) -> None:
-        """Have the workers end what they started."""
+        """Have the workers leave what they are at, and end what they started."""
+        self._client.cancel(list(self._on_way))
         self._client.run(_release, self._order)
 
     def _submit(self, task: Task) -> Future:
@@ -99,7 +100,7 @@ class Cluster:
         )
 
     def _received(self, answer: Answer) -> Answer:
-        if answer.picture is not None:
+        if self._pictures_to:
             keep(self._pictures_to, answer.place, answer.picture)
         return answer
 
@@ -123,9 +124,11 @@ def open_cluster(options: ClusterOptions, order: Order) -> Iterator[Cluster]:
         ) from error
     with client:
         cluster = Cluster(client, order, options.limit_s)
-        yield cluster
-        with contextlib.suppress(Exception):  # all answers are there; a worker that is gone holds nothing
-            cluster.release()
+        try:
+            yield cluster
+        finally:
+            with contextlib.suppress(Exception):  # a worker that is gone holds nothing
+                cluster.release()
 
 
 def _loaded(task: Task) -> Task:
@@ -143,24 +146,41 @@ def _bytes_of(on_way: dict[Future, Task], task: Task) -> int:
 
 
 _here = threading.local()
-_held: list[tuple[Order, Crew]] = []
+_held: list[_Held] = []
 """On a worker: the process of each of its threads."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    order: Order
+    limit_s: float
+    crew: Crew
 
 
 def _examine(order: Order, limit_s: float, task: Task) -> Answer:
     """On a worker. Each of its threads keeps a process for as long as the order is the same."""
-    if getattr(_here, "order", None) != order:
-        _here.order, _here.crew = order, Crew(order, CrewOptions(1, limit_s))
-        _held.append((order, _here.crew))
-    crew: Crew = _here.crew
-    (answer,) = crew.answers([task])
+    (answer,) = _crew_here(order, limit_s).answers([task])
     return answer
 
 
-def _release(order: Order) -> None:
-    """On a worker: end the processes that were started for an order; another batch may be at work beside."""
-    for held in [held for held in _held if held[0] == order]:
+def _crew_here(order: Order, limit_s: float) -> Crew:
+    """This thread's; that of another order, or one that was released, makes way."""
+    held: _Held | None = getattr(_here, "held", None)
+    if held is not None and held in _held:
+        if (held.order, held.limit_s) == (order, limit_s):
+            return held.crew
         _held.remove(held)
-        held[1].end()
-    if getattr(_here, "order", None) == order:
-        _here.order = None
+        held.crew.end()
+    _here.held = _Held(order, limit_s, Crew(order, CrewOptions(1, limit_s)))
+    _held.append(_here.held)
+    crew: Crew = _here.held.crew
+    return crew
+
+
+def _release(order: Order) -> None:
+    """On a worker, in none of the threads that examine: end the processes that were started for an order;
+    another batch may be at work beside.
+    """
+    for held in [held for held in _held if held.order == order]:
+        _held.remove(held)
+        held.crew.end()

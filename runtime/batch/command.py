@@ -120,7 +120,9 @@ def _make(pictures: Path) -> None:
 def _carry_out(plan: _Plan) -> dict[str, Any]:
     started_s = time.monotonic()
     path = folder.journal_of(plan.out)
-    known = journal.tidy(path, _is_unreadable if plan.request.options.retry else None)
+    known = journal.tidy(path)
+    if plan.request.options.retry:  # the old failures stand until there is a new answer in their place
+        known -= journal.unreadable(path)
     written = [plan.out, *([plan.request.pictures] if plan.request.pictures else [])]
     sources = Sources(plan.request.paths, written)
     pace = progress.Pace(sources.count())
@@ -237,7 +239,3 @@ def _say_stopped(out: Path) -> None:
     kept = sum(1 for _ in journal.lines(folder.journal_of(out)))
     typer.echo(f"stopped: {kept} answers are kept in {shown(out)}", err=True)
     typer.echo("hint: run the same command again to go on", err=True)
-
-
-def _is_unreadable(record: dict[str, Any]) -> bool:
-    return record["refusal"] is not None

@@ -25,6 +25,7 @@ from runtime.errors import BackendError, UlnaError
 
 _START_S = 180.0
 _END_S = 5.0
+_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Crew:
         self._order = order
         self._options = options
         self._workers: list[_Worker] = []
+        self._most = options.processes
+        self._began = False
         self.replaced = 0
         """Workers that crashed or hung."""
 
@@ -51,15 +54,14 @@ class Crew:
         Raises UlnaError where workers cannot do their work at all.
         """
         for task in tasks:
-            while not self._given(task):
-                yield from self._listen()
+            yield from self._hand_over(task)
         while any(worker.at is not None for worker in self._workers):
             yield from self._listen()
 
     @property
     def size(self) -> int:
-        """Workers at a time."""
-        return self._options.processes
+        """Workers at a time: as many as were asked for, fewer where no more could be started."""
+        return self._most
 
     def __enter__(self) -> Crew:
         return self
@@ -74,20 +76,29 @@ class Crew:
         while self._workers:
             self._workers.pop().end()
 
-    def _given(self, task: Task) -> bool:
-        """Whether a worker took it; one that has ended while it had nothing to do is replaced."""
-        while (free := self._free()) is not None:
+    def _hand_over(self, task: Task) -> Iterator[Answer]:
+        """What is heard until a worker took it; a picture that ends one while it comes in, twice, is lost."""
+        for _ in range(_TRIES):
+            while (free := self._free()) is None:
+                yield from self._listen()
             if free.give(task, self._options.limit_s):
-                return True
-            free.end()
-            self._workers.remove(free)
-            self.replaced += 1
-        return False
+                return
+            self._replace(free)
+        yield lost(self._order, task.place, "workers ended while they were given the image")
 
     def _free(self) -> _Worker | None:
-        while len(self._workers) < self._options.processes:
+        """Where there is none, one is started: a few pictures need no worker for each core."""
+        for worker in [worker for worker in self._workers if worker.is_free and worker.has_ended]:
+            self._replace(worker)
+        free = next((worker for worker in self._workers if worker.is_free), None)
+        if free is None and len(self._workers) < self._most:
             self._workers.append(_Worker(self._order))
-        return next((worker for worker in self._workers if worker.is_free), None)
+        return free
+
+    def _replace(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.end()
+        self.replaced += 1
 
     def _listen(self) -> Iterator[Answer]:
         """What workers say, at the first word of any of them or when one has used up its time."""
@@ -97,28 +108,43 @@ class Crew:
         for worker in busy:
             if worker.channel in heard:
                 yield from self._hear(worker)
-            elif worker.deadline_s <= time.monotonic():
-                yield self._bury(worker, worker.end_words(hung=True))
+            elif worker.deadline_s <= time.monotonic() and not worker.channel.poll():
+                # An answer that came while its asker was busy with another is heard the next time.
+                yield from self._bury(worker, worker.end_words(hung=True))
 
     def _hear(self, worker: _Worker) -> Iterator[Answer]:
         said = worker.hear()
-        if isinstance(said, Stop):
-            raise UlnaError(said.message, said.hint)
         if isinstance(said, Answer):
             yield said
-        elif not isinstance(said, Ready):
-            yield self._bury(worker, worker.end_words(hung=False))
+        elif isinstance(said, Ready):
+            self._began = True
+        elif not isinstance(said, Stop):
+            yield from self._bury(worker, worker.end_words(hung=False))
+        elif worker.at is None:
+            worker.end()
+            self._do_without(worker, UlnaError(said.message, said.hint))
+        else:
+            raise UlnaError(said.message, said.hint)
 
-    def _bury(self, worker: _Worker, ending: str) -> Answer:
-        """Raises BackendError for one that never began: all others would end so too."""
-        self._workers.remove(worker)
+    def _bury(self, worker: _Worker, ending: str) -> Iterator[Answer]:
+        """The answer for the picture it was at, if it was at one."""
         if worker.at is None:
-            raise BackendError(
+            reason = BackendError(
                 f"a worker of the batch {ending} while it opened the engine {self._order.engine}",
                 "look at `ulna doctor`, or choose another with --engine",
             )
-        self.replaced += 1
-        return lost(self._order, worker.at, ending)
+            self._do_without(worker, reason)
+        else:
+            self._workers.remove(worker)
+            self.replaced += 1
+            yield lost(self._order, worker.at, ending)
+
+    def _do_without(self, worker: _Worker, reason: UlnaError) -> None:
+        """One that cannot begin, for want of memory perhaps. Raises `reason` where no other is at work."""
+        self._workers.remove(worker)
+        if not self._began or not self._workers:
+            raise reason
+        self._most -= 1
 
 
 class _Worker:
@@ -143,6 +169,11 @@ class _Worker:
         self.limit_s = _START_S
         with contextlib.suppress(OSError):  # it has ended already: heard as its end
             self.channel.send(order)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whatever it was at."""
+        return self._process.poll() is not None
 
     def give(self, task: Task, limit_s: float) -> bool:
         """Have it read. False where it has ended before."""

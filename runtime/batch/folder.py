@@ -8,10 +8,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from runtime import strict
 from runtime.batch.journal import NAME as JOURNAL
-from runtime.durable import sync_folder
+from runtime.batch.journal import explained
+from runtime.durable import sync_folder, write_synced
 from runtime.errors import BundleFormatError, UlnaError
 
 RUN_NAME = "run.json"
@@ -19,6 +21,8 @@ _LOCK_NAME = ".lock"
 _BEFORE_ALL = {_LOCK_NAME, f"{RUN_NAME}.part"}
 DERIVED = ("findings.csv", "findings.parquet", "failures.csv", "summary.json")
 """Made anew at the end of every run."""
+ANSWERS = {name + ending for name in (RUN_NAME, JOURNAL, *DERIVED) for ending in ("", ".part")}
+"""All that a run writes there under a name that is not hidden."""
 _ELSEWHERE = "choose another folder for --out"
 
 
@@ -44,21 +48,33 @@ class Basis:
 def locked(folder: Path) -> Iterator[Path]:
     """Make the folder where it is not there, and hold it alone.
 
-    Raises UlnaError where another run holds it, and for a folder that holds something else.
+    Raises UlnaError where another run holds it, for a folder that holds something else, and where the disk
+    does not do what it should.
     """
+    with explained(folder):
+        if _is_strange(folder):
+            raise UlnaError(f"{folder} holds something other than the answers of a batch", _ELSEWHERE)
+        lock = (folder / _LOCK_NAME).open("ab")
+    with lock:
+        with explained(folder / _LOCK_NAME):
+            _hold(lock, folder)
+        yield folder
+
+
+def _is_strange(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strange = not (folder / RUN_NAME).exists() and {item.name for item in folder.iterdir()} - _BEFORE_ALL
+        found = {item.name for item in folder.iterdir()}
     except (FileExistsError, NotADirectoryError) as error:
         raise UlnaError(f"{folder} is no folder", _ELSEWHERE) from error
-    if strange:
-        raise UlnaError(f"{folder} holds something other than the answers of a batch", _ELSEWHERE)
-    with (folder / _LOCK_NAME).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UlnaError(f"another run is writing {folder}", "wait for it, or end it") from error
-        yield folder
+    return RUN_NAME not in found and not found <= _BEFORE_ALL
+
+
+def _hold(lock: BinaryIO, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UlnaError(f"another run is writing {folder}", "wait for it, or end it") from error
 
 
 def basis_of(folder: Path) -> Basis | None:
@@ -85,14 +101,20 @@ def require_same(folder: Path, there: Basis, wanted: Basis) -> None:
 
 
 def begin(folder: Path, basis: Basis) -> None:
-    """Write down what the answers rest on, and take away what an earlier run drew from fewer of them."""
+    """Write down what the answers rest on, and take away what an earlier run drew from fewer of them.
+
+    Raises DiskFullError and UlnaError where the disk does not take it.
+    """
     path, part = folder / RUN_NAME, folder / f"{RUN_NAME}.part"
-    text = json.dumps(asdict(basis), indent=2)
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
-    sync_folder(folder)
-    for name in DERIVED:
-        (folder / name).unlink(missing_ok=True)
+    data = json.dumps(asdict(basis), indent=2).encode("ascii") + b"\n"
+    with explained(path):
+        if not path.exists() or path.read_bytes() != data:
+            part.unlink(missing_ok=True)
+            write_synced(part, data)
+            part.replace(path)
+            sync_folder(folder)
+        for name in DERIVED:
+            (folder / name).unlink(missing_ok=True)
 
 
 def journal_of(folder: Path) -> Path:

@@ -17,12 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from runtime.batch.rows import require_row
 from runtime.batch.task import Place, place_of
 from runtime.durable import sync_folder
 from runtime.errors import DiskFullError, UlnaError
 
 NAME = "findings.jsonl"
 _SYNC_EVERY_S = 0.5
+_NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _HINT = "make room or check the disk, then run the same command again"
 
 
@@ -43,9 +45,10 @@ def lines(path: Path) -> Iterator[Line]:
     offset = 0
     with path.open("rb") as file:
         for number, text in enumerate(file):
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            with contextlib.suppress(*_NOT_UNDERSTOOD):
                 record = json.loads(text)
-                if text.endswith(b"\n") and isinstance(record["verdict"], str):
+                require_row(record)
+                if text.endswith(b"\n"):
                     yield Line(number, offset, place_of(record), record)
             offset += len(text)
 
@@ -65,6 +68,11 @@ def tidy(path: Path, drop: Callable[[dict[str, Any]], bool] | None = None) -> se
         if len(kept) != _count(path):
             _rewrite(path, {number for number, _ in kept})
     return {identity for _, identity in kept}
+
+
+def unreadable(path: Path) -> set[bytes]:
+    """Identities of the places whose pictures could not be read."""
+    return {line.place.identity for line in lines(path) if line.record["refusal"] is not None}
 
 
 class Journal:
@@ -104,6 +112,8 @@ class Journal:
                 os.fsync(self._file)
             finally:
                 os.close(self._file)
+            if self._failed is not None:  # the system tells it once: the call above did not
+                raise self._failed
 
     def _keep_synced(self) -> None:
         """Beside the work, so that a slow disk does not hold it up."""
@@ -112,7 +122,7 @@ class Journal:
                 self._unsynced.clear()
                 try:
                     os.fsync(self._file)
-                except OSError as error:  # told by the next line
+                except OSError as error:  # told by the next line, or at the end
                     self._failed = error
 
 

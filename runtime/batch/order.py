@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runtime.batch.pictures import draw, keep
 from runtime.batch.task import Answer, Place
@@ -10,6 +10,7 @@ from runtime.bundle import Bundle
 from runtime.findings import Findings, Provenance, Refusal, RefusalCode, Verdict
 from runtime.metadata import NOTHING_SAID, PatientFacts
 
+NOT_DRAWN = "No picture with the answer was written: the file could not be read a second time."
 _ADVICE = "Have a clinician read the radiograph. `ulna detect` with --retry reads it again."
 
 
@@ -63,13 +64,15 @@ def order_of(bundle: Bundle, engine: str) -> Order:
 
 
 def answer_to(order: Order, place: Place, findings: Findings, data: bytes | None) -> Answer:
-    """With its picture, if one was ordered. data: of the radiograph, None where there is none.
+    """With its picture, if one was ordered and can be drawn. data: of the radiograph, None for none.
 
     Raises UlnaError where the picture cannot be written.
     """
     if not order.pictures:
         return Answer(place, findings.to_json())
     picture = draw(data, findings)
+    if picture is None:
+        findings = replace(findings, warnings=(*findings.warnings, NOT_DRAWN))
     if order.pictures_to:
         keep(order.pictures_to, place, picture)
         return Answer(place, findings.to_json())

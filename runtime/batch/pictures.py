@@ -8,32 +8,47 @@ import os
 from pathlib import Path
 
 from runtime.batch.task import Place
+from runtime.durable import write_synced
 from runtime.errors import UlnaError
 from runtime.findings import Findings
 
+ENDING = ".overlay.png"
 _MOST_STEM_LETTERS = 60
 _DIGEST_LETTERS = 16
 
 
-def draw(data: bytes | None, findings: Findings) -> bytes:
-    """PNG bytes; a blank picture above the words for what is no radiograph."""
+def draw(data: bytes | None, findings: Findings) -> bytes | None:
+    """PNG bytes; a blank picture above the words for what is no radiograph.
+
+    None where there is an answer but the radiograph cannot be read a second time: "no fracture found" below
+    a blank picture would be no less than a lie.
+    """
     from runtime.overlay import render
     from runtime.readers import read_bytes
 
     radiograph = None
     if data is not None:
-        with contextlib.suppress(Exception):  # whatever it is, the findings say it already
+        with contextlib.suppress(Exception):  # whatever it is, the findings of what is none say it already
             radiograph = read_bytes(data)
+    if radiograph is None and findings.refusal is None:
+        return None
     return render(radiograph, findings)
 
 
-def keep(folder: str, place: Place, picture: bytes) -> None:
-    """Write it under its name. Raises UlnaError."""
+def keep(folder: str, place: Place, picture: bytes | None) -> None:
+    """Write it under its name; None leaves none there, not that of an earlier answer either.
+
+    Raises UlnaError.
+    """
     path = Path(folder) / name_of(place)
     part = path.with_name(f".ulna-{os.getpid()}.part")
     try:
-        part.write_bytes(picture)
-        part.replace(path)
+        part.unlink(missing_ok=True)  # of a process that was killed
+        if picture is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_synced(part, picture)
+            part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -49,4 +64,4 @@ def name_of(place: Place) -> str:
     stem = last.rpartition(".")[0] or last
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in stem)
     digest = hashlib.sha256(words).hexdigest()[:_DIGEST_LETTERS]
-    return f"{digest}-{plain[:_MOST_STEM_LETTERS]}.overlay.png"
+    return f"{digest}-{plain[:_MOST_STEM_LETTERS]}{ENDING}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 TEXT, NUMBER, COUNT = "text", "number", "count"
+_KINDS: dict[str, type | tuple[type, ...]] = {TEXT: str, NUMBER: (int, float), COUNT: int}
 _STAGES = ("read", "quality", "preprocess", "infer", "inverse", "locate")
 COLUMNS: dict[str, str] = {
     "file": TEXT,
@@ -69,6 +70,19 @@ def row_of(record: dict[str, Any]) -> dict[str, Any]:
         "total_ms": round(sum(times.values()), 3),
     }
     return {name: _plain(values[name]) for name in COLUMNS}
+
+
+def require_row(record: dict[str, Any]) -> None:
+    """Raises LookupError, TypeError or AttributeError for what no row can be made of."""
+    row = row_of(record)
+    for name, kind in COLUMNS.items():
+        if row[name] is not None and not isinstance(row[name], _KINDS[kind]):
+            raise TypeError(f"{name} cannot be {row[name]!r}")
+    needed = [record["verdict"]]
+    if record["refusal"] is not None:
+        needed += [record["refusal"][name] for name in ("code", "message", "advice")]
+    if not all(isinstance(text, str) for text in needed):
+        raise TypeError("a verdict, and all that a refusal says, are texts")
 
 
 def failure_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.batch import archives
-from runtime.batch.task import Place, Task
+from runtime.batch.task import Place, Task, place_of
 from runtime.errors import InputError, UnreadableImageError
 
 _Device = tuple[int, int]
@@ -41,12 +41,13 @@ class NotLookedAt:
 
 @dataclass(frozen=True)
 class Found:
-    """A file, an archive, or what could not be looked into (`error`)."""
+    """A file, an archive, what could not be looked into (`error`), or a folder whose list was read."""
 
     path: Path
     size_bytes: int = 0
     mtime_ns: int = 0
     error: InputError | None = None
+    is_listed: bool = False
 
     @property
     def is_archive(self) -> bool:
@@ -68,6 +69,7 @@ class Sources:
         self.missed = NotLookedAt()
         self.archives: dict[str, tuple[int, int]] = {}
         """Absolute path of each archive that was looked into -> its size and time of change."""
+        self._whole: set[bytes] = set()
 
     def count(self) -> int | None:
         """How many there are; None where only unpacking an archive tells."""
@@ -82,6 +84,7 @@ class Sources:
     def tasks(self, known: Container[bytes], on_known: Callable[[Place], None]) -> Iterator[Task]:
         """All that is not `known` by its identity; `on_known` is told of the others. `missed` counts anew."""
         self.missed = NotLookedAt()
+        self._whole.clear()
         seen: set[bytes] = set()
         for found in list_files(self._paths, self._written, self.missed):
             for place, make in self._within(found):
@@ -95,6 +98,9 @@ class Sources:
 
     def _within(self, found: Found) -> Iterator[tuple[Place, Callable[[], Task]]]:
         """The one file, or the members of an archive and, last, what went wrong with it."""
+        if found.is_listed:
+            self._whole.add(found.place().key)
+            return
         if not found.is_archive:
             place = found.place()
             yield place, lambda: Task(place, error=found.error)
@@ -111,11 +117,16 @@ class Sources:
         except InputError as error:
             reason = error
             yield whole, lambda: Task(whole, error=reason)
+        else:
+            self._whole.add(whole.key)
 
     def is_outdated(self, record: dict[str, Any]) -> bool:
-        """Whether a line of findings.jsonl is about an archive as it was before it changed."""
+        """Whether a line of findings.jsonl is about an archive as it was before it changed, or says of a
+        folder or an archive that it could not be read to its end, which `tasks` since did.
+        """
         state = record["size_bytes"], record["mtime_ns"]
-        return self.archives.get(record["path"], state) != state
+        changed = self.archives.get(record["path"], state) != state
+        return changed or (record["refusal"] is not None and place_of(record).key in self._whole)
 
     def _is_read(self, member: archives.Member) -> bool:
         if any(is_hidden(part) for part in member.name.split("/")):
@@ -135,7 +146,7 @@ def is_hidden(name: str) -> bool:
 
 
 def list_files(paths: Sequence[Path], written: Container[_Device], missed: NotLookedAt) -> Iterator[Found]:
-    """Files and archives, folders opened; counts in `missed` what is not looked at."""
+    """Files and archives, folders and what lies in them; counts in `missed` what is not looked at."""
     for path in paths:
         try:
             facts = path.stat()
@@ -162,6 +173,7 @@ def _below(folder: Path, written: Container[_Device], missed: NotLookedAt) -> It
                     missed.own_output += 1
                     continue
             waiting += sorted(_entries(item, missed), key=lambda entry: os.fsencode(entry.name), reverse=True)
+            yield Found(Path(item), is_listed=True)
         except OSError as error:
             yield Found(Path(item), error=_cannot_list(error))
 

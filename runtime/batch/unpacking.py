@@ -16,7 +16,7 @@ from runtime.errors import UnreadableImageError, UnsupportedImageError
 _CHUNK_BYTES = 1 << 20
 _GIB = 1 << 30
 MOST_EXPANSION = 200
-"""A compressed archive may unpack to this many times its size, and to 1 GiB in any case: radiographs shrink
+"""An archive may unpack to this many times its size, and to 1 GiB in any case: radiographs shrink
 to a tenth, black pictures to a hundredth."""
 MOST_HEADER_BYTES = 1 << 20
 """Of all that describes one member."""
@@ -82,18 +82,29 @@ class Forward:
     def _take(self, size: int) -> bytes:
         data = self._raw.read(size)
         self._at += len(data)
-        if self._most_bytes is not None and self._at > self._most_bytes:
-            raise UnsupportedImageError(
-                f"the archive unpacks to more than {self._most_bytes // _GIB} GiB",
-                "Unpack it yourself, look at what it holds and name the folder.",
-            )
+        if self._most_bytes is not None:
+            require_within(self._at, self._most_bytes)
         return data
+
+
+def most_bytes_of(path: Path) -> int:
+    """That an archive may unpack to. Raises OSError."""
+    return max(_GIB, MOST_EXPANSION * path.stat().st_size)
+
+
+def require_within(unpacked_bytes: int, most_bytes: int) -> None:
+    """Raises UnsupportedImageError."""
+    if unpacked_bytes > most_bytes:
+        raise UnsupportedImageError(
+            f"the archive unpacks to more than {most_bytes // _GIB} GiB",
+            "Unpack it yourself, look at what it holds and name the folder.",
+        )
 
 
 def open_forward(path: Path, file: BinaryIO) -> Forward:
     """The unpacked stream of a tar archive, by the ending of its name. Raises OSError."""
     name = path.name.lower()
-    most_bytes = max(_GIB, MOST_EXPANSION * path.stat().st_size)
+    most_bytes = most_bytes_of(path)
     if name.endswith((".gz", ".tgz")):
         return Forward(cast(_Readable, gzip.GzipFile(fileobj=file)), most_bytes)
     if name.endswith((".bz2", ".tbz2")):

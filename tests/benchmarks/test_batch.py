@@ -47,6 +47,13 @@ def test_pace_and_memory_are_measured_on_real_runs(tmp_path: Path) -> None:
     assert {*pace[0]} == {*memory[0]}
 
 
+def test_a_run_that_fails_is_no_pace(tmp_path: Path) -> None:
+    clinic = make_clinic(tmp_path)
+    command = [*arguments(clinic), "--engine", "none-such"]
+    with pytest.raises(RuntimeError, match="exit code"):
+        list(measure_pace(fill(tmp_path / "in", 2), command, (1,), 1))
+
+
 def test_a_run_that_ends_too_soon_is_no_measurement(tmp_path: Path) -> None:
     clinic = make_clinic(tmp_path)
     with pytest.raises(RuntimeError, match="ended after"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,14 @@ from typer.testing import CliRunner
 
 from benchmarks import degradations, degraded
 from benchmarks.degradations import Degradation, as_png, every
-from benchmarks.degraded import Outcome, Spoiled, row_of
+from benchmarks.degraded import Outcome, Spoiled, outcome_of, row_of
 from benchmarks.refusals import Picture
+from runtime.detector import from_bundle
 from runtime.findings import Verdict
 from runtime.reference import open_named
 from tests.bundles import radiograph_pixels
 from tests.compress.easy_data import write_easy_data
+from tests.runtime import kit
 
 PLANE = (radiograph_pixels(False) >> 4).astype(np.uint8)
 FAULT = Degradation("blur", "much", as_png)
@@ -91,6 +94,19 @@ def test_only_an_unmarked_none_that_was_something_else_counts_as_lost() -> None:
         "flipped in silence": 2,
         "none in silence": 1,
     }
+
+
+def test_what_a_bundle_was_made_for_is_no_warning(tmp_path: Path) -> None:
+    with from_bundle(kit.make(tmp_path / "bundle")) as detector:
+        detector.spec = replace(detector.spec, ages_years=(18.0, 65.0), views=("lateral", "frontal"))
+        outcome = outcome_of(detector, as_png(PLANE))
+
+    assert not outcome.refused and not outcome.warned
+
+
+def test_a_picture_is_never_enlarged() -> None:
+    assert decoded(degradations.made_smaller(PLANE, 10_000)).shape == PLANE.shape
+    assert max(decoded(degradations.made_smaller(PLANE, 200)).shape) == 200
 
 
 @pytest.mark.slow

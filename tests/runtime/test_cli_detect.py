@@ -216,6 +216,21 @@ def test_a_letter_that_the_terminal_lacks_does_not_cost_the_answers(clinic: Path
     assert "Fracture suspected" in result.stdout
 
 
+def test_no_answer_is_drawn_below_a_picture_that_cannot_be_read_again(
+    clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("runtime.readers.read_bytes", fail)  # the detector has its own
+    result = run(clinic, clinic / "whole.png", "--overlay", tmp_path / "out.png")
+
+    assert result.exit_code == 1
+    assert "No fracture found" in result.stdout
+    assert "out.png was not written" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("words", [[], ["--json"], ["--examination"]])
 def test_a_folder_without_a_folder_for_the_answers_is_an_error_that_says_so(
     clinic: Path, words: list[str]

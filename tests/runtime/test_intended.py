@@ -31,6 +31,20 @@ def test_ages_outside_are_refused_with_both_named(age: str) -> None:
     assert "18 to 65 years" in refusal.message and "age is wrong" in refusal.advice
 
 
+@pytest.mark.parametrize(
+    ("age", "is_within"), [("0", True), ("006M", True), ("007M", False), ("014M", False), ("1", False)]
+)
+def test_an_oldest_age_within_a_year_is_no_whole_year(age: str, is_within: bool) -> None:
+    assert (judge_use(PatientFacts(age=age), (0.0, 0.5), ()).refusal is None) is is_within
+
+
+@pytest.mark.parametrize("age", ["17.996", "17.99999"])
+def test_an_age_just_below_is_not_told_as_the_youngest(age: str) -> None:
+    refusal = judge_use(PatientFacts(age=age), ADULTS, ()).refusal
+
+    assert refusal is not None and f"{age} years old" in refusal.message
+
+
 @pytest.mark.parametrize("age", ["", "old", "-3", "400"])
 def test_an_age_that_is_not_known_only_warns(age: str) -> None:
     found = judge_use(PatientFacts(age=age), ADULTS, ())

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
+from runtime.appearance import copies_of
 from runtime.findings import RefusalCode
 from runtime.quality import Assessment, QualityLimits, assess, doubts_of
 from runtime.radiograph import AcquisitionFacts, Radiograph
@@ -181,6 +182,21 @@ def test_bright_and_dark_are_not_told_of_a_picture_that_was_read_the_other_way_r
     assert any("inverted" in text for text in doubts_of(inverted, righted=False))
     assert not any("inverted" in text for text in doubts_of(inverted, righted=True))
     assert doubts_of(blurred, righted=True) == blurred.warnings
+
+
+def test_few_grays_are_as_few_however_a_picture_was_read() -> None:
+    faint = assess(radiograph(PLATE / 12))
+
+    assert "of 256 grays" in " ".join(doubts_of(faint, righted=True))
+
+
+@pytest.mark.parametrize("height_px", [400, 900, 2500])
+def test_what_is_measured_of_few_grays_is_not_rounded_to_them(height_px: int) -> None:
+    faint = np.rint(cv2.resize(PLATE, (height_px * 4 // 5, height_px)) / 12)
+    eight, sixteen = copies_of(radiograph(faint)), copies_of(radiograph(faint * 256, 16))
+
+    assert np.allclose(eight.small, sixteen.small, atol=0.002)
+    assert np.allclose(eight.fine, sixteen.fine, atol=0.002)
 
 
 def test_every_refusal_says_what_to_do() -> None:

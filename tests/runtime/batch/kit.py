@@ -23,7 +23,9 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME
+from runtime.batch.task import Answer, Place
 from runtime.cli_detect import detect
+from runtime.findings import Findings, Provenance, Refusal, Verdict
 from runtime.trust import public_pem
 from tests.bundles import radiograph_png
 from tests.runtime import kit
@@ -101,6 +103,15 @@ def wait_until(true: Callable[[], Any]) -> Any:
 def answers(out: Path) -> list[dict[str, Any]]:
     path = out / "findings.jsonl"
     return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def record(place: Place, refusal: Refusal | None = None) -> dict[str, Any]:
+    """A line of findings.jsonl; without a refusal one of no fracture."""
+    source = Provenance("0" * 64, "1" * 64, "brightness", "1.2.3", engine="onnxruntime", precision="fp32")
+    found = Findings(Verdict.NONE, source, probability=0.1, operating_points=kit.POINTS)
+    if refusal is not None:
+        found = Findings(Verdict.UNREADABLE, source, refusal=refusal)
+    return Answer(place, found.to_json()).to_json()
 
 
 def names(out: Path) -> list[str]:

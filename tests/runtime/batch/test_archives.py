@@ -259,6 +259,73 @@ def test_an_archive_that_unpacks_without_end_is_left(tmp_path: Path, monkeypatch
     assert "unpacks to more than" in str(failures(path)[""])
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_whose_members_are_larger_than_it_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(unpacking, "_GIB", 1 << 20)
+    monkeypatch.setattr(unpacking, "MOST_EXPANSION", 2)
+    path = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        zip_of(path, {"first": b"x", "zeros": bytes(600 << 10), "more": bytes(600 << 10)})
+    else:
+        path.write_bytes(_sparse_tar({"first": 1, "zeros": 600 << 10, "more": 600 << 10}))
+
+    assert {name: len(data) for name, data in read(path).items()} == {"first": 1, "zeros": 600 << 10}
+    assert "unpacks to more than" in str(failures(path)[""])
+
+
+def _sparse_tar(sizes: dict[str, int]) -> bytes:
+    """Members of so many zeros, none of which is stored, as GNU tar writes them."""
+    blocks = []
+    for name, size in sizes.items():
+        info = tarfile.TarInfo(name)
+        info.type = tarfile.GNUTYPE_SPARSE
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        header[386:410] = b"%011o\0%011o\0" % (size, 0)
+        header[483:495] = b"%011o\0" % size
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        blocks.append(bytes(header))
+    return b"".join(blocks) + bytes(10_240)
+
+
+def test_members_without_a_name_are_failures_of_their_own(clinic: Path, tmp_path: Path) -> None:
+    sound = radiograph_png(True)
+    tar = tar_of(tmp_path / "a.tar", {"sound.png": sound, "": b"x" * 512, "rest": bytes(20_000)})
+    tar.write_bytes(tar.read_bytes()[:-12_000])  # and cut off, which the archive says itself
+    zip_of(tmp_path / "b.zip", {"!evil.png": b"x", "sound.png": sound})
+    data = (tmp_path / "b.zip").read_bytes().replace(b"!evil.png", b"\0evil.png")
+    (tmp_path / "b.zip").write_bytes(data)
+    run(clinic, tar, tmp_path / "b.zip", "--out", tmp_path / "out")
+
+    said = {(Path(one["file"]).name, one["member"]): one["refusal"] for one in answers(tmp_path / "out")}
+    members = {name: {member for file, member in said if file == name} for name in ("a.tar", "b.zip")}
+    assert members == {"a.tar": {"sound.png", "?", "rest", ""}, "b.zip": {"?", "sound.png"}}
+    assert "no name" in said["a.tar", "?"]["message"] and "no name" in said["b.zip", "?"]["message"]
+    assert said["b.zip", "sound.png"] is None
+
+
+def test_global_headers_are_bounded_by_their_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MOST_HEADER_BYTES", 50_000)
+    names = {f"{number:04d}" + "k" * 100: "v" for number in range(600)}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT, pax_headers=names) as archive:
+        archive.addfile(tarfile.TarInfo("member"))
+
+    assert list(failures(tmp_path / "a.tar")) == [""]
+    assert "header" in str(failures(tmp_path / "a.tar")[""])
+
+
+def test_an_archive_far_behind_an_archive_is_told(tmp_path: Path) -> None:
+    one, two = (tar_of(tmp_path / f"{name}.tar", {name: b"x"}).read_bytes() for name in "ab")
+    (tmp_path / "both.tar").write_bytes(one + bytes(3 << 20) + two)
+
+    assert list(read(tmp_path / "both.tar")) == ["a"]
+    assert "behind the end" in str(failures(tmp_path / "both.tar")[""])
+
+
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
 def test_a_header_that_claims_a_gigabyte_is_not_believed(tmp_path: Path, kind: bytes) -> None:
     info = tarfile.TarInfo("huge")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -12,11 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
+from runtime.batch.cluster import ClusterOptions, open_cluster
+from runtime.batch.order import order_of
+from runtime.batch.task import Place, Task
+from runtime.bundle import open_bundle
 from runtime.errors import UlnaError
-from tests.runtime.batch.kit import answers, fill, hanging_png, run, summary, wait_until, zip_of
+from runtime.metadata import PatientFacts
+from runtime.trust import TrustStore
+from tests.bundles import radiograph_png
+from tests.runtime.batch.kit import ENGINE, answers, fill, hanging_png, run, summary, wait_until, zip_of
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +111,6 @@ def test_a_worker_of_the_cluster_that_dies_costs_no_answer(
 def test_a_bundle_that_the_workers_find_changed_is_not_used(
     clinic: Path, tmp_path: Path, cluster: Any
 ) -> None:
-    from runtime.batch.cluster import ClusterOptions, open_cluster
-    from runtime.batch.order import order_of
-    from runtime.batch.task import Place, Task
-    from runtime.bundle import open_bundle
-    from runtime.trust import TrustStore
-
     shutil.copytree(clinic / "bundle", tmp_path / "bundle")
     bundle = open_bundle(tmp_path / "bundle", TrustStore.from_paths(clinic / "key.pem"))
     order = order_of(bundle, "onnxruntime-fp32")
@@ -118,6 +121,56 @@ def test_a_bundle_that_the_workers_find_changed_is_not_used(
         pytest.raises(UlnaError, match=r"model\.onnx"),
     ):
         list(workers.answers([task]))
+
+
+def readers_of(client: Client) -> list[psutil.Process]:
+    """The processes that the cluster's workers read pictures in."""
+    workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
+    below = [child for worker in workers for child in worker.children(recursive=True)]
+    return [child for child in below if child.is_running() and "runtime.batch.worker" in _command(child)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def tasks(number: int) -> list[Task]:
+    return [Task(Place(f"{n}", f"/{n}"), radiograph_png(True, n)) for n in range(number)]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_batch_that_is_broken_off_leaves_no_process_on_the_workers(
+    clinic: Path, cluster: Any, batches: int
+) -> None:
+    wanted = order_of(open_bundle(clinic / "bundle", TrustStore.from_paths(clinic / "key.pem")), ENGINE)
+    options = ClusterOptions(cluster.scheduler_address)
+    with Client(cluster.scheduler_address) as client:
+        for _ in range(batches):
+            with pytest.raises(KeyboardInterrupt), open_cluster(options, wanted) as workers:
+                next(workers.answers(tasks(8)))
+                assert readers_of(client)
+                raise KeyboardInterrupt
+        wait_until(lambda: not readers_of(client))
+
+
+def test_a_thread_that_gets_another_order_ends_what_it_held(clinic: Path) -> None:
+    first = order_of(open_bundle(clinic / "bundle", TrustStore.from_paths(clinic / "key.pem")), ENGINE)
+    second = dataclasses.replace(first, facts=PatientFacts(age="40"))
+    (task,) = tasks(1)
+    here = psutil.Process()
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as one,
+        open_cluster(ClusterOptions(one.scheduler_address), first) as workers,
+        open_cluster(ClusterOptions(one.scheduler_address), second) as others,
+    ):
+        for batch in (workers, others, workers, others):
+            (answer,) = batch.answers([task])
+            assert answer.findings["refusal"] is None
+        held = [child for child in here.children() if "runtime.batch.worker" in _command(child)]
+        assert len(held) == 1
 
 
 def test_a_scheduler_that_is_not_there_is_named(

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -98,18 +98,22 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(clinic: Path, tmp_path: Pat
 
 
 @pytest.fixture
-def abyss(tmp_path: Path) -> Iterator[Path]:
-    """A folder nested deeper than Python recurses and than a path may be long."""
-    (tmp_path / "in").mkdir()
-    here = os.open(tmp_path / "in", os.O_RDONLY)
+def abyss(request: pytest.FixtureRequest) -> Path:
+    """A folder nested deeper than Python recurses and than a path may be long.
+
+    Not below pytest's own folder, whose clean-up recurses and would fail should this one be left behind.
+    """
+    top = Path(tempfile.mkdtemp(prefix="ulna-abyss-"))
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", str(top)], check=True))
+    (top / "in").mkdir()
+    here = os.open(top / "in", os.O_RDONLY)
     for _ in range(1500):
         os.mkdir("in", dir_fd=here)
         below = os.open("in", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
     os.close(here)
-    yield tmp_path / "in"
-    subprocess.run(["rm", "-rf", str(tmp_path / "in")], check=True)  # shutil's own way recurses
+    return top / "in"
 
 
 def test_a_folder_nested_too_deep_is_one_failure(clinic: Path, tmp_path: Path, abyss: Path) -> None:
@@ -222,6 +226,41 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(clinic: Path, tm
         assert result.exception.hint
     assert not (tmp_path / "out").exists()
     assert sorted(path.name for path in folder.iterdir()) == ["000.png"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--overlay"])
+def test_radiographs_in_a_folder_that_would_be_written_to_are_not_passed_over(
+    clinic: Path, tmp_path: Path, option: str
+) -> None:
+    folder = fill(tmp_path / "in", 1)
+    below = folder / "below"
+    words = ["--out", below, "--overlay", folder / "drawn"]
+    if option == "--overlay":
+        words = ["--out", folder / "answers", "--overlay", below]
+    assert run(clinic, folder, *words).exit_code == 0
+    assert run(clinic, folder, *words).exit_code == 0  # what it wrote there itself is no hindrance
+    (below / "late.png").write_bytes(radiograph_png(True, 7))
+    result = run(clinic, folder, *words)
+
+    assert isinstance(result.exception, UlnaError)
+    assert option in str(result.exception) and "late.png" in str(result.exception)
+    assert run(clinic, folder / "000.png", *words).exit_code == 0  # now it lies in nothing that is read
+
+
+def test_pictures_may_lie_among_the_answers(clinic: Path, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", 1)
+    words = ["--out", folder / "answers", "--overlay", folder / "answers" / "drawn"]
+    assert [run(clinic, folder, *words).exit_code for _ in range(2)] == [0, 0]
+    assert names(folder / "answers") == ["000.png"]
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "1e10", "0.5"])
+def test_a_limit_that_is_none_is_an_error(clinic: Path, tmp_path: Path, limit: str) -> None:
+    result = run(clinic, fill(tmp_path / "in", 1), "--out", tmp_path / "out", "--limit", limit)
+
+    assert result.exit_code != 0
+    assert "--limit" in f"{result.exception} {result.output}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_file_at_all_is_an_error(clinic: Path, tmp_path: Path) -> None:

@@ -233,3 +233,61 @@ def test_two_runs_do_not_write_one_folder(clinic: Path, tmp_path: Path) -> None:
 
     assert isinstance(result.exception, UlnaError)
     assert "another run" in str(result.exception)
+
+
+def test_reading_failures_again_forgets_none_that_is_not_looked_at(clinic: Path, tmp_path: Path) -> None:
+    one, two, out = fill(tmp_path / "one", 1), fill(tmp_path / "two", 1, first_seed=5), tmp_path / "out"
+    (one / "bad.png").write_bytes(b"nonsense")
+    (two / "worse.png").write_bytes(b"nonsense")
+    run(clinic, one, two, "--out", out)
+    (one / "bad.png").write_bytes(radiograph_png(True, 9))
+    result = run(clinic, one, "--out", out, "--retry")
+
+    assert result.exit_code == 1
+    unread = [Path(answer["file"]).name for answer in answers(out) if answer["refusal"] is not None]
+    assert unread == ["worse.png"]
+    assert (summary(out)["read_now"], summary(out)["read_before"], summary(out)["files"]) == (1, 1, 4)
+
+
+def test_a_run_that_is_stopped_while_it_reads_failures_again_forgets_none(
+    clinic: Path, tmp_path: Path
+) -> None:
+    source, out = fill(tmp_path / "in", 1), tmp_path / "out"
+    (source / "000a.png").write_bytes(hanging_png())
+    (source / "bad.png").write_bytes(b"nonsense")
+    run(clinic, source, "--out", out, "--limit", 4)
+    process = start(clinic, source, "--out", out, "--processes", 1, "--retry")
+    try:
+        wait_until(lambda: workers_of(process))
+        time.sleep(2)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert names(out) == ["000.png", "000a.png", "bad.png"]
+
+
+def test_a_failure_of_a_whole_archive_goes_when_its_cause_has_gone(clinic: Path, tmp_path: Path) -> None:
+    plates = {f"{seed}.png": radiograph_png(True, seed) for seed in range(2)}
+    source, out = tar_of(tmp_path / "a.tar", plates), tmp_path / "out"
+    whole, facts = source.read_bytes(), source.stat()
+    source.write_bytes(whole.replace(b"1.png", b"?????"))  # a header that is damaged
+    os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert run(clinic, source, "--out", out).exit_code == 1
+    assert names(out) == ["a.tar", "a.tar:0.png"]
+    source.write_bytes(whole)
+    os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    result = run(clinic, source, "--out", out)
+
+    assert result.exit_code == 0
+    assert names(out) == ["a.tar:0.png", "a.tar:1.png"]
+
+
+def test_a_failure_of_a_folder_goes_when_it_can_be_listed(clinic: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    assert run(clinic, source, "--out", out).exit_code == 1  # it is not there yet
+    fill(source, 1)
+    result = run(clinic, source, "--out", out)
+
+    assert result.exit_code == 0
+    assert names(out) == ["000.png"]
