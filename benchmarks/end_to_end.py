@@ -34,6 +34,10 @@ OURS, TORCH, ONNX_RUNTIME = "Ulna", "eager PyTorch", "ONNX Runtime FP32, plain"
 STAGES = ("read", "quality", "preprocess", "infer", "inverse", "locate")
 """quality and preprocess run beside each other; inverse only for a picture that looks unusual."""
 _WARM_UP = 3
+_SETTLE_S = 0.3
+"""Threads of PyTorch's OpenMP and of a plain ONNX Runtime go on spinning after their answer, OpenMP's for
+0.2 s: whoever came next would share the cores with them.
+"""
 Call = Callable[[bytes], object]
 
 
@@ -47,6 +51,7 @@ def times_in_turns(calls: Mapping[str, Call], data: bytes, rounds: int) -> dict[
     for number in range(rounds):
         turn = number % len(names)
         for name in (*names[turn:], *names[:turn]):
+            time.sleep(_SETTLE_S)
             started = time.perf_counter()
             calls[name](data)
             times[name].append((time.perf_counter() - started) * 1e3)

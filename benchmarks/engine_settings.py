@@ -35,7 +35,7 @@ from runtime.reference import open_named
 Change = Callable[[Any], object]
 """Of onnxruntime's SessionOptions, or of the dict that OpenVINO's compile_model takes."""
 Given = dict[str, NDArray[np.generic]]
-_WARM_UP = 5
+_WARM_UP, _PAUSE_S = 5, 0.05
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,14 @@ def _set(name: str, value: object) -> Change:
     return lambda options: setattr(options, name, value)
 
 
+def _spin_within_a_run(options: Any) -> None:
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+
+
 VARIANTS = (
     Variant("onnxruntime", "waiting threads spin", _entry("session.intra_op.allow_spinning", "1")),
+    Variant("onnxruntime", "they spin within a run", _spin_within_a_run),
     Variant("onnxruntime", "one thread", _set("intra_op_num_threads", 1)),
     Variant("onnxruntime", "no memory arena", _set("enable_cpu_mem_arena", False)),
     Variant("onnxruntime", "no memory pattern", _set("enable_mem_pattern", False)),
@@ -128,7 +134,7 @@ def compare(bundle: Bundle, entry: EngineEntry, variant: Variant, runs: int) -> 
     given = _given(entry.engine, files, golden_tensor(bundle))
     own, other = make(files, lambda _: None), make(files, variant.change)
     with contextlib.closing(own), contextlib.closing(other):
-        seen = measure_in_turns(own, other, given, LatencyOptions(_WARM_UP, runs, budget_s=60.0))
+        seen = measure_in_turns(own, other, given, LatencyOptions(_WARM_UP, runs, 60.0, _PAUSE_S))
     return {
         "engine": entry.key,
         "changed": variant.name,

@@ -21,6 +21,7 @@ class LatencyOptions:
     """warmup: runs that are not counted. runs: those that are.
 
     budget_s: once it is spent, counting ends early, but not before MIN_RUNS (or `runs`, if fewer were asked).
+    pause_s: before each run of two in turns, where threads of the one may go on spinning after its answer.
 
     Raises ValueError for fewer than one run.
     """
@@ -28,6 +29,7 @@ class LatencyOptions:
     warmup: int = 5
     runs: int = 100
     budget_s: float = 30.0
+    pause_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.warmup < 0 or not self.budget_s > 0:
@@ -97,6 +99,7 @@ def measure_in_turns(
     while len(times_ms[0]) < options.runs and (len(times_ms[0]) < fewest or time.perf_counter() < deadline):
         turn = ((first, times_ms[0]), (second, times_ms[1]))
         for backend, times in turn if len(times_ms[0]) % 2 else reversed(turn):
+            time.sleep(options.pause_s)
             started = time.perf_counter()
             backend.infer(feeds)
             times.append((time.perf_counter() - started) * 1e3)

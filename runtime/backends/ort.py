@@ -135,9 +135,9 @@ def session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Threads that spin while they wait take the cores from the kiosk's screen and its receivers. On two busy
-    # cores the spinning made the inference itself slower too (EfficientNet-Lite0: 21 to 33 ms against 14 ms).
-    # The memory arena stays on: without it the peak rose from 72 to 106 MB there.
+    # Threads that spin while they wait take the cores from the kiosk's screens and its receivers, and gain two
+    # hundredths of the time. The memory arena stays on: without it an inference takes half as long again and
+    # more memory. Both measured by benchmarks.engine_settings (docs/performance.md).
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
     # A graph may name files beside it for its weights, and from bytes "beside it" is the current folder:

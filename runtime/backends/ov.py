@@ -134,8 +134,8 @@ def settings(target: str, options: BackendOptions) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if target == "CPU":
-        # Not pinned to cores: on two busy cores a pinned thread waits behind what else runs on its core
-        # (EfficientNet-Lite0: 38 to 80 ms against 26 to 31 ms).
+        # Not pinned to cores: nothing is gained by it, on a quiet machine or a busy one
+        # (benchmarks.engine_settings, docs/performance.md).
         settings |= {
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": options.threads or usable_cores(),
