@@ -135,7 +135,7 @@ def session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Threads that spin while they wait take the cores from the kiosk's screens and its receivers, and gain two
+    # Threads that spin while they wait take the cores from screens and receivers of the kiosk, and gain two
     # hundredths of the time. The memory arena stays on: without it an inference takes half as long again and
     # more memory. Both measured by benchmarks.engine_settings (docs/performance.md).
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
