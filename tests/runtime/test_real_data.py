@@ -6,11 +6,13 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from runtime.detector import from_bundle
 from runtime.errors import InputError, UnsupportedImageError
+from runtime.faults import FaultKind
 from runtime.findings import RefusalCode
 from runtime.quality import Assessment, assess
 from runtime.readers import read_file
@@ -102,6 +104,26 @@ def test_the_reference_model_reads_an_inverted_radiograph_the_right_way_round(re
                 assert any("exchanged" in warning for warning in found.warnings), path.name
                 assert found.verdict is wanted.verdict, path.name
             assert not any("exchanged" in warning for warning in wanted.warnings), path.name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hand_j2k_lossless_kodak",
+        "hip_jpeg_lossless",
+        "extremity_mono1_j2k_lossless",
+        "extremity_mono1_j2k_lossy",
+    ],
+)
+def test_an_x_ray_systems_own_picture_is_not_called_blurred_or_compressed(real_data: Path, name: str) -> None:
+    faults = assess(read_file(real_data / "dicom/real" / f"cr_{name}.dcm")).faults
+    assert {fault.kind for fault in faults} & {FaultKind.BLURRED, FaultKind.COMPRESSED} == set()
+
+
+def test_a_blurred_picture_of_an_x_ray_system_is_called_blurred(real_data: Path) -> None:
+    sharp = read_file(real_data / "dicom/real/cr_hand_j2k_lossless_kodak.dcm")
+    soft = replace(sharp, pixels=cv2.GaussianBlur(np.array(sharp.pixels), (0, 0), 12))
+    assert FaultKind.BLURRED in {fault.kind for fault in assess(soft).faults}
 
 
 @pytest.mark.slow
