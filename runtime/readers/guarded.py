@@ -244,6 +244,8 @@ def _pixels_in(descriptor: int, limits: ReadLimits) -> NDArray[np.uint16]:
 
 def _mapped(descriptor: int) -> NDArray[np.uint8]:
     """(N,) a sealed file in memory, which lives as long as this does."""
+    if os.fstat(descriptor).st_size == 0:  # which cannot be mapped
+        return np.zeros(0, np.uint8)
     return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
 
 

@@ -316,6 +316,12 @@ def test_nonsense_from_the_reading_process_is_a_refusal(words: bytes) -> None:
         answer.understand(words, BESIDE, "digest")
 
 
+def test_no_bytes_at_all_are_a_file_that_is_no_image() -> None:
+    reply = guarded.ask(b"", ReadLimits())
+    with pytest.raises(UnreadableImageError, match="no image that Ulna knows"):
+        guarded.judged(reply, ReadLimits())
+
+
 def test_sense_is_believed_whether_the_pixels_came_apart_or_stand_in_the_file() -> None:
     assert answer.understand(_said(), BESIDE, "digest").pixels.max() == 0
     assert answer.understand(_said(at=16), BESIDE, "digest").pixels.min() == 0x0101
