@@ -10,7 +10,6 @@ its summary.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -257,19 +256,16 @@ def _stem(file: Path) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     """The whole picture or none: half of one may lack the frames and the words below."""
+    from runtime.durable import replace_file
     from runtime.errors import UlnaError
 
-    part = path.with_name(f".ulna-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():  # a pipe or /dev/stdout is written to, never replaced
             path.write_bytes(data)
             return
-        part.write_bytes(data)
-        part.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise UlnaError(
             f"cannot write {path}: {error.strerror}", "choose another path for --overlay"
         ) from error

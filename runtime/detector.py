@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from runtime.bundle import Bundle
     from runtime.manifest import EngineEntry
-    from runtime.reserve import Reserve
+    from runtime.reserve import Reserve, Takeover
 
 _log = logging.getLogger("ulna.detector")
 _STRANGE = "This does not look like the radiographs that this model knows"
@@ -244,12 +244,19 @@ class Detector:
         """By this engine, or by the first in reserve that has an answer."""
         while True:
             found, failure = self._attempt(radiograph, facts, clock)
-            other = self._reserve.take_over(failure) if failure and self._reserve is not None else None
+            other = self._relief(failure) if failure else None
             if other is None:
                 return found
             self._backend, self.spec = other.backend, other.spec
             if not other.retry:
                 return found
+
+    def _relief(self, failure: str) -> Takeover | None:
+        try:
+            return None if self._reserve is None else self._reserve.take_over(failure)
+        except InputError as error:  # golden cases cannot be read here, so nobody can be shown to be sound
+            _log.error("no other engine could be tried: %s", error)
+            return None
 
     def _attempt(self, radiograph: Radiograph, facts: PatientFacts, clock: Clock) -> tuple[Findings, str]:
         """The findings, and how the engine failed; "" where it did not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -18,6 +19,21 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write a file whole, in place of what is there; until it is on the disk, that stays. Raises OSError."""
+    part = path.with_name(f".ulna-{os.getpid()}.part")
+    try:
+        part.unlink(missing_ok=True)  # of a process that was killed
+        write_synced(part, data)
+        if mode is not None:
+            part.chmod(mode)
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

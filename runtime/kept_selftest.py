@@ -23,6 +23,7 @@ from runtime.backends.base import BackendOptions
 from runtime.backends.cuda import gpu_facts
 from runtime.bench import versions
 from runtime.bundle import Bundle
+from runtime.durable import replace_file
 from runtime.errors import BackendError, BundleFormatError
 from runtime.golden import EngineResult
 from runtime.selftest import Choice, pick, ranked, run
@@ -51,8 +52,9 @@ def choose_once(
     a key that the bundle does not hold.
     """
     keys = None if engine is None else (bundle.entry(engine).key,)
-    path = _folder() / f"{_digest(bundle, options, keys)}.json"
-    kept = _read(path)
+    folder = _folder()
+    path = None if folder is None else folder / f"{_digest(bundle, options, keys)}.json"
+    kept = None if path is None else _read(path)
     if kept is not None:
         return pick(kept)
     results = run(bundle, options, progress=progress, keys=keys)
@@ -62,14 +64,18 @@ def choose_once(
             "leave out --engine to use the fastest that passes",
         )
     choice = pick(results)
-    if machine.boot_id():
+    if path is not None and machine.boot_id():
         _keep(path, results)
     return choice
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """None for a user without a home."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return Path(named) / "self-test" if named else None
     return (Path(named) if named else base / "ulna") / "self-test"
 
 
@@ -126,14 +132,11 @@ def _is_mine(path: Path) -> bool:
 
 def _keep(path: Path, results: tuple[EngineResult, ...]) -> None:
     """Whole or not at all; a disk that is full or may not be written to costs the next process time only."""
-    part = path.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not _is_mine(path.parent):
             return
-        part.write_text(json.dumps([asdict(result) for result in results]), encoding="utf-8")
-        part.chmod(0o600)
-        part.replace(path)
+        replace_file(path, json.dumps([asdict(result) for result in results]).encode(), mode=0o600)
         for old in sorted(path.parent.iterdir(), key=_age)[:-_MOST_KEPT]:
             old.unlink(missing_ok=True)
 

@@ -29,7 +29,10 @@ class Reserve(Protocol):
         ...
 
     def take_over(self, reason: str) -> Takeover | None:
-        """After a failure, whose reason it is told; None where there is no engine any more."""
+        """After a failure, whose reason it is told; None where there is no engine any more.
+
+        Raises InputError where that cannot be found out.
+        """
         ...
 
     def tend(self) -> Takeover | None:

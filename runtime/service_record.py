@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runtime import strict
+from runtime.durable import replace_file
 from runtime.errors import BundleFormatError
 from runtime.machine import boot_id
 
@@ -74,12 +75,8 @@ class ServiceRecord:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = [*self.history(), Retirement(key, reason, now, self._boot, self._bundle_sha256)]
-        part = self._path.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(asdict(one)) + "\n" for one in kept[-_KEPT_LINES:])
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
+        lines = [json.dumps(asdict(one)) + "\n" for one in kept[-_KEPT_LINES:]]
+        replace_file(self._path, "".join(lines).encode())
 
     @contextlib.contextmanager
     def at_work(self, key: str) -> Iterator[None]:

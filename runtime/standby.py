@@ -31,8 +31,6 @@ from runtime.service_record import ServiceRecord
 
 _log = logging.getLogger("ulna.engines")
 _TIMING = LatencyOptions(warmup=2, runs=12, budget_s=10.0)
-
-
 _DEVICE = DeviceOptions()
 
 
@@ -147,17 +145,18 @@ class Standby:
     def _faster_one(self) -> LoadedEngine | None:
         """The next one in order, if it is shown to be faster now. Only one: meanwhile nobody is answered."""
         others = (key for key in self._order if key not in self._failed and key != self._at_work.key)
-        key = next(others, None)
-        other = None if key is None else self._tried(key)
-        if other is None:
-            return None
+        other = None
         try:
+            other = next((found for key in others if (found := self._tried(key)) is not None), None)
+            if other is None:
+                return None
             tensor = feeds.image_alone(other.backend.inputs, golden_tensor(self._bundle))
             if measure_in_turns(self._at_work.backend, other.backend, tensor, _TIMING).high < 1:
                 return other
         except UlnaError as error:
             _log.warning("engines could not be compared: %s", error)
-        self._close(other)
+        if other is not None:
+            self._close(other)
         return None
 
     def _next(self) -> LoadedEngine | None:

@@ -26,6 +26,7 @@ from runtime.findings import OperatingPoints
 from runtime.postprocess import probability
 from runtime.preprocess import PreprocessSpec, preprocess
 from runtime.radiograph import Radiograph
+from tests.loops import idle_body
 
 OPERATING_POINTS = OperatingPoints(high_sensitivity=0.3, high_specificity=0.7)
 _ENGINE_KEY = "onnxruntime-fp32"
@@ -169,23 +170,7 @@ def _kernels() -> NDArray[np.float32]:
 
 
 def _endless_loop() -> onnx.NodeProto:
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["going_in"], ["going"]),
-            helper.make_node("Neg", ["value_in"], ["value"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("trip", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going_in", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value_in", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value", TensorProto.FLOAT, None),
-        ],
-    )
-    return helper.make_node("Loop", ["trips", "always", "score"], [LOGIT_NAME], body=body)
+    return helper.make_node("Loop", ["trips", "always", "score"], [LOGIT_NAME], body=idle_body())
 
 
 def _serialize(nodes: list[onnx.NodeProto], constants: dict[str, NDArray[np.generic]], size_px: int) -> bytes:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from compress.search.attempts import Attempt, measure_attempt, run_attempt
 from compress.search.outcome import FAILED, MADE, Outcome
-from runtime.errors import StepError
+from runtime.batch.cluster import connect
+from runtime.errors import StepError, UlnaError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 T = TypeVar("T")
-_CONNECT_S = 20
 _PATIENCE = 10
 """Deaths that a trial may be blamed for without having been begun."""
 
@@ -108,13 +108,9 @@ def _client(options: PoolOptions) -> Iterator[Client]:
 
     if options.scheduler:
         try:
-            client = Client(options.scheduler, timeout=_CONNECT_S)
-            client.wait_for_workers(1, timeout=_CONNECT_S)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise StepError(
-                f"no Dask scheduler with workers at {options.scheduler}: {error or type(error).__name__}",
-                "start `dask scheduler` and `dask worker`, or leave --scheduler out",
-            ) from error
+            client = connect(options.scheduler)
+        except UlnaError as error:
+            raise StepError(str(error), error.hint) from error
         with client:
             yield client
         return

@@ -105,9 +105,8 @@ class Cluster:
         return answer
 
 
-@contextmanager
-def open_cluster(options: ClusterOptions, order: Order) -> Iterator[Cluster]:
-    """Raises UlnaError for a scheduler that does not answer or has no worker."""
+def connect(scheduler: str) -> Client:
+    """A client of a scheduler that has a worker. Raises UlnaError for any other."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -115,13 +114,20 @@ def open_cluster(options: ClusterOptions, order: Order) -> Iterator[Cluster]:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(options.scheduler, timeout=_CONNECT_S)
+        client = Client(scheduler, timeout=_CONNECT_S)
         client.wait_for_workers(1, timeout=_CONNECT_S)
     except (OSError, TimeoutError, ValueError) as error:
         raise UlnaError(
-            f"no Dask scheduler with workers at {options.scheduler}: {error or type(error).__name__}",
+            f"no Dask scheduler with workers at {scheduler}: {error or type(error).__name__}",
             "start `dask scheduler` and `dask worker`, or leave --scheduler out",
         ) from error
+    return client
+
+
+@contextmanager
+def open_cluster(options: ClusterOptions, order: Order) -> Iterator[Cluster]:
+    """Raises UlnaError for a scheduler that does not answer or has no worker."""
+    client = connect(options.scheduler)
     with client:
         cluster = Cluster(client, order, options.limit_s)
         try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 from runtime.batch.task import Place
-from runtime.durable import write_synced
+from runtime.durable import replace_file
 from runtime.errors import UlnaError
 from runtime.findings import Findings
 
@@ -41,17 +40,12 @@ def keep(folder: str, place: Place, picture: bytes | None) -> None:
     Raises UlnaError.
     """
     path = Path(folder) / name_of(place)
-    part = path.with_name(f".ulna-{os.getpid()}.part")
     try:
-        part.unlink(missing_ok=True)  # of a process that was killed
         if picture is None:
             path.unlink(missing_ok=True)
         else:
-            write_synced(part, picture)
-            part.replace(path)
+            replace_file(path, picture)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise UlnaError(
             f"cannot write {path}: {error.strerror}", "make room, then run the same command again"
         ) from error

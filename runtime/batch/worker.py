@@ -81,9 +81,8 @@ def examine(detector: Detector, order: Order, task: Task) -> Answer:
 def _prepare() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    with contextlib.suppress(
-        OSError
-    ):  # should memory run out, this one goes first: its parent lists the file
+    # Should memory run out, this one goes first: its parent lists the file.
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from runtime.backends.base import LOGIT_NAME
 from runtime.preprocess import preprocess
 from runtime.radiograph import Radiograph
 from tests.bundles import radiograph_pixels
+from tests.loops import idle_body
 from tests.runtime.kit import SPEC
 from tests.runtime.models import expected_logit, onnx_bytes
 
@@ -28,7 +29,7 @@ def nan_model() -> bytes:
 
 def hanging_model() -> bytes:
     """The runtime's test model, with no answer for PICTURE."""
-    loop = helper.make_node("Loop", ["trips", "bad_alone", "plain"], [LOGIT_NAME], body=_body())
+    loop = helper.make_node("Loop", ["trips", "bad_alone", "plain"], [LOGIT_NAME], body=idle_body())
     nodes = [helper.make_node("Squeeze", ["bad"], ["bad_alone"]), loop]
     return _with_trigger(onnx_bytes(batch=1), _LOGIT, nodes, {"trips": np.array(_ENDLESS, np.int64)})
 
@@ -46,7 +47,7 @@ def without_a_number(model: bytes, logit: float) -> bytes:
 
 def slowed_down(model: bytes, trips: int) -> bytes:
     """Any model, with its own answers after many steps that change nothing."""
-    loop = helper.make_node("Loop", ["trips", "always", "plain"], [LOGIT_NAME], body=_body())
+    loop = helper.make_node("Loop", ["trips", "always", "plain"], [LOGIT_NAME], body=idle_body())
     constants = {"trips": np.array(trips, np.int64), "always": np.array(True)}
     return _with_trigger(model, 0.0, [loop], constants)
 
@@ -70,21 +71,3 @@ def _with_trigger(
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
-
-
-def _body() -> onnx.GraphProto:
-    info = helper.make_tensor_value_info
-    return helper.make_graph(
-        [
-            helper.make_node("Identity", ["going_in"], ["going"]),
-            helper.make_node("Neg", ["value_in"], ["turned"]),
-            helper.make_node("Neg", ["turned"], ["value"]),
-        ],
-        "body",
-        [
-            info("trip", TensorProto.INT64, []),
-            info("going_in", TensorProto.BOOL, []),
-            info("value_in", TensorProto.FLOAT, None),
-        ],
-        [info("going", TensorProto.BOOL, []), info("value", TensorProto.FLOAT, None)],
-    )

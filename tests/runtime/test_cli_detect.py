@@ -13,6 +13,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from runtime import durable
 from runtime.cli_detect import detect
 from runtime.errors import UlnaError
 from runtime.trust import fingerprint, generate_key, public_pem
@@ -192,12 +193,12 @@ def test_the_longest_file_names_have_overlays_too(clinic: Path, tmp_path: Path, 
 def test_half_a_picture_is_never_left_behind(
     clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
+    def full_disk(path: Path, data: bytes) -> None:
+        with path.open("xb") as file:
             file.write(data[:1000])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(durable, "write_synced", full_disk)
     result = run(clinic, clinic / "broken.png", "--overlay", tmp_path / "out.png")
 
     assert isinstance(result.exception, UlnaError)

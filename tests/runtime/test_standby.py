@@ -183,6 +183,10 @@ def fail(*_: object) -> Answer:
     raise InferenceError("the device is in an error")
 
 
+def no_reader(*_: object) -> None:
+    raise ReaderUnavailableError("the program that reads pictures gave no answer")
+
+
 def swapped(monkeypatch: pytest.MonkeyPatch, **faults: object) -> None:
     """From now on engines are opened with these faults."""
     opened = registry.open_backend
@@ -270,14 +274,38 @@ def test_golden_cases_that_cannot_be_read_here_take_no_engine_out_of_service(
 ) -> None:
     bundle = bundle_of(tmp_path, onnx_bytes(), onnx_bytes())
     record = ServiceRecord(tmp_path / "engines", bundle.digest)
-
-    def no_reader(*_: object) -> None:
-        raise ReaderUnavailableError("the program that reads pictures gave no answer")
-
     monkeypatch.setattr(golden, "read_bytes", no_reader)
     with pytest.raises(ReaderUnavailableError):
         detector_of(bundle, record)
     assert record.retired() == ()
+
+
+def test_a_reader_that_is_gone_when_an_engine_fails_is_a_refusal_and_no_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, nan_model(), onnx_bytes())
+    record = ServiceRecord(tmp_path / "engines", bundle.digest)
+    detector, _ = detector_of(bundle, record)
+    monkeypatch.setattr(golden, "read_bytes", no_reader)
+    with detector:
+        found = detector.detect(PICTURE)
+        monkeypatch.undo()
+        assert detector.detect(OTHER).verdict is not Verdict.UNREADABLE
+    assert found.refusal is not None and found.refusal.code is RefusalCode.ENGINE
+    assert [one.key for one in record.retired()] == [FAST]
+
+
+def test_a_reader_that_is_gone_when_engines_shall_be_compared_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(tmp_path, slow_model(200_000), onnx_bytes())
+    detector, standby = detector_of(bundle, limits=StandbyLimits())
+    with detector:
+        while len(standby.engine.backend.recent_ms) < 15:
+            detector.detect(OTHER)
+        monkeypatch.setattr(golden, "read_bytes", no_reader)
+        detector.tend()
+        assert engine_of(detector) == FAST
 
 
 _READ = """

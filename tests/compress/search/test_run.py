@@ -156,7 +156,7 @@ def test_the_gate_is_asked_about_the_unbeaten_and_chooses_nothing(search: Search
 
 
 def test_an_unknown_scheduler_is_a_known_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.search.pool._CONNECT_S", 1)
+    monkeypatch.setattr("runtime.batch.cluster._CONNECT_S", 1)
     request = SearchRequest(tmp_path / "out", PoolOptions(scheduler="tcp://127.0.0.1:9"))
     reporter = ProgressReporter(Console(file=io.StringIO()))
     with pytest.raises(StepError, match="no Dask scheduler"):

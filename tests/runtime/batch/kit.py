@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import typer
 from click.testing import Result
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from runtime.backends.base import INPUT_NAME, LOGIT_NAME
@@ -28,6 +28,7 @@ from runtime.cli_detect import detect
 from runtime.findings import Findings, Provenance, Refusal, Verdict
 from runtime.trust import public_pem
 from tests.bundles import radiograph_png
+from tests.loops import idle_body
 from tests.runtime import kit
 from tests.runtime.models import onnx_bytes
 
@@ -145,22 +146,6 @@ def _hanging_model() -> bytes:
     model = onnx.load_from_string(onnx_bytes())
     graph = model.graph
     next(node for node in graph.node if LOGIT_NAME in node.output).output[0] = "plain"
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["going_in"], ["going"]),
-            helper.make_node("Neg", ["value_in"], ["value"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("trip", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going_in", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value_in", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value", TensorProto.FLOAT, None),
-        ],
-    )
     graph.initializer.extend(
         [
             numpy_helper.from_array(np.array(1 << 62, np.int64), "trips"),
@@ -174,7 +159,7 @@ def _hanging_model() -> bytes:
             helper.make_node("Sub", ["brightness", "hanging_mean"], ["difference"]),
             helper.make_node("Abs", ["difference"], ["distance"]),
             helper.make_node("Less", ["distance", "near"], ["hangs"]),
-            helper.make_node("Loop", ["trips", "hangs", "plain"], [LOGIT_NAME], body=body),
+            helper.make_node("Loop", ["trips", "hangs", "plain"], [LOGIT_NAME], body=idle_body()),
         ]
     )
     onnx.checker.check_model(model)
