@@ -3,8 +3,9 @@
 `python -m benchmarks.batch --pictures FOLDER --out benchmarks/results/NAME.json [--memory-files N]`
 
 The pictures of a folder are copied under different names, each with bytes of its own (a JPEG comment, or
-bytes behind the end of a PNG). One and two processes read them in turns, each turn a whole run of the
-command; the seconds are those of its own summary, which leaves out the self-test. For the memory one longer
+bytes behind the end of a PNG). One process on one core, one on two cores, and two on two cores read them in
+turns, each turn a whole run of the command; the seconds are those of its own summary, which leaves out the
+self-test. For the memory one longer
 run is watched: resident bytes of the command, and of its workers with their reading processes (proportional,
 so that what they share is counted once), when 10%, 50% and all of the files are read.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -33,6 +35,16 @@ _JPEG_START = b"\xff\xd8"
 _SHARES = (0.1, 0.5, 1.0)
 _LOOK_EVERY_S = 0.05
 _MIB = 1 << 20
+
+
+class Crew(NamedTuple):
+    """So many processes on so many cores."""
+
+    processes: int
+    cores: int
+
+
+CREWS = (Crew(1, 1), Crew(1, 2), Crew(2, 2))
 
 
 def make_copies(pictures: Path, folder: Path, number: int) -> None:
@@ -54,21 +66,21 @@ def changed(data: bytes, number: int) -> bytes:
     return data + words
 
 
-def measure_pace(folder: Path, command: Sequence[str], processes: Sequence[int], turns: int) -> Iterator[Row]:
-    """A row a number of processes. command: the options of `ulna detect` that say by which bundle.
+def measure_pace(folder: Path, command: Sequence[str], crews: Sequence[Crew], turns: int) -> Iterator[Row]:
+    """A row a crew. command: the options of `ulna detect` that say by which bundle.
 
     Raises RuntimeError where the command does not read the folder to its end.
     """
-    seen: dict[int, list[dict[str, Any]]] = {count: [] for count in processes}
+    seen: dict[Crew, list[dict[str, Any]]] = {crew: [] for crew in crews}
     for turn in range(turns):
-        for count in processes if turn % 2 == 0 else reversed(processes):
+        for crew in crews if turn % 2 == 0 else reversed(crews):
             with tempfile.TemporaryDirectory() as out:
-                seen[count].append(_run(folder, Path(out) / "answers", command, count))
-    for count, summaries in seen.items():
+                seen[crew].append(_run(folder, Path(out) / "answers", command, crew))
+    for crew, summaries in seen.items():
         rates = [summary["files_per_second"] for summary in summaries]
         yield {
             "what": "pace",
-            "processes": count,
+            **crew._asdict(),
             "files": summaries[0]["files"],
             "engine": summaries[0]["engine"],
             "unreadable": summaries[0]["unreadable"],
@@ -80,36 +92,36 @@ def measure_pace(folder: Path, command: Sequence[str], processes: Sequence[int],
         }
 
 
-def _run(folder: Path, out: Path, command: Sequence[str], processes: int) -> dict[str, Any]:
+def _run(folder: Path, out: Path, command: Sequence[str], crew: Crew) -> dict[str, Any]:
     """The summary of a whole run, which ends with 1 where some pictures cannot be read."""
-    status = _start(folder, out, command, processes).wait()
+    status = _start(folder, out, command, crew).wait()
     if status not in (0, 1) or not (out / "summary.json").exists():
         raise RuntimeError(f"the command ended with exit code {status} before all was read")
     summary: dict[str, Any] = json.loads((out / "summary.json").read_bytes())
     return summary
 
 
-def measure_memory(folder: Path, command: Sequence[str], processes: int, number: int) -> Iterator[Row]:
+def measure_memory(folder: Path, command: Sequence[str], crew: Crew, number: int) -> Iterator[Row]:
     """A row for 10%, 50% and all of the files. Raises RuntimeError where the command ends before."""
     with tempfile.TemporaryDirectory() as out:
         answers = Path(out) / "answers"
-        process = _start(folder, answers, command, processes)
+        process = _start(folder, answers, command, crew)
         try:
             for share in _SHARES:
                 # The last few are not waited for: then the workers would be gone.
-                done = _wait_for(process, answers / NAME, max(1, round(share * number) - processes))
+                done = _wait_for(process, answers / NAME, max(1, round(share * number) - crew.processes))
                 own, workers = _held(process.pid)
-                yield _memory_row(processes, done, own, workers)
+                yield _memory_row(crew, done, own, workers)
             process.wait()
         finally:
             process.kill()
             process.wait()
 
 
-def _memory_row(processes: int, done: int, own_bytes: int, workers_bytes: int) -> Row:
+def _memory_row(crew: Crew, done: int, own_bytes: int, workers_bytes: int) -> Row:
     figures = {"command MiB": own_bytes / _MIB, "workers MiB": workers_bytes / _MIB}
     nothing = dict.fromkeys(("engine", "unreadable", "files a second", "least", "most"))
-    return {"what": "memory", "processes": processes, "files": done, **nothing, **figures}
+    return {"what": "memory", **crew._asdict(), "files": done, **nothing, **figures}
 
 
 def _wait_for(process: subprocess.Popen[bytes], journal: Path, number: int) -> int:
@@ -143,21 +155,25 @@ def _held(pid: int) -> tuple[int, int]:
     return command.memory_info().rss, workers
 
 
-def _start(folder: Path, out: Path, command: Sequence[str], processes: int) -> subprocess.Popen[bytes]:
-    words = ["detect", str(folder), "--out", str(out), "--processes", str(processes), *command]
-    return subprocess.Popen(
+def _start(folder: Path, out: Path, command: Sequence[str], crew: Crew) -> subprocess.Popen[bytes]:
+    """On the first cores of those that this process may use, or on all where there are fewer."""
+    words = ["detect", str(folder), "--out", str(out), "--processes", str(crew.processes), *command]
+    process = subprocess.Popen(
         [sys.executable, "-m", "runtime.main", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    cores = sorted(os.sched_getaffinity(0))[: crew.cores]
+    os.sched_setaffinity(process.pid, cores)  # long before it has started anything itself
+    return process
 
 
 def measure(pictures: Path, command: Sequence[str], files: int, memory_files: int, turns: int) -> list[Row]:
     """All rows; `memory_files` 0 leaves out the memory."""
     with tempfile.TemporaryDirectory() as folder:
         make_copies(pictures, Path(folder) / "pace", files)
-        rows = list(measure_pace(Path(folder) / "pace", command, (1, 2), turns))
+        rows = list(measure_pace(Path(folder) / "pace", command, CREWS, turns))
         if memory_files:
             make_copies(pictures, Path(folder) / "memory", memory_files)
-            rows += measure_memory(Path(folder) / "memory", command, 2, memory_files)
+            rows += measure_memory(Path(folder) / "memory", command, CREWS[-1], memory_files)
     return rows
 
 

@@ -69,7 +69,7 @@ VARIANTS = (
     Variant("onnxruntime", "they spin within a run", _spin_within_a_run),
     Variant("onnxruntime", "one thread", _set("intra_op_num_threads", 1)),
     Variant("onnxruntime", "no memory arena", _set("enable_cpu_mem_arena", False)),
-    Variant("onnxruntime", "no memory pattern", _set("enable_mem_pattern", False)),
+    Variant("onnxruntime", "a memory pattern", _set("enable_mem_pattern", True)),
     Variant("onnxruntime", "denormals flushed", _entry("session.set_denormal_as_zero", "1")),
     Variant("openvino", "threads pinned to cores", _put(ENABLE_CPU_PINNING=True)),
     Variant("openvino", "one thread", _put(INFERENCE_NUM_THREADS=1)),

@@ -265,7 +265,7 @@ class Detector:
             said = _Said(facts.over(facts_of(radiograph.facts)), NOTHING_SAID if told is None else told.facts)
             preparing = self._aside.submit(self._prepare, radiograph)  # meanwhile, on another core
             with clock.stage("quality"):
-                assessment = assess(radiograph, body_parts=self.spec.body_parts)
+                assessment = assess(radiograph, body_parts=self.spec.body_parts, aside=self._aside)
             use = judge_use(said.known, self.spec.ages_years, self.spec.views)
             if (refusal := assessment.refusal or use.refusal) is not None:
                 refused = self._unreadable(refusal, radiograph.sha256, clock, assessment.warnings)

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.appearance import Copies, Unit, ratio
+from runtime.appearance import Copies, Unit, ratio, share
 from runtime.fields import count_fields, exposed
+from runtime.quantiles import quantiles
 from runtime.radiograph import Radiograph
 
 _WHITE, _BLACK = 0.994, 0.03
@@ -63,16 +64,30 @@ class PictureQuality:
         }
 
 
-def measure_quality(radiograph: Radiograph, copies: Copies) -> PictureQuality:
-    """All of it for one picture."""
+@dataclass(frozen=True)
+class Detail:
+    """What is measured of the fine copy alone; see PictureQuality."""
+
+    noise: float
+    sharpness: float
+    sharpness_one_way: float
+
+
+def measure_detail(copies: Copies) -> Detail:
+    """The part of the work that needs nothing but the fine copy, so that another thread can do it."""
     unit = copies.fine
+    return Detail(_noise(unit), _sharpness(unit), _sharpness_one_way(unit))
+
+
+def measure_quality(radiograph: Radiograph, copies: Copies, detail: Detail) -> PictureQuality:
+    """All of it for one picture."""
     return PictureQuality(
         gray_levels=round(copies.levels),
         white_share=_white_share(copies.small),
-        black_share=float((unit < _BLACK).mean()),
-        noise=_noise(unit),
-        sharpness=_sharpness(unit),
-        sharpness_one_way=_sharpness_one_way(unit),
+        black_share=share(copies.fine < _BLACK),
+        noise=detail.noise,
+        sharpness=detail.sharpness,
+        sharpness_one_way=detail.sharpness_one_way,
         blocking=_blocking(radiograph.pixels, copies.levels),
         fields=count_fields(copies.small),
         short_side_px=min(radiograph.height_px, radiograph.width_px),
@@ -81,16 +96,16 @@ def measure_quality(radiograph: Radiograph, copies: Copies) -> PictureQuality:
 
 def _white_share(unit: Unit) -> float:
     field = unit[exposed(unit > _NO_AIR)]
-    return float((field >= _WHITE).mean()) if field.size else 1.0
+    return share(field >= _WHITE) if field.size else 1.0
 
 
 def _noise(unit: Unit) -> float:
     """Immerkaer's estimate with a median, which edges of bones do not move; 0 where little is exposed."""
-    answer = np.abs(cv2.filter2D(unit, -1, _IMMERKAER)[::2])  # every other row tells as much
+    answer = cv2.filter2D(unit, -1, _IMMERKAER)[::2]  # every other row tells as much
     irradiated = (unit[::2] > _AIR) & (unit[::2] < _METAL)
-    if int(irradiated.sum()) < _FEWEST_PX:
+    if np.count_nonzero(irradiated) < _FEWEST_PX:
         return 0.0
-    return float(np.median(answer[irradiated])) / (_MAD_OF_NORMAL * _IMMERKAER_GAIN)
+    return quantiles(np.abs(answer[irradiated]), 0.5)[0] / (_MAD_OF_NORMAL * _IMMERKAER_GAIN)
 
 
 def _sharpness(unit: Unit) -> float:

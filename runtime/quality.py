@@ -9,13 +9,15 @@ gray photograph of something smooth can pass.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from runtime.appearance import Appearance, copies_of, measure
+from runtime.aside import begin
 from runtime.body_parts import Fit, fit
 from runtime.faults import Fault, FaultKind, FaultLimits, explain, find_faults
 from runtime.findings import Refusal, RefusalCode
-from runtime.picture_quality import PictureQuality, measure_quality
+from runtime.picture_quality import PictureQuality, measure_detail, measure_quality
 from runtime.radiograph import Radiograph
 
 __all__ = ["DEFAULT_LIMITS", "Assessment", "QualityLimits", "assess", "doubts_of", "explain"]
@@ -70,14 +72,22 @@ DEFAULT_LIMITS = QualityLimits()
 
 
 def assess(
-    radiograph: Radiograph, limits: QualityLimits = DEFAULT_LIMITS, body_parts: tuple[str, ...] = ()
+    radiograph: Radiograph,
+    limits: QualityLimits = DEFAULT_LIMITS,
+    body_parts: tuple[str, ...] = (),
+    aside: Executor | None = None,
 ) -> Assessment:
-    """Judge one image against the limits and the body parts a model was made for."""
+    """Judge one image against the limits and the body parts a model was made for.
+
+    aside: does a part of the measuring where it has time for that.
+    """
     refusal = _too_small(radiograph, limits)
     if refusal is not None:
         return Assessment(refusal, radiograph.warnings)
     copies = copies_of(radiograph)
-    look, quality = measure(copies), measure_quality(radiograph, copies)
+    detail = begin(aside, lambda: measure_detail(copies))
+    look = measure(copies)
+    quality = measure_quality(radiograph, copies, detail())
     faults = tuple(find_faults(radiograph, look, quality, limits.faults))
     refusal = (
         _no_contrast(look, limits)

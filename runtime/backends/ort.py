@@ -134,6 +134,8 @@ def session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     settings.intra_op_num_threads = options.threads or usable_cores()
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # A plan of all buffers for one shape costs 15 MiB and gains nothing (benchmarks.engine_settings).
+    settings.enable_mem_pattern = False
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Threads that spin while they wait take the cores from screens and receivers of the kiosk, and gain two
     # hundredths of the time. The memory arena stays on: without it an inference takes half as long again and

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.batch import changed, make_copies, measure_memory, measure_pace
+from benchmarks.batch import Crew, changed, make_copies, measure_memory, measure_pace
 from runtime.readers import read_bytes
 from tests.runtime.batch.kit import ENGINE, arguments, fill, make_clinic
 from tests.runtime.readers.makers import encoded, plate
@@ -36,10 +36,10 @@ def test_pace_and_memory_are_measured_on_real_runs(tmp_path: Path) -> None:
     clinic = make_clinic(tmp_path)
     folder = fill(tmp_path / "in", 30)
     command = [*arguments(clinic), "--engine", ENGINE]
-    pace = list(measure_pace(folder, command, (1, 2), 1))
-    memory = list(measure_memory(folder, command, 2, 30))
+    pace = list(measure_pace(folder, command, (Crew(1, 1), Crew(2, 2)), 1))
+    memory = list(measure_memory(folder, command, Crew(2, 2), 30))
 
-    assert [row["processes"] for row in pace] == [1, 2]
+    assert [(row["processes"], row["cores"]) for row in pace] == [(1, 1), (2, 2)]
     assert all(row["files"] == 30 and row["unreadable"] == 0 and row["files a second"] > 0 for row in pace)
     assert len(memory) == 3
     assert [row["files"] for row in memory] == sorted(row["files"] for row in memory)
@@ -51,10 +51,11 @@ def test_a_run_that_fails_is_no_pace(tmp_path: Path) -> None:
     clinic = make_clinic(tmp_path)
     command = [*arguments(clinic), "--engine", "none-such"]
     with pytest.raises(RuntimeError, match="exit code"):
-        list(measure_pace(fill(tmp_path / "in", 2), command, (1,), 1))
+        list(measure_pace(fill(tmp_path / "in", 2), command, (Crew(1, 1),), 1))
 
 
 def test_a_run_that_ends_too_soon_is_no_measurement(tmp_path: Path) -> None:
     clinic = make_clinic(tmp_path)
+    command = [*arguments(clinic), "--engine", ENGINE]
     with pytest.raises(RuntimeError, match="ended after"):
-        list(measure_memory(fill(tmp_path / "in", 2), [*arguments(clinic), "--engine", ENGINE], 1, 50))
+        list(measure_memory(fill(tmp_path / "in", 2), command, Crew(1, 1), 50))

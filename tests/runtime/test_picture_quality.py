@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runtime.appearance import copies_of, measure
-from runtime.picture_quality import PictureQuality, measure_quality
+from runtime.picture_quality import PictureQuality, measure_detail, measure_quality
 from runtime.radiograph import Radiograph
 from tests.bundles import radiograph_pixels
 
@@ -19,7 +19,8 @@ PLATE = radiograph_pixels(False, height_px=512, width_px=400)
 def quality(pixels: np.ndarray, bits: int = 12) -> PictureQuality:
     whole = np.clip(np.rint(pixels), 0, (1 << bits) - 1).astype(np.uint16)
     radiograph = Radiograph(whole, bits, "0" * 64)
-    return measure_quality(radiograph, copies_of(radiograph))
+    copies = copies_of(radiograph)
+    return measure_quality(radiograph, copies, measure_detail(copies))
 
 
 def test_noise_is_measured_in_its_own_size() -> None:
