@@ -103,7 +103,7 @@ def measure(copies: Copies) -> Appearance:
         entropy_bits=_entropy_bits(counts),
         texture=texture,
         busy=busy,
-        evenness=ratio(*quantiles(slope, 0.5), float(slope.mean())),
+        evenness=ratio(quantiles(slope, 0.5)[0], float(slope.mean())),
         slope=float(slope.mean()),
         off_plane=_off_plane(unit),
         edges=share(slope > 0.1),

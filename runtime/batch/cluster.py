@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,15 @@ _AGAIN = "run the same command again to go on"
 
 
 @dataclass(frozen=True)
+class _Run:
+    """What a worker is told. name: of this run alone; those that differ in nothing else share its process."""
+
+    order: Order
+    limit_s: float
+    name: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+
+
+@dataclass(frozen=True)
 class ClusterOptions:
     """scheduler: its address. limit_s: that one picture may take."""
 
@@ -48,8 +58,7 @@ class Cluster:
     def __init__(self, client: Client, order: Order, limit_s: float) -> None:
         self._client = client
         self._pictures_to = order.pictures_to
-        self._order = replace(order, pictures_to="", threads=1)
-        self._limit_s = limit_s
+        self._run = _Run(replace(order, pictures_to="", threads=1), limit_s)
         self._on_way: dict[Future, Task] = {}
         self.threads = sum(client.nthreads().values())
 
@@ -75,12 +84,12 @@ class Cluster:
     def release(self) -> None:
         """Have the workers leave what they are at, and end what they started."""
         self._client.cancel(list(self._on_way))
-        self._client.run(_release, self._order)
+        self._client.run(_release, self._run)
 
     def _submit(self, task: Task) -> Future:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a picture is larger than Dask likes; it may be
-            return self._client.submit(_examine, self._order, self._limit_s, task, pure=False)
+            return self._client.submit(_examine, self._run, task, pure=False)
 
     def _take(self, future: Future, on_way: dict[Future, Task]) -> Answer:
         from distributed import KilledWorker
@@ -92,7 +101,7 @@ class Cluster:
             return self._received(future.result())
         error = future.exception()
         if isinstance(error, KilledWorker):
-            return self._received(lost(self._order, task.place, "its worker died, as those after it did"))
+            return self._received(lost(self._run.order, task.place, "its worker died, as those after it did"))
         if isinstance(error, UlnaError):
             raise error
         raise BackendError(
@@ -158,35 +167,36 @@ _held: list[_Held] = []
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    order: Order
-    limit_s: float
+    run: _Run
     crew: Crew
+    users: set[str]
 
 
-def _examine(order: Order, limit_s: float, task: Task) -> Answer:
-    """On a worker. Each of its threads keeps a process for as long as the order is the same."""
-    (answer,) = _crew_here(order, limit_s).answers([task])
+def _examine(run: _Run, task: Task) -> Answer:
+    """On a worker. Each of its threads keeps a process for as long as it is asked for the same."""
+    (answer,) = _crew_here(run).answers([task])
     return answer
 
 
-def _crew_here(order: Order, limit_s: float) -> Crew:
-    """This thread's; that of another order, or one that was released, makes way."""
+def _crew_here(run: _Run) -> Crew:
+    """This thread's; one for something else, or one that was released, makes way."""
     held: _Held | None = getattr(_here, "held", None)
     if held is not None and held in _held:
-        if (held.order, held.limit_s) == (order, limit_s):
+        if held.run == run:
+            held.users.add(run.name)
             return held.crew
         _held.remove(held)
         held.crew.end()
-    _here.held = _Held(order, limit_s, Crew(order, CrewOptions(1, limit_s)))
+    _here.held = _Held(run, Crew(run.order, CrewOptions(1, run.limit_s)), {run.name})
     _held.append(_here.held)
     crew: Crew = _here.held.crew
     return crew
 
 
-def _release(order: Order) -> None:
-    """On a worker, in none of the threads that examine: end the processes that were started for an order;
-    another batch may be at work beside.
-    """
-    for held in [held for held in _held if held.order == order]:
-        _held.remove(held)
-        held.crew.end()
+def _release(run: _Run) -> None:
+    """On a worker, in none of the threads that examine: end the processes that nobody but this run uses."""
+    for held in list(_held):
+        held.users.discard(run.name)
+        if not held.users:
+            _held.remove(held)
+            held.crew.end()

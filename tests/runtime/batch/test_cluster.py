@@ -160,7 +160,6 @@ def test_a_thread_that_gets_another_order_ends_what_it_held(clinic: Path) -> Non
     first = order_of(open_bundle(clinic / "bundle", TrustStore.from_paths(clinic / "key.pem")), ENGINE)
     second = dataclasses.replace(first, facts=PatientFacts(age="40"))
     (task,) = tasks(1)
-    here = psutil.Process()
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as one,
         open_cluster(ClusterOptions(one.scheduler_address), first) as workers,
@@ -169,8 +168,27 @@ def test_a_thread_that_gets_another_order_ends_what_it_held(clinic: Path) -> Non
         for batch in (workers, others, workers, others):
             (answer,) = batch.answers([task])
             assert answer.findings["refusal"] is None
-        held = [child for child in here.children() if "runtime.batch.worker" in _command(child)]
-        assert len(held) == 1
+        assert len(_held_here()) == 1
+
+
+def test_a_run_that_ends_leaves_another_with_the_same_order_its_process(clinic: Path) -> None:
+    order = order_of(open_bundle(clinic / "bundle", TrustStore.from_paths(clinic / "key.pem")), ENGINE)
+    (task,) = tasks(1)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as one,
+        open_cluster(ClusterOptions(one.scheduler_address), order) as staying,
+    ):
+        list(staying.answers([task]))
+        with open_cluster(ClusterOptions(one.scheduler_address), order) as leaving:
+            list(leaving.answers([task]))
+            before = _held_here()
+        assert _held_here() == before
+        assert len(before) == 1
+    assert not _held_here()
+
+
+def _held_here() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if "runtime.batch.worker" in _command(child)}
 
 
 def test_a_scheduler_that_is_not_there_is_named(
