@@ -12,15 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.anomaly import AnomalyDetector
-from runtime.backends.base import (
-    FEATURES_NAME,
-    INPUT_NAME,
-    LOGIT_NAME,
-    MAP_NAME,
-    METADATA_NAME,
-    Backend,
-    BackendOptions,
-)
+from runtime.backends.base import Backend, BackendOptions
 from runtime.errors import InferenceError, InputError
 from runtime.examination import ExaminationSpec
 from runtime.findings import (
@@ -41,6 +33,7 @@ from runtime.quality import Assessment, assess, doubts_of, explain
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
 from runtime.refusing import ENGINE_ADVICE, refusal_of
+from runtime.scoring import Score, ask
 from runtime.stages import Clock
 
 if TYPE_CHECKING:
@@ -81,18 +74,6 @@ class DetectorSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
-    """The network's answer for one tensor: the image's logit, its (h, w) map of logits and (F,) features.
-
-    F is 0 for a network that gives none.
-    """
-
-    logit: float
-    map: NDArray[np.float32]
-    features: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
 class _Prepared:
     """A picture as the network is shown it, and how long that took."""
 
@@ -111,11 +92,12 @@ class _Said:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A picture as the network was shown it, and its answer."""
+    """A picture as the network was shown it, and its answer; righted: to the picture's inverse."""
 
     tensor: NDArray[np.float32]
     placement: Placement
     score: Score
+    righted: bool = False
 
 
 class Detector:
@@ -167,35 +149,11 @@ class Detector:
         return self._unreadable(refusal_of(error), digest, Clock(timings_ms or {}))
 
     def score(self, tensor: NDArray[np.float32], facts: PatientFacts = NOTHING_SAID) -> Score:
-        """Run the network on one (1, 1, S, S) float32 tensor; facts go to a network that takes them.
+        """Run the network on one (1, 1, S, S) float32 tensor; see runtime.scoring.ask.
 
-        Raises InferenceError for another shape, an engine that fails, and an answer that is none.
+        Raises InferenceError.
         """
-        size = self.spec.preprocess.size_px
-        if tensor.shape != (1, 1, size, size):
-            raise InferenceError(f"expected a tensor of shape (1, 1, {size}, {size}), got {tensor.shape}")
-        feeds = {INPUT_NAME: tensor}
-        if self.spec.metadata is not None:
-            feeds[METADATA_NAME] = self.spec.metadata.encode(facts)[None]
-        outputs = self._infer(feeds)
-        missing = {LOGIT_NAME, MAP_NAME} - set(outputs)
-        if missing:
-            raise InferenceError(f"the network did not answer with {', '.join(sorted(missing))}")
-        logit, evidence = outputs[LOGIT_NAME], outputs[MAP_NAME]
-        if logit.size != 1 or evidence.ndim != 4 or evidence.shape[:2] != (1, 1) or 0 in evidence.shape:
-            raise InferenceError(f"the network answered with shapes {logit.shape} and {evidence.shape}")
-        features = outputs.get(FEATURES_NAME, np.zeros((1, 0), np.float32))
-        if not all(np.isfinite(values).all() for values in (logit, evidence, features)):
-            raise InferenceError("the network answered with values that are not numbers")
-        return Score(float(logit.reshape(())), np.asarray(evidence[0, 0], np.float32), features.reshape(-1))
-
-    def _infer(self, feeds: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        try:
-            return self._backend.infer(feeds)
-        except InferenceError:
-            raise
-        except Exception as error:  # an engine's own, of whatever kind
-            raise InferenceError(f"the engine failed with {type(error).__name__}") from error
+        return ask(self._backend, self.spec.preprocess.size_px, tensor, self.spec.metadata, facts)
 
     def look_for_anomaly(
         self, score: Score, declared: bool = False
@@ -272,11 +230,11 @@ class Detector:
                 refused = replace(refused, subject=_subject(said.known, radiograph))
                 return _measured(refused, radiograph, assessment.quality), ""
             seen = self._see(preparing.result(), said.shown, clock)
+            seen = self._the_right_way_round(radiograph, seen, said.shown, clock)
             found = self._findings(radiograph, seen, said, clock)
-            righted = _RIGHTED in found.warnings
             found = replace(found, refusal=explain(found.refusal, assessment.faults), metadata=told)
-            doubts = (*use.warnings, *_not_said(doubts_of(assessment, righted), assessment, found.refusal))
-            found = replace(found, warnings=(*doubts, *found.warnings))
+            doubts = _not_said(doubts_of(assessment, seen.righted), assessment, found.refusal)
+            found = replace(found, warnings=(*use.warnings, *doubts, *found.warnings))
             return _measured(found, radiograph, assessment.quality), ""
         except InferenceError as error:
             _log.error("engine failed: %s", error)
@@ -299,8 +257,7 @@ class Detector:
         return _Seen(prepared.tensor, prepared.placement, score)
 
     def _findings(self, radiograph: Radiograph, seen: _Seen, said: _Said, clock: Clock) -> Findings:
-        inverse = self._right_way_round(radiograph, seen, said.shown, clock)
-        score, righted = (seen.score, ()) if inverse is None else (inverse, (_RIGHTED,))
+        score = seen.score
         subject = _subject(said.known, radiograph, self.spec.anomaly, score)
         refusal, unusual = self.look_for_anomaly(score, radiograph.facts.declared)
         if refusal is not None:
@@ -316,24 +273,26 @@ class Detector:
             operating_points=self.spec.operating_points,
             boxes=() if verdict is Verdict.NONE else boxes,
             evidence=evidence,
-            warnings=(*righted, *unusual),
+            warnings=((_RIGHTED,) if seen.righted else ()) + unusual,
             timings_ms=clock.timings_ms,
             subject=subject,
         )
 
-    def _right_way_round(
+    def _the_right_way_round(
         self, radiograph: Radiograph, seen: _Seen, facts: PatientFacts, clock: Clock
-    ) -> Score | None:
-        """Of the inverse, where dark and bright are exchanged in the picture; None where they are not."""
+    ) -> _Seen:
+        """What was seen of the inverse, where dark and bright are exchanged; else as it was."""
         detector = self.spec.anomaly
         if detector is None or not detector.is_unusual(as_it_is := detector.look(seen.score.features)):
-            return None
+            return seen
         with clock.stage("inverse"):
             tensor = inverted(seen.tensor, seen.placement, self.spec.preprocess)
             if tensor is None:
                 tensor = preprocess(radiograph.inverted(), self.spec.preprocess)[0]
             inverse = self.score(tensor, facts)
-        return inverse if detector.is_inverted(as_it_is, detector.look(inverse.features)) else None
+        if not detector.is_inverted(as_it_is, detector.look(inverse.features)):
+            return seen
+        return _Seen(tensor, seen.placement, inverse, righted=True)
 
     def _engine_failed(self, reason: str, radiograph: Radiograph, clock: Clock) -> Findings:
         message = f"The analysis failed ({reason}). There is no result for this image."
