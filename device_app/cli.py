@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from device_app.cli_people import app as people
+from device_app.cli_people import check_log
 from device_app.config import KioskConfig
 from device_app.update.cli_install import install, rollback, slots
 from runtime.extras import explain
@@ -54,8 +56,9 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
     _server(config)
 
 
-for verb in (install, slots, rollback):
+for verb in (install, slots, rollback, check_log):
     app.command()(verb)
+app.add_typer(people, name="people")
 
 
 def default_data_dir() -> Path:

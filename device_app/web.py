@@ -14,10 +14,14 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from device_app import words
+from device_app.access.gate import Access, install_gate
+from device_app.access.people import People
+from device_app.access.sessions import Sessions
 from device_app.answers import ScreenState
 from device_app.config import KioskConfig
 from device_app.guard import install_guard, session_secret
 from device_app.language import gettext
+from device_app.settings import Settings
 from device_app.status import Phase, Reader
 from device_app.store import Store, open_store
 from device_app.store.database import disk_full, is_disk_full
@@ -39,7 +43,12 @@ class Kiosk:
 
 def kiosk() -> Kiosk:
     """The kiosk of the current request."""
-    found = current_app.extensions["ulna"]
+    return kiosk_of(current_app)
+
+
+def kiosk_of(app: Flask) -> Kiosk:
+    """The kiosk of an application."""
+    found = app.extensions["ulna"]
     assert isinstance(found, Kiosk)
     return found
 
@@ -52,6 +61,7 @@ def build_app(config: KioskConfig, reader: Reader) -> Flask:
         MAX_CONTENT_LENGTH=config.max_upload_bytes + _FORM_OVERHEAD_BYTES,
         SESSION_COOKIE_NAME="ulna",
         SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_HTTPONLY=True,
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days, and a box's clock may jump
         SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
@@ -59,6 +69,8 @@ def build_app(config: KioskConfig, reader: Reader) -> Flask:
     install_guard(app, config)
     CSRFProtect(app)
     Babel(app, locale_selector=_language)
+    database = kiosk_of(app).store.database
+    install_gate(app, Access(People(database), Sessions(database), Settings(database)), problem)
     _install_words(app)
     _install_problems(app)
     _register(app)
@@ -75,9 +87,9 @@ def _language() -> str:
 
 
 def _register(app: Flask) -> None:
-    from device_app.views import health, history, images, result, upload
+    from device_app.views import health, history, images, log, people, result, settings, sign_in, upload
 
-    for view in (upload, result, images, history, health):
+    for view in (upload, result, images, history, health, sign_in, people, settings, log):
         app.register_blueprint(view.blueprint)
 
 
@@ -85,7 +97,7 @@ def _install_words(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(words=words, ScreenState=ScreenState, Phase=Phase, version=version("ulna"))
     app.jinja_env.globals["has_picture_of"] = _has_picture
-    app.jinja_env.filters["moment"] = moment
+    app.jinja_env.filters.update(moment=moment, stored_moment=_stored_moment)
 
     @app.context_processor
     def box_status() -> dict[str, object]:
@@ -97,6 +109,14 @@ def moment(utc: datetime) -> str:
     """A stored time as the box's wall clock shows it."""
     local = utc.replace(tzinfo=UTC).astimezone()
     return str(format_datetime(local, "d MMM y, HH:mm", tzinfo=local.tzinfo, locale=get_locale()))
+
+
+def _stored_moment(text: str) -> str:
+    """Of an entry of the log; one that was spoiled is shown as it stands."""
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def _has_picture(image: ImageRecord, kind: str = "screen") -> bool:

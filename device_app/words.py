@@ -6,10 +6,14 @@ Codes come from the runtime and the store; what a nurse reads is only here and i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
+from device_app.access.roles import Role
 from device_app.answers import BAD_RECORD, Answer, ScreenState
 from device_app.language import LazyText, gettext, lazy_gettext
 from device_app.status import Phase, ReaderStatus
+from device_app.store.log import BOX, KIOSK, Action
 from device_app.store.queue import FailureCode
 from runtime.findings import RefusalCode
 from runtime.metadata import JOINT, FactsUsed
@@ -288,3 +292,63 @@ def score_words(answer: Answer) -> list[str]:
         )
     )
     return said
+
+
+ROLES = {
+    Role.USER: _("Sends pictures, sees answers"),
+    Role.READER: _("Judges pictures too"),
+    Role.ADMINISTRATOR: _("Looks after the box"),
+}
+_REFUSED = {
+    "digits": _("A PIN has 6 to 12 digits. Nothing was stored."),
+    "too easy": _("This PIN is too easy to guess. Choose one without a pattern. Nothing was stored."),
+    "name is missing": _("Write a name first. Nothing was stored."),
+    "is called": _("Somebody here has this name already. Add an initial. Nothing was stored."),
+    "last administrator": _("This is the last one who looks after the box. Nothing was changed."),
+    "has an administrator": _("Somebody looks after this box already. Sign in."),
+}
+
+
+def weak_pin_words(error: str) -> str:
+    """What was wrong with a name or a PIN, by the words of the error."""
+    said = next((text for part, text in _REFUSED.items() if part in error), None)
+    return str(said or _("This was not stored. Look at what was written and try again."))
+
+
+def wait_words(wait: timedelta) -> str:
+    """That nobody looks at another PIN yet."""
+    minutes = max(1, -(-int(wait.total_seconds()) // 60))
+    return gettext("Too many wrong PINs. Wait %(minutes)s min, then try again.", minutes=minutes)
+
+
+def no_anchor_words() -> str:
+    """That a text is no anchor of the log."""
+    return gettext("This is no anchor. It is a number, a colon and 64 letters and digits.")
+
+
+ACTIONS = {
+    Action.RECEIVED: _("Picture stored"),
+    Action.ANSWERED: _("Picture read"),
+    Action.FAILED: _("Picture could not be read"),
+    Action.RETRIED: _("Another try asked for"),
+    Action.SIGNED_IN: _("Signed in"),
+    Action.REFUSED: _("Wrong PIN"),
+    Action.SIGNED_OUT: _("Signed out"),
+    Action.PERSON_ADDED: _("Person added"),
+    Action.PERSON_CHANGED: _("Person changed"),
+    Action.PIN_CHANGED: _("PIN changed"),
+    Action.SETTING_CHANGED: _("Setting changed"),
+    Action.EXPORTED: _("Log exported"),
+}
+
+
+def actor_words(actor: str, names: dict[str, str]) -> str:
+    """Who did it, by name."""
+    known = {KIOSK: _("Somebody at the kiosk"), BOX: _("The box itself")}
+    return str(known.get(actor) or names.get(actor, actor))
+
+
+def detail_words(detail: dict[str, Any]) -> str:
+    """The rest of an entry, for a technician: names and values, digests cut to twelve digits."""
+    short = {name: str(value)[:12] if name.endswith("sha256") else value for name, value in detail.items()}
+    return ", ".join(f"{name} {value}" for name, value in short.items())

@@ -14,6 +14,7 @@ from typing import Self
 from device_app.config import KioskConfig
 from device_app.store.database import Database, disk_full, is_disk_full
 from device_app.store.files import ImageFiles
+from device_app.store.log import AuditLog
 from device_app.store.migrate import migrate
 from device_app.store.queue import Queue
 from device_app.store.records import IntakeLimits, Records
@@ -24,12 +25,13 @@ DATABASE_NAME = "kiosk.sqlite3"
 
 @dataclass(frozen=True)
 class Store:
-    """The three parts of one data folder, open."""
+    """The parts of one data folder, open."""
 
     database: Database
     files: ImageFiles
     records: Records
     queue: Queue
+    log: AuditLog
 
     def close(self) -> None:
         """Close the database."""
@@ -84,7 +86,7 @@ def open_store(config: KioskConfig) -> Store:
     database = Database(config.data_dir / DATABASE_NAME)
     files = ImageFiles(config.data_dir)
     limits = IntakeLimits(config.max_upload_bytes, config.max_waiting, config.reserve_bytes)
-    return Store(database, files, Records(database, files, limits), Queue(database))
+    return Store(database, files, Records(database, files, limits), Queue(database), AuditLog(database))
 
 
 @contextlib.contextmanager

@@ -50,6 +50,11 @@ def migrate(path: Path) -> bool:
     return True
 
 
+def is_current(path: Path) -> bool:
+    """Whether a database is of this version. Raises StoreError for one that is damaged."""
+    return _revision(path) == _head()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

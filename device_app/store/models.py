@@ -96,3 +96,59 @@ class Result(Base):
     bundle_sha256: Mapped[str] = mapped_column(String(64))
     created_utc: Mapped[datetime]
     image: Mapped[Image] = relationship(back_populates="result")
+
+
+class Setting(Base):
+    """One decision of the site, as JSON; what is not there is as the program comes (device_app.settings)."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value_json: Mapped[str] = mapped_column(Text)
+
+
+class Person(Base):
+    """Somebody who works with the box; rows stay, so that the log can name who did what.
+
+    role: a device_app.access.roles.Role. pin_hash: Argon2id in PHC form. failures, locked_until_utc: see
+    device_app.access.lockout.
+    """
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(40))
+    role: Mapped[str] = mapped_column(String(20))
+    pin_hash: Mapped[str] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(default=True)
+    created_utc: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(default=0)
+    locked_until_utc: Mapped[datetime | None]
+
+
+class SignIn(Base):
+    """A session of somebody who has given a PIN; the browser holds the token, this row its digest."""
+
+    __tablename__ = "sign_ins"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
+    started_utc: Mapped[datetime]
+    seen_utc: Mapped[datetime]
+    person: Mapped[Person] = relationship()
+
+
+class AuditEntry(Base):
+    """One entry of the chain of device_app.audit; never changed, never removed."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at_utc: Mapped[str] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(String(32))
+    action: Mapped[str] = mapped_column(String(30))
+    subject: Mapped[str] = mapped_column(String(64))
+    detail_json: Mapped[str] = mapped_column(Text)
+    previous_sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))

@@ -11,6 +11,7 @@ sees the worker die, and at start-up, when no worker can be alive.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,6 +20,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from device_app.store.database import Database, now_utc
+from device_app.store.log import BOX, KIOSK, Action, append
 from device_app.store.models import Job, JobState, Result
 
 
@@ -55,11 +57,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What a worker stores: Findings as JSON text, with the two columns that are searched by."""
+    """What a worker stores: Findings as JSON text, with the two columns that are searched by.
+
+    thresholds_sha256: for the log.
+    """
 
     verdict: str
     findings_json: str
     bundle_sha256: str
+    thresholds_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class Queue:
                 )
             )
             _end(job, JobState.DONE)
+            append(session, BOX, Action.ANSWERED, job.image.examination.public_id, **_digests(claim, answer))
             return True
 
     def fail(self, claim: Claim, failure: FailureCode, detail: str = "") -> bool:
@@ -118,7 +125,7 @@ class Queue:
             job = _held(session, claim)
             if job is None:
                 return False
-            _end(job, JobState.FAILED, failure, detail)
+            _fail(session, job, failure, detail)
             return True
 
     def abandon(self, owner: str, failure: FailureCode, detail: str = "") -> int:
@@ -126,7 +133,7 @@ class Queue:
         with self._database.write() as session:
             jobs = _held_by(session, owner)
             for job in jobs:
-                self._count_death(job, failure, detail)
+                self._count_death(session, job, failure, detail)
             return len(jobs)
 
     def release(self, owner: str) -> int:
@@ -143,13 +150,13 @@ class Queue:
         with self._database.write() as session:
             jobs = session.scalars(select(Job).where(Job.state == JobState.WORKING)).all()
             for job in jobs:
-                worn_out = job.attempts >= self._limits.max_attempts
-                _end(job, JobState.FAILED, FailureCode.INTERRUPTED) if worn_out else _end(
-                    job, JobState.QUEUED
-                )
+                if job.attempts >= self._limits.max_attempts:
+                    _fail(session, job, FailureCode.INTERRUPTED)
+                else:
+                    _end(job, JobState.QUEUED)
             return len(jobs)
 
-    def retry(self, image_id: int) -> bool:
+    def retry(self, image_id: int, actor: str = KIOSK) -> bool:
         """A person asks for another try of a failed picture; False when it has not failed."""
         with self._database.write() as session:
             job = session.scalars(
@@ -159,6 +166,7 @@ class Queue:
                 return False
             job.attempts, job.deaths, job.detail = 0, 0, ""
             _end(job, JobState.QUEUED)
+            append(session, actor, Action.RETRIED, job.image.examination.public_id)
             return True
 
     def counts(self) -> QueueCounts:
@@ -178,12 +186,12 @@ class Queue:
 
     def _end_expired(self, session: Session) -> None:
         for job in session.scalars(_expired()).all():
-            self._count_death(job, FailureCode.TIMEOUT, "the lease ran out")
+            self._count_death(session, job, FailureCode.TIMEOUT, "the lease ran out")
 
-    def _count_death(self, job: Job, failure: FailureCode, detail: str) -> None:
+    def _count_death(self, session: Session, job: Job, failure: FailureCode, detail: str) -> None:
         job.deaths += 1
         if job.deaths >= self._limits.max_deaths or job.attempts >= self._limits.max_attempts:
-            _end(job, JobState.FAILED, failure, detail)
+            _fail(session, job, failure, detail)
         else:
             _end(job, JobState.QUEUED)
 
@@ -208,6 +216,22 @@ def _held_by(session: Session, owner: str) -> list[Job]:
 def _end(job: Job, state: JobState, failure: FailureCode | None = None, detail: str = "") -> None:
     job.state, job.lease_owner, job.lease_until_utc = state, "", None
     job.failure, job.detail = str(failure or ""), detail
+
+
+def _fail(session: Session, job: Job, failure: FailureCode, detail: str = "") -> None:
+    _end(job, JobState.FAILED, failure, detail)
+    append(session, BOX, Action.FAILED, job.image.examination.public_id, failure=str(failure))
+
+
+def _digests(claim: Claim, answer: ReadResult) -> dict[str, str]:
+    """Of all that an answer rests on, and of itself."""
+    return {
+        "image_sha256": claim.sha256,
+        "bundle_sha256": answer.bundle_sha256,
+        "thresholds_sha256": answer.thresholds_sha256,
+        "findings_sha256": hashlib.sha256(answer.findings_json.encode()).hexdigest(),
+        "verdict": answer.verdict,
+    }
 
 
 def waiting_before(session: Session, job: Job) -> int:

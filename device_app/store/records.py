@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from device_app.store.database import Database, disk_full, now_utc
 from device_app.store.files import ImageFiles, StagedFile
+from device_app.store.log import KIOSK, Action, append
 from device_app.store.models import Examination, Image, Job, JobState
 from device_app.store.queue import waiting_before
 from runtime.errors import StoreError
@@ -30,13 +31,15 @@ class QueueFullError(StoreError):
 class Upload:
     """What comes with a picture. `file_name` is only ever shown, never used as a path.
 
-    facts_json: what a person says of the patient (device_app.facts), "" for nothing.
+    facts_json: what a person says of the patient (device_app.facts), "" for nothing. actor: who sends it, as
+    the log names them (device_app.audit).
     """
 
     file_name: str
     patient_label: str = ""
     source: str = "upload"
     facts_json: str = ""
+    actor: str = KIOSK
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ class Records:
                 images=[image],
             )
             session.add(examination)
+            append(session, upload.actor, Action.RECEIVED, public_id, image_sha256=staged.sha256)
         return Receipt(public_id, False, label)
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
+from device_app.access.gate import open_to
+from device_app.access.roles import Role
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import QueueCounts
 from device_app.web import kiosk
@@ -37,6 +39,8 @@ def look() -> Health:
 
 
 @blueprint.get("/health")
+@blueprint.get("/healthz")
+@open_to(Role.ANYONE)
 def machine() -> ResponseReturnValue:
     """JSON; 200 when healthy, 503 otherwise."""
     try:
@@ -49,12 +53,14 @@ def machine() -> ResponseReturnValue:
 
 
 @blueprint.get("/box")
+@open_to(Role.ANYONE)
 def page() -> ResponseReturnValue:
     """The same for a person."""
     return render_template("box.html", health=look())
 
 
 @blueprint.get("/box/banner")
+@open_to(Role.ANYONE)
 def banner() -> ResponseReturnValue:
     """The status line that every page shows, for its script to renew."""
     return render_template("_banner.html")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from device_app.access.gate import open_to
+from device_app.access.roles import Role
 from device_app.answers import summary
 from device_app.web import kiosk
 
@@ -12,6 +14,7 @@ blueprint = Blueprint("history", __name__)
 
 
 @blueprint.get("/history")
+@open_to(Role.USER)
 def page() -> ResponseReturnValue:
     """One page of examinations."""
     number = request.args.get("page", default=1, type=int)

@@ -9,6 +9,8 @@ from flask import Blueprint, current_app, jsonify, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
+from device_app.access.gate import actor, open_to
+from device_app.access.roles import Role
 from device_app.facts import asked_by, facts_of_form, to_text
 from device_app.language import gettext
 from device_app.store.records import (
@@ -41,12 +43,14 @@ class Outcome:
 
 
 @blueprint.get("/")
+@open_to(Role.USER)
 def page() -> ResponseReturnValue:
     """The drop zone."""
     return _screen()
 
 
 @blueprint.post("/pictures")
+@open_to(Role.USER)
 def receive() -> ResponseReturnValue:
     """Store each file and answer only after it is on disk and committed."""
     label = request.form.get("patient_label", "")
@@ -76,7 +80,9 @@ def _said(pictures: int) -> PatientFacts:
 def _receive_one(file: FileStorage, label: str, said: str) -> Outcome:
     name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS)
     try:
-        receipt = kiosk().store.records.receive(file.stream, Upload(name, label, facts_json=said))
+        receipt = kiosk().store.records.receive(
+            file.stream, Upload(name, label, facts_json=said, actor=actor())
+        )
     except (InputError, StoreError, OSError) as error:
         return _not_stored(name, error)
     return _stored(name, receipt, display_text(label, MAX_LABEL_CHARS), bool(said))

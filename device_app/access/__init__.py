@@ -1,0 +1,1 @@
+"""Who may do what: people with PINs, their sessions, and what each page asks for."""

@@ -1,0 +1,163 @@
+"""What each page asks for. A page that does not say is closed to everybody, so that none is forgotten."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from device_app.access.people import People
+from device_app.access.roles import Role
+from device_app.access.sessions import Sessions, SignedIn
+from device_app.language import gettext
+from device_app.settings import Settings, SiteSettings
+from device_app.store.log import KIOSK
+from runtime.errors import StoreError
+
+_NEEDS = "_needs_role"
+_OF_PATIENTS = ("result", "images")
+"""Blueprints whose every page is for whoever works with the box."""
+_TOKEN = "sign_in"  # noqa: S105  a key of the session
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the gate works with."""
+
+    people: People
+    sessions: Sessions
+    settings: Settings
+
+
+def access() -> Access:
+    """Of the current request's kiosk."""
+    found = current_app.extensions["ulna-access"]
+    assert isinstance(found, Access)
+    return found
+
+
+def open_to(role: Role) -> Callable[[View], View]:
+    """Mark a view with the role that it needs; goes below the route."""
+
+    def mark(view: View) -> View:
+        setattr(view, _NEEDS, role)
+        return view
+
+    return mark
+
+
+def needed_by(app: Flask, endpoint: str) -> Role | None:
+    """Which role an endpoint needs; None for one that nobody may use."""
+    if endpoint == "static":
+        return Role.ANYONE
+    marked: Role | None = getattr(app.view_functions.get(endpoint), _NEEDS, None)
+    return marked or (Role.USER if endpoint.split(".", maxsplit=1)[0] in _OF_PATIENTS else None)
+
+
+def install_gate(app: Flask, parts: Access, refuse: Callable[[int, str, str], ResponseReturnValue]) -> None:
+    """Check every request before its view. refuse: makes the answer, of a status, what and what to do."""
+    app.extensions["ulna-access"] = parts
+
+    @app.before_request
+    def check() -> ResponseReturnValue | None:
+        g.person = _find(parts)
+        if request.endpoint is None:
+            return None  # there is no such page, whoever asks
+        needed = needed_by(app, request.endpoint)
+        if needed is None:
+            return refuse(403, gettext("Nobody may open this page."), gettext("Go back to the first page."))
+        if _may(parts, needed):
+            return None
+        if g.person is None:
+            return _ask_for_pin(refuse)
+        return refuse(
+            403,
+            gettext("You may not do that here."),
+            gettext("Ask whoever looks after the box, or sign in as somebody else."),
+        )
+
+    @app.context_processor
+    def shown() -> dict[str, object]:
+        return {"person": g.get("person"), "site": _site(parts), "Role": Role}
+
+
+def signed_in() -> SignedIn | None:
+    """Who is; None where nobody is."""
+    found: SignedIn | None = g.get("person")
+    return found
+
+
+def actor() -> str:
+    """Who does it, as the log names them."""
+    person = signed_in()
+    return KIOSK if person is None else person.public_id
+
+
+def keep_token(token: str) -> None:
+    """A new session for the browser, in place of whatever it had."""
+    session.clear()
+    session[_TOKEN] = token
+
+
+def drop_token() -> str:
+    """The browser's token, which it has no longer; "" where it had none."""
+    token = str(session.get(_TOKEN, ""))
+    session.clear()
+    return token
+
+
+def is_at_the_box() -> bool:
+    """Whether the request comes from the box's own screen, not over a network."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def own_page(address: str) -> str:
+    """The address if it is a page of this kiosk, else the first page: nobody is led elsewhere."""
+    parts = urlsplit(address)
+    plain = not parts.scheme and not parts.netloc and address.startswith("/")
+    return address if plain and not address.startswith(("//", "/\\")) else url_for("upload.page")
+
+
+def _find(parts: Access) -> SignedIn | None:
+    token = session.get(_TOKEN)
+    if not isinstance(token, str):
+        return None
+    return parts.sessions.find(token, parts.settings.now().idle)
+
+
+def _site(parts: Access) -> SiteSettings:
+    """As the program comes, where the database is gone: the page that says so must still be made."""
+    try:
+        return parts.settings.now()
+    except StoreError:
+        return SiteSettings()
+
+
+def _may(parts: Access, needed: Role) -> bool:
+    if needed is Role.ANYONE or (needed is Role.USER and not parts.settings.now().sign_in_to_use):
+        return True
+    person = signed_in()
+    return person is not None and person.role.may(needed)
+
+
+def _ask_for_pin(refuse: Callable[[int, str, str], ResponseReturnValue]) -> ResponseReturnValue:
+    if request.method == "GET" and request.accept_mimetypes.best != "application/json":
+        return _leave_for(url_for("sign_in.page", next=request.full_path.rstrip("?")))
+    return refuse(401, gettext("Nobody is signed in. Nothing was stored."), gettext("Sign in and repeat."))
+
+
+def _leave_for(address: str) -> Response:
+    response = redirect(address, 303)
+    assert isinstance(response, Response)
+    return response

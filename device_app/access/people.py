@@ -1,0 +1,208 @@
+"""The people of a box: added, changed, signed in. Everything is logged with what it changes."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from device_app.access import pins
+from device_app.access.lockout import Tally
+from device_app.access.roles import PEOPLE_ROLES, Role
+from device_app.access.sessions import end_all_of, start
+from device_app.store.database import Database, now_utc
+from device_app.store.log import Action, append
+from device_app.store.models import Person
+from device_app.store.records import display_text
+from runtime.errors import InputError
+
+MAX_NAME_CHARS = 40
+_signing_in = threading.Lock()
+"""Tries are counted one after the other, so that none is looked at which the last has locked out."""
+
+
+class SignInRefusedError(InputError):
+    """A wrong PIN, or too many of them. wait: how long no other is looked at."""
+
+    def __init__(self, message: str, hint: str, wait: timedelta) -> None:
+        super().__init__(message, hint)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class PersonRecord:
+    """Somebody as the screens show them."""
+
+    public_id: str
+    name: str
+    role: Role
+    active: bool
+    wait: timedelta = timedelta(0)
+
+
+class People:
+    """All of them, on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def active(self) -> tuple[PersonRecord, ...]:
+        """Those that can sign in, by name."""
+        return tuple(person for person in self.all() if person.active)
+
+    def all(self) -> tuple[PersonRecord, ...]:
+        """Those that once could, too."""
+        with self._database.read() as session:
+            rows = session.scalars(select(Person)).all()
+            return tuple(sorted(map(_record, rows), key=lambda person: person.name.casefold()))
+
+    def has_administrator(self) -> bool:
+        """Whether anybody can change the box."""
+        return any(person.role is Role.ADMINISTRATOR for person in self.active())
+
+    def add(self, name: str, role: Role, pin: str, actor: str) -> PersonRecord:
+        """Raises InputError for a name that is empty or taken, a role of nobody, a PIN that is too weak."""
+        pins.check_new(pin)
+        return self._insert(_name(name), role, pins.hashed(pin), actor, first=False)
+
+    def add_first(self, name: str, pin: str, actor: str) -> PersonRecord:
+        """The first administrator. Raises InputError like `add`, and where there is one already."""
+        pins.check_new(pin)
+        return self._insert(_name(name), Role.ADMINISTRATOR, pins.hashed(pin), actor, first=True)
+
+    def set_role(self, public_id: str, role: Role, actor: str) -> None:
+        """Raises InputError for nobody, and for the last administrator."""
+        with self._database.write() as session:
+            person = _find(session, public_id)
+            person.role = str(_real(role))
+            _require_administrator(session)
+            append(session, actor, Action.PERSON_CHANGED, public_id, role=str(role))
+
+    def set_active(self, public_id: str, active: bool, actor: str) -> None:
+        """Let somebody in again, or out; sessions end at once. Raises InputError like `set_role`."""
+        with self._database.write() as session:
+            person = _find(session, public_id)
+            if active:
+                _require_free(session, person.name)
+            person.active = active
+            _require_administrator(session)
+            end_all_of(session, person.id)
+            append(session, actor, Action.PERSON_CHANGED, public_id, active=active)
+
+    def set_pin(self, public_id: str, pin: str, actor: str) -> None:
+        """Ends every session and every lock. Raises InputError for nobody and for a PIN that is too weak."""
+        pins.check_new(pin)
+        pin_hash = pins.hashed(pin)
+        with self._database.write() as session:
+            person = _find(session, public_id)
+            person.pin_hash, person.failures, person.locked_until_utc = pin_hash, 0, None
+            end_all_of(session, person.id)
+            append(session, actor, Action.PIN_CHANGED, public_id)
+
+    def sign_in(self, public_id: str, pin: str) -> str:
+        """The token of a new session. Raises SignInRefusedError, which is counted, InputError for nobody."""
+        with _signing_in:
+            with self._database.read() as session:
+                person = _find(session, public_id)
+                if not person.active:
+                    raise _nobody()
+                known, tally = person.pin_hash, _tally(person)
+            wait = tally.wait(now_utc())
+            if wait:
+                raise _locked(wait)
+            if pins.matches(pin, known):
+                return self._welcome(public_id)
+            raise self._refuse(public_id)
+
+    def _welcome(self, public_id: str) -> str:
+        with self._database.write() as session:
+            person = _find(session, public_id)
+            person.failures, person.locked_until_utc = 0, None
+            append(session, public_id, Action.SIGNED_IN)
+            return start(session, person.id)
+
+    def _refuse(self, public_id: str) -> SignInRefusedError:
+        with self._database.write() as session:
+            person = _find(session, public_id)
+            tally = _tally(person).failed(now_utc())
+            person.failures, person.locked_until_utc = tally.failures, tally.locked_until_utc
+            append(session, public_id, Action.REFUSED, failures=tally.failures)
+        wait = tally.wait(now_utc())
+        return _locked(wait) if wait else SignInRefusedError("this PIN is wrong", "try again", wait)
+
+    def _insert(self, name: str, role: Role, pin_hash: str, actor: str, first: bool) -> PersonRecord:
+        with self._database.write() as session:
+            if first and _administrators(session):
+                raise InputError("this box has an administrator", "sign in as one to add people")
+            _require_free(session, name)
+            person = Person(
+                public_id=secrets.token_urlsafe(9),
+                name=name,
+                role=str(_real(role)),
+                pin_hash=pin_hash,
+                active=True,
+                created_utc=now_utc(),
+                failures=0,
+            )
+            session.add(person)
+            append(session, actor, Action.PERSON_ADDED, person.public_id, role=str(role))
+            return _record(person)
+
+
+def _find(session: Session, public_id: str) -> Person:
+    person = session.scalars(select(Person).where(Person.public_id == public_id)).first()
+    if person is None:
+        raise _nobody()
+    return person
+
+
+def _nobody() -> InputError:
+    return InputError("there is nobody of that name here", "choose a name from the list")
+
+
+def _name(text: str) -> str:
+    name = display_text(text, MAX_NAME_CHARS)
+    if not name:
+        raise InputError("a name is missing", "give a name that the others know")
+    return name
+
+
+def _real(role: Role) -> Role:
+    if role not in PEOPLE_ROLES:
+        raise InputError(f"nobody can be {role}", f"choose one of {', '.join(PEOPLE_ROLES)}")
+    return role
+
+
+def _require_free(session: Session, name: str) -> None:
+    active = session.scalars(select(Person).where(Person.active)).all()
+    if name.casefold() in {person.name.casefold() for person in active}:
+        raise InputError(f"somebody here is called {name} already", "add an initial to tell them apart")
+
+
+def _administrators(session: Session) -> int:
+    rows = select(Person).where(Person.active, Person.role == str(Role.ADMINISTRATOR))
+    return len(session.scalars(rows).all())
+
+
+def _require_administrator(session: Session) -> None:
+    session.flush()
+    if not _administrators(session):
+        raise InputError("this is the last administrator", "make somebody else one first")
+
+
+def _tally(person: Person) -> Tally:
+    return Tally(person.failures, person.locked_until_utc)
+
+
+def _record(person: Person) -> PersonRecord:
+    wait = _tally(person).wait(now_utc())
+    return PersonRecord(person.public_id, person.name, Role(person.role), person.active, wait)
+
+
+def _locked(wait: timedelta) -> SignInRefusedError:
+    minutes = -(-int(wait.total_seconds()) // 60)
+    return SignInRefusedError("too many wrong PINs", f"wait {minutes} min, or ask an administrator", wait)

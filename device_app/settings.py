@@ -1,0 +1,90 @@
+"""What a site decides for itself, and what the program comes with. Kept in the database, changes logged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from device_app.store.database import Database
+from device_app.store.log import Action, append
+from device_app.store.models import Setting
+from runtime import strict
+from runtime.errors import BundleFormatError, InputError
+
+MAX_CLINIC_CHARS = 80
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """clinic: its name, shown on every page and report. language: of the screens, "" for the browser's own.
+
+    sign_in_to_use: whether sending pictures and seeing answers needs a PIN. idle_minutes: after which a
+    session ends by itself.
+
+    Raises ValueError for a value that cannot be.
+    """
+
+    clinic: str = ""
+    language: str = ""
+    sign_in_to_use: bool = False
+    idle_minutes: int = 10
+
+    def __post_init__(self) -> None:
+        if len(self.clinic) > MAX_CLINIC_CHARS:
+            raise ValueError(f"clinic: at most {MAX_CLINIC_CHARS} characters, got {len(self.clinic)}")
+        if not 1 <= self.idle_minutes <= 240:
+            raise ValueError(f"idle_minutes: 1 to 240, got {self.idle_minutes}")
+
+    @property
+    def idle(self) -> timedelta:
+        """`idle_minutes` as a span."""
+        return timedelta(minutes=self.idle_minutes)
+
+
+class Settings:
+    """The site's decisions. One instance a process, which alone changes them while it runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._kept: SiteSettings | None = None
+
+    def now(self) -> SiteSettings:
+        """As they are. What a later version wrote and this one does not know is left out."""
+        with self._lock:
+            if self._kept is None:
+                self._kept = self._read()
+            return self._kept
+
+    def change(self, actor: str, **values: object) -> SiteSettings:
+        """Write some of them; each that differs is logged with both values. Raises InputError."""
+        with self._lock:
+            before = self._read()
+            after = _built({**dataclasses.asdict(before), **values})
+            with self._database.write() as session:
+                for name, value in dataclasses.asdict(after).items():
+                    former = getattr(before, name)
+                    if value != former:
+                        session.merge(Setting(name=name, value_json=json.dumps(value)))
+                        append(session, actor, Action.SETTING_CHANGED, name, before=former, after=value)
+            self._kept = after
+            return after
+
+    def _read(self) -> SiteSettings:
+        with self._database.read() as session:
+            rows = session.scalars(select(Setting)).all()
+            stored = {row.name: json.loads(row.value_json) for row in rows}
+        names = {field.name for field in dataclasses.fields(SiteSettings)}
+        return _built({name: value for name, value in stored.items() if name in names})
+
+
+def _built(values: dict[str, object]) -> SiteSettings:
+    try:
+        return strict.build(SiteSettings, values, "settings")
+    except BundleFormatError as error:
+        raise InputError(f"a setting cannot be used: {error}", "choose another value") from error

@@ -1,0 +1,116 @@
+"""The log in the database: an entry is committed with what it tells, so that neither is without the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from device_app.audit import START, Anchor, Entry, Written
+from device_app.store.database import Database, now_utc
+from device_app.store.models import AuditEntry
+
+BOX, KIOSK = "box", "kiosk"
+_CHUNK = 1000
+
+
+class Action(StrEnum):
+    """What is logged."""
+
+    RECEIVED = "received"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    RETRIED = "retried"
+    SIGNED_IN = "signed_in"
+    REFUSED = "sign_in_refused"
+    SIGNED_OUT = "signed_out"
+    PERSON_ADDED = "person_added"
+    PERSON_CHANGED = "person_changed"
+    PIN_CHANGED = "pin_changed"
+    SETTING_CHANGED = "setting_changed"
+    EXPORTED = "log_exported"
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """Entries, newest first; pages count from 1."""
+
+    entries: tuple[Entry, ...]
+    page: int
+    pages: int
+    total: int
+
+
+def append(session: Session, actor: str, action: Action, subject: str = "", **detail: Any) -> None:
+    """Add an entry in a session that writes; detail holds JSON values and names no patient."""
+    last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+    number, previous = (1, START) if last is None else (last.number + 1, last.sha256)
+    entry = Entry(number, now_utc().isoformat(), actor, str(action), subject, detail, previous)
+    session.add(
+        AuditEntry(
+            number=entry.number,
+            at_utc=entry.at_utc,
+            actor=entry.actor,
+            action=entry.action,
+            subject=entry.subject,
+            detail_json=json.dumps(detail, sort_keys=True, allow_nan=False),
+            previous_sha256=previous,
+            sha256=entry.sha256,
+        )
+    )
+    session.flush()
+
+
+class AuditLog:
+    """Reading the log."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def note(self, actor: str, action: Action, subject: str = "", **detail: Any) -> None:
+        """An entry by itself, durable when this returns."""
+        with self._database.write() as session:
+            append(session, actor, action, subject, **detail)
+
+    def written(self) -> Iterator[Written]:
+        """All of it, oldest first, a thousand entries in memory at a time."""
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=_CHUNK)
+            )
+            for row in rows:
+                yield Written(_entry(row), row.sha256)
+
+    def anchor(self) -> Anchor:
+        """The end of the log now."""
+        with self._database.read() as session:
+            row = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+            return Anchor(0, START) if row is None else Anchor(row.number, row.sha256)
+
+    def page(self, page: int, page_size: int) -> LogPage:
+        """A page, newest first; a page beyond the last is the last."""
+        with self._database.read() as session:
+            total = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+            pages = max(1, -(-total // page_size))
+            page = min(max(1, page), pages)
+            rows = session.scalars(
+                select(AuditEntry)
+                .order_by(AuditEntry.number.desc())
+                .offset((page - 1) * page_size)
+                .limit(page_size)
+            ).all()
+            return LogPage(tuple(map(_entry, rows)), page, pages, total)
+
+
+def _entry(row: AuditEntry) -> Entry:
+    """Whatever stands in the row: an entry that was spoiled is one that does not fit its digest."""
+    try:
+        detail = json.loads(row.detail_json)
+    except ValueError:
+        detail = {"unreadable": row.detail_json}
+    return Entry(row.number, row.at_utc, row.actor, row.action, row.subject, detail, row.previous_sha256)

@@ -1,0 +1,70 @@
+"""The log, for the administrator: a look, a check, and a copy to take away."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from device_app.access.gate import access, actor, open_to
+from device_app.access.roles import Role
+from device_app.audit import Anchor, faults
+from device_app.store.log import Action
+from device_app.web import kiosk
+from device_app.words import no_anchor_words
+from runtime.errors import InputError
+
+blueprint = Blueprint("log", __name__, url_prefix="/log")
+_PAGE_SIZE = 50
+
+
+@blueprint.get("/")
+@open_to(Role.ADMINISTRATOR)
+def page() -> ResponseReturnValue:
+    """A page of it, newest first."""
+    return _screen()
+
+
+@blueprint.post("/check")
+@open_to(Role.ADMINISTRATOR)
+def check() -> ResponseReturnValue:
+    """Go through the whole chain, against an anchor where one is given."""
+    text = request.form.get("anchor", "").strip()
+    try:
+        anchors = (Anchor.of_text(text),) if text else ()
+    except InputError:
+        return _screen(wrong=no_anchor_words()), 400
+    return _screen(checked=True, found=faults(kiosk().store.log.written(), anchors))
+
+
+@blueprint.post("/export")
+@open_to(Role.ADMINISTRATOR)
+def export() -> ResponseReturnValue:
+    """All of it as lines of JSON, the last of them the anchor; that it was exported is logged before."""
+    log = kiosk().store.log
+    log.note(actor(), Action.EXPORTED)
+    lines = [
+        json.dumps({**vars(written.entry), "sha256": written.sha256}, sort_keys=True)
+        for written in log.written()
+    ]
+    lines.append(json.dumps({"anchor": log.anchor().text()}))
+    return Response(
+        "\n".join(lines) + "\n",
+        mimetype="application/x-ndjson",
+        headers={"Content-Disposition": "attachment; filename=ulna-log.jsonl"},
+    )
+
+
+def _screen(checked: bool = False, found: list[str] | None = None, wrong: str = "") -> str:
+    shown = kiosk().store.log.page(request.args.get("page", 1, int), _PAGE_SIZE)
+    names = {person.public_id: person.name for person in access().people.all()}
+    return render_template(
+        "log.html",
+        shown=shown,
+        names=names,
+        anchor=kiosk().store.log.anchor().text(),
+        checked=checked,
+        found=found or [],
+        wrong=wrong,
+    )
