@@ -24,7 +24,7 @@ class SiteSettings:
     """clinic: its name, shown on every page and report. language: of the screens, "" for the browser's own.
 
     sign_in_to_use: whether sending pictures and seeing answers needs a PIN. idle_minutes: after which a
-    session ends by itself.
+    session ends by itself. own_read_first: the box's answer is hidden until whoever looks has stated her own.
 
     Raises ValueError for a value that cannot be.
     """
@@ -33,6 +33,7 @@ class SiteSettings:
     language: str = ""
     sign_in_to_use: bool = False
     idle_minutes: int = 10
+    own_read_first: bool = False
 
     def __post_init__(self) -> None:
         if len(self.clinic) > MAX_CLINIC_CHARS:

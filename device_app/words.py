@@ -331,6 +331,7 @@ ACTIONS = {
     Action.ANSWERED: _("Picture read"),
     Action.FAILED: _("Picture could not be read"),
     Action.RETRIED: _("Another try asked for"),
+    Action.READ: _("Read by a person"),
     Action.SIGNED_IN: _("Signed in"),
     Action.REFUSED: _("Wrong PIN"),
     Action.SIGNED_OUT: _("Signed out"),

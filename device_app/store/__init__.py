@@ -17,6 +17,7 @@ from device_app.store.files import ImageFiles
 from device_app.store.log import AuditLog
 from device_app.store.migrate import migrate
 from device_app.store.queue import Queue
+from device_app.store.readings import Readings
 from device_app.store.records import IntakeLimits, Records
 from runtime.errors import StoreError
 
@@ -32,6 +33,7 @@ class Store:
     records: Records
     queue: Queue
     log: AuditLog
+    readings: Readings
 
     def close(self) -> None:
         """Close the database."""
@@ -86,7 +88,14 @@ def open_store(config: KioskConfig) -> Store:
     database = Database(config.data_dir / DATABASE_NAME)
     files = ImageFiles(config.data_dir)
     limits = IntakeLimits(config.max_upload_bytes, config.max_waiting, config.reserve_bytes)
-    return Store(database, files, Records(database, files, limits), Queue(database), AuditLog(database))
+    return Store(
+        database,
+        files,
+        Records(database, files, limits),
+        Queue(database),
+        AuditLog(database),
+        Readings(database),
+    )
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ class Action(StrEnum):
     ANSWERED = "answered"
     FAILED = "failed"
     RETRIED = "retried"
+    READ = "read_by_person"
     SIGNED_IN = "signed_in"
     REFUSED = "sign_in_refused"
     SIGNED_OUT = "signed_out"

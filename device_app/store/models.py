@@ -152,3 +152,28 @@ class AuditEntry(Base):
     detail_json: Mapped[str] = mapped_column(Text)
     previous_sha256: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class Reading(Base):
+    """What a person said of an examination; rows are only ever added (device_app.readings).
+
+    kind: own (before the box's answer was shown), second (after), outcome (what it was in the end).
+    verdict: a device_app.readings.Judgement. boxes_json: places in source pixels, by image. box_verdict: what
+    the box had said by then, empty for nothing yet.
+    """
+
+    __tablename__ = "readings"
+    __table_args__ = (
+        CheckConstraint("kind IN ('own', 'second', 'outcome')", name="kind_known"),
+        CheckConstraint("verdict IN ('fracture', 'doubt', 'none', 'unreadable')", name="verdict_known"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    examination_id: Mapped[int] = mapped_column(ForeignKey("examinations.id"), index=True)
+    actor: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(10))
+    verdict: Mapped[str] = mapped_column(String(10))
+    boxes_json: Mapped[str] = mapped_column(Text, default="[]")
+    note: Mapped[str] = mapped_column(Text, default="")
+    box_verdict: Mapped[str] = mapped_column(String(10), default="")
+    at_utc: Mapped[datetime]

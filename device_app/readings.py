@@ -1,0 +1,125 @@
+"""What people say of an examination, beside what the box says. Pure; device_app.store.readings keeps it.
+
+A person's own reading is given before the box's answer is shown, a second one after it; the outcome is what it
+was in the end, as a radiologist, a later picture or the patient's course has shown. Nothing is overwritten: of
+what one person said twice the last counts, and all of it stays.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from runtime.errors import InputError
+
+MAX_NOTE_CHARS = 300
+MAX_BOXES = 20
+
+
+class Judgement(StrEnum):
+    """What a person can say; the box's own words, so that both can be compared."""
+
+    FRACTURE = "fracture"
+    DOUBT = "doubt"
+    NONE = "none"
+    UNREADABLE = "unreadable"
+
+
+class Kind(StrEnum):
+    """When it was said."""
+
+    OWN = "own"
+    SECOND = "second"
+    OUTCOME = "outcome"
+
+
+OUTCOMES = (Judgement.FRACTURE, Judgement.NONE)
+"""What it can have been in the end."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A box in source pixels of one image, corners in order. Raises InputError for one that is none."""
+
+    image_id: int
+    x0_px: float
+    y0_px: float
+    x1_px: float
+    y1_px: float
+
+    def __post_init__(self) -> None:
+        corners = (self.x0_px, self.y0_px, self.x1_px, self.y1_px)
+        if not all(math.isfinite(corner) and 0 <= corner <= 65_535 for corner in corners):
+            raise InputError("a marked place lies outside the picture", "draw the box again")
+        if self.x1_px <= self.x0_px or self.y1_px <= self.y0_px:
+            raise InputError("a marked place has no area", "draw the box again")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person wants to say. Raises InputError for what cannot be said."""
+
+    kind: Kind
+    judgement: Judgement
+    places: tuple[Place, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.OUTCOME and self.judgement not in OUTCOMES:
+            raise InputError(f"an outcome is {' or '.join(OUTCOMES)}", "wait until it is known")
+        if self.places and self.judgement not in (Judgement.FRACTURE, Judgement.DOUBT):
+            raise InputError("places are marked for a fracture or a doubt only", "take the boxes away")
+        if len(self.places) > MAX_BOXES or len(self.note) > MAX_NOTE_CHARS:
+            raise InputError(f"at most {MAX_BOXES} places and {MAX_NOTE_CHARS} characters", "say less")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A reading as it is kept. box_verdict: what the box had said by then, "" for nothing yet."""
+
+    examination: str
+    actor: str
+    kind: Kind
+    judgement: Judgement
+    at_utc: datetime
+    box_verdict: str = ""
+    places: tuple[Place, ...] = ()
+    note: str = ""
+
+
+def places_text(places: Sequence[Place]) -> str:
+    """As they are stored."""
+    return json.dumps([asdict(place) for place in places])
+
+
+def places_of_text(text: str) -> tuple[Place, ...]:
+    """Raises InputError for text that says no places."""
+    try:
+        rows = json.loads(text)
+        return tuple(Place(int(row["image_id"]), *(float(row[name]) for name in _CORNERS)) for row in rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("the marked places cannot be read", "draw the boxes again") from error
+
+
+_CORNERS = ("x0_px", "y0_px", "x1_px", "y1_px")
+
+
+def last_of(readings: Iterable[Said], actor: str, kind: Kind) -> Said | None:
+    """The one that counts of what somebody said; readings in the order in which they were given."""
+    found = [said for said in readings if said.actor == actor and said.kind is kind]
+    return found[-1] if found else None
+
+
+def outcome(readings: Iterable[Said]) -> Said | None:
+    """What is held to be true in the end; the last that anybody has stated."""
+    found = [said for said in readings if said.kind is Kind.OUTCOME]
+    return found[-1] if found else None
+
+
+def waits_for_own(readings: Iterable[Said], actor: str, box_is_done: bool) -> bool:
+    """Whether the box's answer is still hidden from somebody who shall say her own first."""
+    return box_is_done and last_of(readings, actor, Kind.OWN) is None

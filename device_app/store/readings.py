@@ -1,0 +1,86 @@
+"""Readings in the database: added, logged, never changed."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from device_app.readings import Draft, Judgement, Kind, Said, places_of_text, places_text
+from device_app.store.database import Database, now_utc
+from device_app.store.log import Action, append
+from device_app.store.models import Examination, Reading
+from runtime.errors import InputError
+
+
+class Readings:
+    """All of them, on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, examination: str, draft: Draft, actor: str, box_verdict: str) -> Said:
+        """Keep what somebody says; durable when this returns.
+
+        Raises InputError for an examination that is not there, for places on pictures of another one, and for
+        an own reading after the box's answer was seen.
+        """
+        with self._database.write() as session:
+            row = session.scalars(select(Examination).where(Examination.public_id == examination)).first()
+            if row is None:
+                raise InputError("there is no such examination", "open it again from the history")
+            if {place.image_id for place in draft.places} - {image.id for image in row.images}:
+                raise InputError("a place is marked on another picture", "draw the box again")
+            if draft.kind is Kind.OWN and _has_said(session, row.id, actor):
+                raise InputError("this was read already", "say what you think now as a second reading")
+            reading = Reading(
+                examination_id=row.id,
+                actor=actor,
+                kind=str(draft.kind),
+                verdict=str(draft.judgement),
+                boxes_json=places_text(draft.places),
+                note=draft.note,
+                box_verdict=box_verdict,
+                at_utc=now_utc(),
+            )
+            session.add(reading)
+            details = {"kind": str(draft.kind), "verdict": str(draft.judgement), "box": box_verdict}
+            append(session, actor, Action.READ, examination, places=len(draft.places), **details)
+            return _said(reading, examination)
+
+    def of(self, examination: str) -> tuple[Said, ...]:
+        """All that was said of one, in the order in which it was."""
+        return self._select(examination)
+
+    def all(self) -> tuple[Said, ...]:
+        """All that was ever said here."""
+        return self._select(None)
+
+    def _select(self, examination: str | None) -> tuple[Said, ...]:
+        wanted = select(Reading, Examination.public_id).join(
+            Examination, Reading.examination_id == Examination.id
+        )
+        if examination is not None:
+            wanted = wanted.where(Examination.public_id == examination)
+        with self._database.read() as session:
+            return tuple(
+                _said(row, public_id) for row, public_id in session.execute(wanted.order_by(Reading.id))
+            )
+
+
+def _has_said(session: Session, examination_id: int, actor: str) -> bool:
+    """Who has read it once knows the box's answer."""
+    rows = select(Reading.id).where(Reading.examination_id == examination_id, Reading.actor == actor)
+    return session.scalars(rows.limit(1)).first() is not None
+
+
+def _said(row: Reading, examination: str) -> Said:
+    return Said(
+        examination,
+        row.actor,
+        Kind(row.kind),
+        Judgement(row.verdict),
+        row.at_utc,
+        row.box_verdict,
+        places_of_text(row.boxes_json),
+        row.note,
+    )

@@ -1,0 +1,66 @@
+"""Readings on a real store: added, logged, never changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from device_app.audit import faults
+from device_app.readings import Draft, Judgement, Kind, Place
+from device_app.store import open_store
+from runtime.errors import InputError
+from tests.device_app import sample
+
+
+@pytest.fixture
+def examination(receive, work_off) -> str:
+    receipt = receive(sample.picture(sample.FRACTURE), label="P 1")
+    work_off()
+    return receipt.public_id
+
+
+def image_of(store, examination: str) -> int:
+    return store.records.examination(examination).images[0].id
+
+
+def test_what_is_said_is_there_after_a_restart_and_in_the_log(config, store, examination) -> None:
+    place = Place(image_of(store, examination), 10, 20, 30.5, 40)
+    draft = Draft(Kind.SECOND, Judgement.FRACTURE, (place,), "radius")
+    said = store.readings.add(examination, draft, "p1", "fracture")
+    again = open_store(config)
+    assert again.readings.of(examination) == again.readings.all() == (said,)
+    assert (said.places, said.note, said.box_verdict) == ((place,), "radius", "fracture")
+    last = list(again.log.written())[-1].entry
+    again.close()
+    assert (last.action, last.actor, last.subject) == ("read_by_person", "p1", examination)
+    assert last.detail == {"kind": "second", "verdict": "fracture", "box": "fracture", "places": 1}
+    assert faults(store.log.written()) == []
+
+
+def test_a_second_thought_is_added_and_the_first_one_stays(store, examination) -> None:
+    for judgement in (Judgement.NONE, Judgement.FRACTURE):
+        store.readings.add(examination, Draft(Kind.SECOND, judgement), "p1", "fracture")
+    assert [said.judgement for said in store.readings.of(examination)] == [Judgement.NONE, Judgement.FRACTURE]
+
+
+@pytest.mark.parametrize("before", [Kind.OWN, Kind.SECOND])
+def test_an_own_reading_is_given_once_and_before_any_other(store, examination, before: Kind) -> None:
+    store.readings.add(examination, Draft(before, Judgement.NONE), "p1", "fracture")
+    with pytest.raises(InputError, match="read already"):
+        store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p1", "fracture")
+    store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p2", "fracture")
+    assert len(store.readings.of(examination)) == 2
+
+
+def test_a_place_on_another_examinations_picture_is_refused_and_nothing_is_stored(
+    store, examination, receive
+) -> None:
+    other = image_of(store, receive(sample.picture(sample.NONE, 2)).public_id)
+    with pytest.raises(InputError, match="another picture"):
+        draft = Draft(Kind.SECOND, Judgement.FRACTURE, (Place(other, 0, 0, 5, 5),))
+        store.readings.add(examination, draft, "p1", "fracture")
+    assert not store.readings.all()
+
+
+def test_an_examination_that_is_not_there_is_refused(store) -> None:
+    with pytest.raises(InputError, match="no such examination"):
+        store.readings.add("nowhere", Draft(Kind.SECOND, Judgement.NONE), "p1", "")

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_app.readings import (
+    MAX_BOXES,
+    Draft,
+    Judgement,
+    Kind,
+    Place,
+    Said,
+    last_of,
+    outcome,
+    places_of_text,
+    places_text,
+    waits_for_own,
+)
+from runtime.errors import InputError
+
+_CORNER = st.floats(0, 60_000, allow_nan=False)
+_PLACES = st.builds(
+    lambda image, x, y, w, h: Place(image, x, y, x + w, y + h),
+    st.integers(1, 99),
+    _CORNER,
+    _CORNER,
+    st.floats(0.5, 5000),
+    st.floats(0.5, 5000),
+)
+NOON = datetime(2026, 1, 1, 12)
+
+
+@given(st.lists(_PLACES, max_size=MAX_BOXES))
+def test_places_are_read_as_they_were_stored(places: list[Place]) -> None:
+    assert places_of_text(places_text(places)) == tuple(places)
+
+
+@given(st.text(max_size=60))
+def test_any_other_text_is_refused_or_holds_places(text: str) -> None:
+    with contextlib.suppress(InputError):
+        assert all(isinstance(place, Place) for place in places_of_text(text))
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [(0, 0, 0, 5), (5, 0, 4, 5), (-1, 0, 4, 5), (0, 0, math.nan, 5), (0, 0, math.inf, 5), (0, 0, 70_000, 5)],
+)
+def test_a_box_that_is_none_is_refused(corners: tuple[float, float, float, float]) -> None:
+    with pytest.raises(InputError):
+        Place(1, *corners)
+
+
+@pytest.mark.parametrize("judgement", [Judgement.NONE, Judgement.UNREADABLE])
+def test_places_belong_to_a_fracture_or_a_doubt(judgement: Judgement) -> None:
+    with pytest.raises(InputError):
+        Draft(Kind.SECOND, judgement, (Place(1, 0, 0, 5, 5),))
+
+
+@pytest.mark.parametrize("judgement", [Judgement.DOUBT, Judgement.UNREADABLE])
+def test_in_the_end_it_was_broken_or_not(judgement: Judgement) -> None:
+    with pytest.raises(InputError):
+        Draft(Kind.OUTCOME, judgement)
+
+
+@pytest.mark.parametrize(
+    "values", [{"note": "x" * 301}, {"places": tuple(Place(1, 0, 0, 1 + n, 5) for n in range(MAX_BOXES + 1))}]
+)
+def test_nobody_says_without_end(values: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Draft(Kind.SECOND, Judgement.FRACTURE, **values)  # type: ignore[arg-type]
+
+
+def said(kind: Kind, judgement: Judgement, actor: str = "p1") -> Said:
+    return Said("e", actor, kind, judgement, NOON)
+
+
+def test_of_what_was_said_twice_the_last_counts() -> None:
+    readings = [
+        said(Kind.SECOND, Judgement.NONE),
+        said(Kind.SECOND, Judgement.DOUBT),
+        said(Kind.OWN, Judgement.NONE),
+    ]
+    found = last_of(readings, "p1", Kind.SECOND)
+    assert found is not None and found.judgement is Judgement.DOUBT
+    assert last_of(readings, "p2", Kind.SECOND) is None and outcome(readings) is None
+
+
+@pytest.mark.parametrize(
+    ("readings", "done", "waits"),
+    [
+        ([], True, True),
+        ([], False, False),
+        ([said(Kind.OWN, Judgement.NONE)], True, False),
+        ([said(Kind.OWN, Judgement.NONE, "p2")], True, True),
+        ([said(Kind.OUTCOME, Judgement.NONE)], True, True),
+    ],
+)
+def test_the_answer_waits_for_whoever_has_not_said_her_own(
+    readings: list[Said], done: bool, waits: bool
+) -> None:
+    assert waits_for_own(readings, "p1", done) is waits
