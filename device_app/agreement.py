@@ -1,7 +1,7 @@
 """Figures from what people and the box have said of the same examinations. Pure: readings in, counts out.
 
-Every share has a 95% interval after Wilson (1927): a clinic has few examinations, and ten out of ten is not yet
-certainty.
+Every share has a 95% interval after Wilson (1927): a clinic has few examinations, and ten out of ten is not
+yet certainty.
 """
 
 from __future__ import annotations

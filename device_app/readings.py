@@ -1,8 +1,8 @@
 """What people say of an examination, beside what the box says. Pure; device_app.store.readings keeps it.
 
-A person's own reading is given before the box's answer is shown, a second one after it; the outcome is what it
-was in the end, as a radiologist, a later picture or the patient's course has shown. Nothing is overwritten: of
-what one person said twice the last counts, and all of it stays.
+A person's own reading is given before the box's answer is shown, a second one after it; the outcome is what
+it was in the end, as a radiologist, a later picture or the patient's course has shown. Nothing is lost:
+of what one person said twice the last counts, and all of it stays.
 """
 
 from __future__ import annotations
