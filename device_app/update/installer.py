@@ -21,6 +21,7 @@ from device_app.update.recover import record_of, recover
 from device_app.update.slots import Journal
 from device_app.update.staging import copy_bundle
 from runtime.bundle import Bundle, open_bundle
+from runtime.device_engine import deferred
 from runtime.durable import sync_folder
 from runtime.errors import BackendError, SignatureError, StoreError
 from runtime.trust import TrustStore, install_key
@@ -31,6 +32,7 @@ class Installed:
     """What is live now: slot, name and version, the engine that the self-test chose and why.
 
     former: what was live before, "" where nothing was. changed: False when the bundle was live already.
+    engines: keys of all that the bundle holds.
     """
 
     slot: str
@@ -39,6 +41,7 @@ class Installed:
     reason: str
     former: str = ""
     changed: bool = True
+    engines: tuple[str, ...] = ()
 
 
 def install(source: Path, root: Path, options: InstallOptions = DEFAULTS) -> Installed:
@@ -54,7 +57,7 @@ def install(source: Path, root: Path, options: InstallOptions = DEFAULTS) -> Ins
         bundle = _open(box, source, trust)
         current = box.open_slot(live) if live else None
         if live and current and current.digest == bundle.digest and not options.force:
-            return _already_live(live, bundle, journal)
+            return _already_live(box, bundle, journal, options)
         options.say(f"{_change(current, bundle)}, signed by {bundle.signed_by}")
         journal = box.write_journal(slots.stage(journal, live))
         with _clearing_up(box, journal):
@@ -171,8 +174,12 @@ def _try_out(box: Box, journal: Journal, bundle: Bundle, options: InstallOptions
         _switch_back(box, journal)
         raise
     box.sweep()
+    if options.tidy is not None:
+        options.tidy(tuple(one for name in slots.SLOTS if (one := box.open_slot(name)) is not None))
     former = _title(previous) if previous else ""
-    return Installed(journal.target, _title(bundle), result.engine, result.reason, former)
+    return Installed(
+        journal.target, _title(bundle), result.engine, result.reason, former, engines=_keys(bundle)
+    )
 
 
 def _switch_back(box: Box, journal: Journal) -> None:
@@ -206,10 +213,18 @@ def _clearing_up(box: Box, journal: Journal) -> Iterator[None]:
         raise
 
 
-def _already_live(live: str, bundle: Bundle, journal: Journal) -> Installed:
+def _already_live(box: Box, bundle: Bundle, journal: Journal, options: InstallOptions) -> Installed:
+    """Nothing to copy; but an engine of the box's own may be missing: a new driver, a build that failed."""
+    live = box.live()
+    assert live is not None
+    if deferred(bundle):
+        options.say(f"{_title(bundle)} is live in slot {live}; testing it once more")
+        result = options.probe(box.slot(live), box.trusted, options.timeout_s)
+        journal = box.write_journal(slots.note(journal, live, record_of(bundle, result)))
+        _require_pass(bundle, result, _stays(live))
     record = journal.record_for(live, bundle.digest)
     engine, reason = (record.engine, record.reason) if record else ("", "")
-    return Installed(live, _title(bundle), engine, reason, former=_title(bundle), changed=False)
+    return Installed(live, _title(bundle), engine, reason, _title(bundle), False, _keys(bundle))
 
 
 def _require_pass(bundle: Bundle, result: ProbeResult, consequence: str) -> None:
@@ -230,6 +245,10 @@ def _went_back(previous: str | None) -> str:
 
 def _change(current: Bundle | None, bundle: Bundle) -> str:
     return f"{_title(current)} -> {_title(bundle)}" if current else _title(bundle)
+
+
+def _keys(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(entry.key for entry in bundle.manifest.engines)
 
 
 def _title(bundle: Bundle) -> str:

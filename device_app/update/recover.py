@@ -42,6 +42,7 @@ def record_of(bundle: Bundle, result: ProbeResult) -> SlotRecord:
         passed=result.passed,
         engine=result.engine,
         reason=result.reason,
+        failed=result.failed,
     )
 
 

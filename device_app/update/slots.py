@@ -47,7 +47,8 @@ _NEXT = {
 class SlotRecord:
     """The last self-test of the bundle with this digest on this box.
 
-    engine: the engine that was chosen, "" where none passed. reason: why, in plain words.
+    engine: the engine that was chosen, "" where none passed. reason: why, in plain words. failed: of the
+    engines that the box must build for itself, those that it cannot use, each with why.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class SlotRecord:
     passed: bool
     engine: str
     reason: str
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ def finish(journal: Journal, record: SlotRecord | None = None) -> Journal:
     if record is not None and journal.target is not None:
         records[journal.target] = record
     return replace(_advance(journal, Phase.IDLE), target=None, previous=None, records=records)
+
+
+def note(journal: Journal, slot: str, record: SlotRecord) -> Journal:
+    """Keep what another self-test of a slot said; nothing else changes."""
+    return replace(journal, records={**journal.records, slot: record})
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,44 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+from device_app.update.state import STATE_FOLDER
 from runtime.errors import StoreError
 
-STATE_FOLDER = "/var/lib/ulna-kiosk"
-"""The kiosk may write here; so the box's folder, which it must not change, lies elsewhere."""
+INSTALLED_UNIT = Path("/etc/systemd/system/ulna-kiosk.service")
+"""Where its own comment says to put it."""
 
 _GPU_ENGINES = ("tensorrt",)
+_GPU_DEVICES = ("nvidia*", "nvhost*", "nvmap", "nvgpu")  # a driver's on a desktop, and a Jetson's
+_HIDES_DEVICES = "PrivateDevices=yes"
 _PRIVATE_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108  (systemd's PrivateTmp replaces these two)
 _UNHOLDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes that are no UTF-8
 
 
-def render_unit(root: Path, engine: str, user: str) -> str:
-    """The unit's text. `engine` is the key that the self-test chose: a GPU engine needs the GPU's devices.
+def needs_gpu(engine: str, engines: Iterable[str], devices: Path = Path("/dev")) -> bool:
+    """Whether the kiosk must see the GPU: an engine for it was chosen, or may be once it has been built.
+
+    engine: key of the one chosen. engines: keys of all in the bundle.
+    """
+    if engine.startswith(_GPU_ENGINES):
+        return True
+    holds_one = any(key.startswith(_GPU_ENGINES) for key in engines)
+    return holds_one and any(any(devices.glob(name)) for name in _GPU_DEVICES)
+
+
+def hides_gpu(unit: Path = INSTALLED_UNIT) -> bool:
+    """Whether a unit that lies there keeps the GPU from the kiosk; False where there is none to be read."""
+    try:
+        return _HIDES_DEVICES in unit.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+
+
+def render_unit(root: Path, user: str, gpu: bool) -> str:
+    """The unit's text. gpu: whether the kiosk is to see the GPU's devices; without them it cannot use one.
 
     Raises StoreError for a user name or a folder that a unit cannot hold or protect.
     """
@@ -35,7 +58,7 @@ def render_unit(root: Path, engine: str, user: str) -> str:
     values = {
         "USER": user,
         "COMMAND": " ".join(quote(word).replace("$", "$$") for word in serve),
-        "PRIVATE_DEVICES": "no" if engine.startswith(_GPU_ENGINES) else "yes",
+        "PRIVATE_DEVICES": "no" if gpu else "yes",
         "PRIVATE_TMP": "no" if _in_tmp(real) or _in_tmp(Path(serve[0])) else "yes",
     }
     template = (resources.files("device_app") / "update" / "ulna-kiosk.service").read_text(encoding="utf-8")

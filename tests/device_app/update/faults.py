@@ -14,6 +14,7 @@ from typing import Any
 
 CHANGES = ("chmod", "fchmod", "fsync", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink")
 VARIABLE = "ULNA_TEST_KILL_AT"
+ONLY_IN = "ULNA_TEST_KILL_IN"
 
 
 class Fuse:
@@ -42,6 +43,12 @@ class Fuse:
 
 
 def from_environment() -> None:
-    """As the process's sitecustomize: obey the variable, except in a self-test child."""
+    """As the process's sitecustomize: obey the variable, except in a self-test child.
+
+    ONLY_IN names the one module in whose process it counts.
+    """
+    only = os.environ.get(ONLY_IN)
+    if only is not None and only not in sys.orig_argv:
+        return
     if VARIABLE in os.environ and "runtime.isolated" not in sys.orig_argv:
         Fuse(int(os.environ[VARIABLE])).install()

@@ -6,8 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from device_app.cli import app
+from device_app.update import own_engines
 from tests.device_app.update.conftest import Workshop
+from tests.device_app.update.made_tensorrt import MadeGpu
+from tests.device_app.update.own import DEFERRED, OwnBox
 
 ULNA = Path(sys.executable).with_name("ulna")
 
@@ -74,3 +80,43 @@ def test_a_user_that_no_unit_can_hold_is_refused_before_anything_changes(
 @pytest.mark.parametrize("seconds", ["inf", "1e300", "1e9", "nan", "0"])
 def test_a_timeout_that_no_clock_can_hold_is_wrong_usage(root: Path, seconds: str) -> None:
     assert ulna("rollback", "--root", root, "--timeout", seconds).returncode == 2
+
+
+def test_engines_of_the_boxs_own_are_built_shown_and_given_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: the folder of the kiosk is the unit's, which no test may write to."""
+    gpu, box = MadeGpu(tmp_path / "gpu", monkeypatch), OwnBox(tmp_path)
+    monkeypatch.setattr(own_engines, "STATE_FOLDER", str(box.kiosk.state))
+    trusting = ("--root", box.root, "--trust", box.key, "--user", box.user)
+
+    def run(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+
+    done = run("install", "--bundle", box.bundle("one", (DEFERRED,)), *trusting)
+    assert "Trying tensorrt-int8; what is not there is built" in done.stderr
+    assert "Engine chosen here: tensorrt-int8" in done.stderr
+    assert "PrivateDevices=no" in done.stdout.splitlines()
+    gpu.does("refuse")
+    update = run("install", "--bundle", box.bundle("two"), *trusting)
+    assert "tensorrt-int8 cannot be used: deferred to the device: " in update.stderr
+    monkeypatch.setenv("COLUMNS", "300")
+    assert "tensorrt-int8 deferred to the device: " in run("slots", "--root", box.root).stdout
+    former, live = json.loads(run("slots", "--root", box.root, "--json").stdout)
+    assert former["record"]["engine"] == "tensorrt-int8" and former["record"]["failed"] == {}
+    assert "no kernel takes layer 3" in live["record"]["failed"]["tensorrt-int8"]
+    back = run("rollback", "--root", box.root, "--user", box.user)
+    assert "brightness 1.2.3 is live again in slot a" in back.stderr
+
+
+def test_a_dry_run_says_what_only_an_installation_can_find_out(tmp_path: Path) -> None:
+    box = OwnBox(tmp_path)
+    arguments = ("--root", box.root, "--trust", box.key, "--dry-run")
+    would = ulna("install", "--bundle", box.bundle(), *arguments)
+    assert would.returncode == 0, would.stderr
+    assert "tensorrt-int8 was not tried: an installation builds and tests it on this box" in would.stderr
+    unknown = ulna("install", "--bundle", box.bundle(engines=(DEFERRED,)), *arguments)
+    assert unknown.returncode == 1
+    assert "no engine that passes its self-test on this box as it is" in unknown.stderr
+    assert "hint: install it" in unknown.stderr
+    assert not box.root.exists()

@@ -32,6 +32,18 @@ def test_an_installation_goes_through_every_phase_and_ends_idle_with_its_record(
     assert done == Journal(records={"b": RECORD})
 
 
+def test_another_self_test_of_a_slot_replaces_its_record_and_nothing_else() -> None:
+    other = SlotRecord("e" * 64, "ulna", "2.0.0", "", False, "", "", {"tensorrt-int8": "no driver"})
+    noted = slots.note(Journal(records={"a": RECORD, "b": RECORD}), "b", other)
+    assert noted == Journal(records={"a": RECORD, "b": other})
+
+
+def test_a_record_from_before_engines_were_built_is_read() -> None:
+    table = json.loads(json.dumps(Journal(records={"a": RECORD}).to_json()))
+    del table["records"]["a"]["failed"]
+    assert slots.journal_from_json(table) == Journal(records={"a": RECORD})
+
+
 def test_a_rollback_needs_no_staging() -> None:
     trial = slots.begin_trial(Journal(), "a", "b")
     assert (trial.phase, trial.target, trial.previous) == (Phase.TRIAL, "a", "b")
