@@ -18,7 +18,7 @@ from compress.artifact import STATUS_OK
 from compress.branches import Graft, branch_nodes, grow_branches
 from compress.breakdown import measure_without
 from compress.changed import picture_changes
-from compress.checkpoint import check_model, open_checkpoint
+from compress.checkpoint import check_model, open_checkpoint, open_onnx
 from compress.cross_validation import require_enough_images, require_enough_patients
 from compress.datasets.base import Case
 from compress.evaluate import nothing_known, predict_shown
@@ -234,6 +234,8 @@ def _release(
     ending: _Ending,
 ) -> Bundle:
     lineage = ending.source.lineage(stem.court)
+    assert stem.exported is not None
+    graph = stem.exported.path
     plan = ReleasePlan(
         recipe=bench.recipe,
         points=stem.court.points,
@@ -250,11 +252,21 @@ def _release(
         statistics=stem.statistics,
         examination=stem.examination,
         seen=ending.source.seen(bench),
+        origin=lambda: open_onnx(graph),
     )
     bench.reporter.say("[bold]release[/bold]")
     bundle = release(plan, bench.folder / BUNDLE, ending.key)
     bench.reporter.say(f"  {bundle.root.name}: {bundle.digest[:12]}, signed by {bundle.signed_by}")
+    _say_unplaced(bundle, bench.reporter)
     return bundle
+
+
+def _say_unplaced(bundle: Bundle, reporter: ProgressReporter) -> None:
+    """Engines of which the golden cases hold no maps."""
+    keys = ", ".join(entry.key for entry in bundle.manifest.engines if entry.map_tolerance is None)
+    if keys:
+        words = f"no self-test checks where {keys} looks: its own errors would hide a wrong place"
+        reporter.say(f"  [yellow]{words}[/yellow]")
 
 
 def _final_figures(

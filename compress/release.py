@@ -16,32 +16,29 @@ from numpy.typing import NDArray
 from compress import seen
 from compress.artifact import STATUS_OK, Artifact
 from compress.golden import GoldenPool, choose_golden
+from compress.golden_maps import Engine, MapPlan, Placed, write_maps
 from compress.predictions import Predictions
 from compress.recipe import Recipe
 from compress.record import NodeRecord
 from compress.refit import OwnPoints
 from compress.seen import SeenImages
 from compress.steps.statistics import STATISTICS_FILE, limits_of
+from compress.tolerances import logit_tolerance
 from runtime.backends.base import Backend
 from runtime.bundle import (
     SIGNER_NAME,
     Bundle,
     EngineEntry,
-    GoldenCase,
-    IntendedUse,
     Manifest,
     open_bundle,
     write_bundle,
 )
+from runtime.detector import DetectorSpec
 from runtime.errors import BundleError, StepError
 from runtime.examination import ExaminationSpec
-from runtime.findings import OperatingPoints
+from runtime.findings import OperatingPoints, Provenance
 from runtime.preprocess import PreprocessSpec
 from runtime.trust import TrustStore
-
-_MIN_TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "int8": 0.03}
-"""Another processor rounds differently, by less than rounding to the precision has cost already."""
-_ERROR_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,9 @@ class ReleasePlan:
 
     preprocess: the spec the models were proved with. reference: the checkpoint's predictions on the gate
     patients. golden: what golden cases are chosen from. provenance: JSON-safe facts on data and versions.
-    seen: the images that it was all made with. statistics: of features, by which strange pictures are told.
-    examination: how several views become one answer.
+    seen: the images that it was all made with. origin: opens the float graph that the engines were made from.
+    statistics: of features, by which strange pictures are told. examination: how several views become one
+    answer.
     """
 
     recipe: Recipe
@@ -91,6 +89,7 @@ class ReleasePlan:
     nodes: tuple[NodeRecord, ...]
     provenance: dict[str, Any]
     seen: SeenImages
+    origin: Callable[[], Backend]
     statistics: Artifact | None = None
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
 
@@ -116,7 +115,8 @@ def release(plan: ReleasePlan, root: Path, key: Ed25519PrivateKey) -> Bundle:
     files |= {case.file: source.path for case, source in golden}
     if plan.statistics is not None:
         files[STATISTICS_FILE] = plan.statistics.path
-    manifest = _manifest(plan, tuple(case for case, _ in golden))
+    placed = write_maps([(case, source.path) for case, source in golden], _map_plan(plan))
+    manifest = _manifest(plan, placed)
     return _unchanged(root, manifest, files, key) or write_bundle(root, manifest, files, key)
 
 
@@ -147,22 +147,38 @@ def tolerance(item: Shippable, reference: Predictions) -> float:
     error = item.predictions.logits - reference.logits
     if item.own is not None:
         error = error - np.median(error)
-    return round(max(_MIN_TOLERANCE[item.precision], _ERROR_FACTOR * float(np.median(np.abs(error)))), 4)
+    return logit_tolerance(error, item.precision)
 
 
-def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
+def _map_plan(plan: ReleasePlan) -> MapPlan:
+    own = plan.recipe.release
+    engines = {
+        item.key: Engine(item.open_backend, item.precision, shifted=item.own is not None)
+        for item in plan.shippable
+    }
+    spec = DetectorSpec(
+        plan.preprocess,
+        plan.points,
+        own.body_parts,
+        Provenance("", "", own.name, own.version),
+        metadata=plan.golden.metadata,
+    )
+    return MapPlan(spec, plan.origin, engines)
+
+
+def _manifest(plan: ReleasePlan, placed: Placed) -> Manifest:
     options = plan.recipe.release
     return Manifest(
         name=options.name,
         version=options.version,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         labels=("no fracture", "fracture"),
-        intended_use=IntendedUse(statement=options.intended_use, body_parts=options.body_parts),
+        intended_use=options.use,
         preprocess=plan.preprocess,
         operating_points=plan.points,
-        engines=tuple(_entry(item, plan.reference) for item in plan.shippable),
+        engines=tuple(_entry(item, plan.reference, placed) for item in plan.shippable),
         gates=tuple(_gate_summary(node) for node in plan.nodes if node.verdict),
-        golden=golden,
+        golden=placed.golden,
         provenance=plan.provenance,
         examination=plan.examination,
         metadata=plan.golden.metadata,
@@ -171,7 +187,7 @@ def _manifest(plan: ReleasePlan, golden: tuple[GoldenCase, ...]) -> Manifest:
     )
 
 
-def _entry(item: Shippable, reference: Predictions) -> EngineEntry:
+def _entry(item: Shippable, reference: Predictions, placed: Placed) -> EngineEntry:
     artifact = item.artifact
     weights = next((n for n in artifact.companions if n.endswith(".bin")), "")
     return EngineEntry(
@@ -182,6 +198,7 @@ def _entry(item: Shippable, reference: Predictions) -> EngineEntry:
         status=artifact.status,
         note=item.note,
         logit_tolerance=tolerance(item, reference),
+        map_tolerance=placed.tolerances.get(item.key),
         operating_points=None if item.own is None else item.own.images,
         examination_points=None if item.own is None else item.own.examinations,
     )

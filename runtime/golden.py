@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from runtime.errors import InferenceError, UlnaError
 from runtime.findings import Provenance
 from runtime.latency import Latency, LatencyOptions, measure
 from runtime.manifest import EngineEntry, GoldenCase
+from runtime.map_grid import MapError, compare
 from runtime.postprocess import probability
 from runtime.preprocess import preprocess
 from runtime.readers import read_bytes
@@ -27,6 +29,7 @@ class EngineResult:
 
     passed: every golden case was answered as released. reason: why, or why not, in words.
     latency: at batch 1, None where the engine did not pass. worst_logit_error: largest |logit - expected|.
+    worst_map_error: the same of the cells of its evidence maps, None where the bundle holds none to expect.
     load_ms: from bytes to a model that can run. memory_bytes: largest resident set of the process that ran
     it, base_memory_bytes of them before the engine was loaded; 0 where unknown.
     """
@@ -38,6 +41,7 @@ class EngineResult:
     reason: str
     latency: Latency | None = None
     worst_logit_error: float | None = None
+    worst_map_error: float | None = None
     version: str = ""
     device: str = ""
     size_bytes: int = 0
@@ -53,6 +57,7 @@ class _Answer:
     is_strange: bool
     logit: float
     expected: float
+    place: MapError | None
 
     @property
     def error(self) -> float:
@@ -88,7 +93,7 @@ def prove(bundle: Bundle, entry: EngineEntry, backend: Backend) -> None:
     """
     if bundle.manifest.golden:
         detector = Detector(backend, spec_of(bundle, entry, _provenance(bundle)))
-        found = _faults([_answer(bundle, entry, bundle.manifest.golden[0], detector)], entry.logit_tolerance)
+        found = _faults([_answer(bundle, entry, bundle.manifest.golden[0], detector)], entry)
         if found:
             raise InferenceError(f"{entry.key}: {found[0]}", "run `ulna doctor` to test every engine")
 
@@ -110,7 +115,7 @@ def _examine(
     try:
         detector = Detector(backend, spec_of(bundle, entry, _provenance(bundle)))
         answers = [_answer(bundle, entry, case, detector) for case in bundle.manifest.golden]
-        faults = _faults(answers, entry.logit_tolerance)
+        faults = _faults(answers, entry)
         latency = None if faults else _latency(bundle, backend, timing)
     finally:
         backend.close()
@@ -119,9 +124,10 @@ def _examine(
         engine=entry.engine,
         precision=entry.precision,
         passed=not faults,
-        reason=_summary(faults, len(answers)),
+        reason=_summary(faults, answers),
         latency=latency,
         worst_logit_error=max(answer.error for answer in answers),
+        worst_map_error=max((answer.place.error for answer in answers if answer.place), default=None),
         version=version,
         device=backend.device,
         size_bytes=bundle.size_bytes(entry),
@@ -148,7 +154,9 @@ def _answer(bundle: Bundle, entry: EngineEntry, case: GoldenCase, detector: Dete
     except InferenceError as error:
         raise InferenceError(f"golden case {case.name}: {error}", error.hint) from error
     verdict = detector.spec.operating_points.decide(probability(score.logit))
-    return _Answer(case, str(verdict), refusal is not None, score.logit, expected)
+    grid = case.maps.get(entry.key)
+    place = None if grid is None else compare(score.map, grid)
+    return _Answer(case, str(verdict), refusal is not None, score.logit, expected, place)
 
 
 def _provenance(bundle: Bundle) -> Provenance:
@@ -160,29 +168,43 @@ def _tensor(bundle: Bundle, case: GoldenCase) -> NDArray[np.float32]:
     return preprocess(radiograph, bundle.manifest.preprocess)[0]
 
 
-def _faults(answers: list[_Answer], tolerance: float) -> list[str]:
-    """Wrong decisions first: they are what a patient would meet."""
-    wrong = [
-        f"wrong decision on golden case {a.case.name}: {a.verdict}, expected {a.case.verdict}"
-        for a in answers
-        if a.verdict != a.case.verdict
-    ]
-    wrong += [
-        f"golden case {a.case.name} is {'refused as strange' if a.is_strange else 'not refused as strange'}"
-        f", expected {'a refusal' if a.case.strange else 'none'}"
-        for a in answers
-        if a.is_strange != a.case.strange
-    ]
-    off = [
-        f"logit off by {a.error:.3g} on golden case {a.case.name}: "
-        f"{a.logit:.4g}, expected {a.expected:.4g} within {tolerance:g}"
-        for a in answers
-        if a.error > tolerance
-    ]
-    return wrong + off
+def _faults(answers: list[_Answer], entry: EngineEntry) -> list[str]:
+    """Wrong decisions first, then wrong places: they are what a patient would meet."""
+    return [*_wrong_decisions(answers), *_wrong_places(answers, entry), *_wrong_logits(answers, entry)]
 
 
-def _summary(faults: list[str], count: int) -> str:
-    if not faults:
-        return f"{count} golden cases answered as released"
-    return faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+def _wrong_decisions(answers: list[_Answer]) -> Iterator[str]:
+    for a in answers:
+        if a.verdict != a.case.verdict:
+            yield f"wrong decision on golden case {a.case.name}: {a.verdict}, expected {a.case.verdict}"
+    for a in answers:
+        if a.is_strange != a.case.strange:
+            found = "refused as strange" if a.is_strange else "not refused as strange"
+            wanted = "a refusal" if a.case.strange else "none"
+            yield f"golden case {a.case.name} is {found}, expected {wanted}"
+
+
+def _wrong_places(answers: list[_Answer], entry: EngineEntry) -> Iterator[str]:
+    for a in answers:
+        if a.place is None or entry.map_tolerance is None or a.place.error <= entry.map_tolerance:
+            continue
+        yield (
+            f"evidence map off by {a.place.error:.3g} on golden case {a.case.name} at {a.place.place}, "
+            f"within {entry.map_tolerance:g}"
+        )
+
+
+def _wrong_logits(answers: list[_Answer], entry: EngineEntry) -> Iterator[str]:
+    for a in answers:
+        if a.error > entry.logit_tolerance:
+            yield (
+                f"logit off by {a.error:.3g} on golden case {a.case.name}: "
+                f"{a.logit:.4g}, expected {a.expected:.4g} within {entry.logit_tolerance:g}"
+            )
+
+
+def _summary(faults: list[str], answers: list[_Answer]) -> str:
+    if faults:
+        return faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+    unsaid = "" if all(a.place for a in answers) else ", the place of findings not among them"
+    return f"{len(answers)} golden cases answered as released{unsaid}"

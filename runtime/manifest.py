@@ -17,6 +17,7 @@ from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
 from runtime.examination import ExaminationSpec
 from runtime.findings import OperatingPoints, Verdict
+from runtime.map_grid import Grid
 from runtime.metadata import NOTHING_SAID, OLDEST_YEARS, MetadataSpec, PatientFacts
 from runtime.preprocess import PreprocessSpec
 from runtime.words import as_words, view_word
@@ -70,7 +71,8 @@ class EngineEntry:
 
     main, weights: names of files of the bundle. status: "ok", or "deferred to the device" for a model that
     the device itself must still compile; that one carries no promise and is never chosen.
-    logit_tolerance: largest |logit - expected logit| on a golden case. operating_points: by which this model
+    logit_tolerance: largest |logit - expected logit| on a golden case. map_tolerance: the same of a cell of
+    its evidence map, None where the golden cases hold no maps of it. operating_points: by which this model
     decides, None for the bundle's. examination_points: the same for examinations of several views, where the
     bundle has thresholds for these.
     """
@@ -82,6 +84,7 @@ class EngineEntry:
     status: str = STATUS_OK
     note: str = ""
     logit_tolerance: float = 0.05
+    map_tolerance: float | None = None
     operating_points: OperatingPoints | None = None
     examination_points: OperatingPoints | None = None
 
@@ -89,10 +92,9 @@ class EngineEntry:
         _require_one_of("engine", self.engine, ENGINE_NAMES)
         _require_one_of("precision", self.precision, PRECISIONS)
         _require_one_of("status", self.status, _STATUSES)
-        _require(
-            math.isfinite(self.logit_tolerance) and self.logit_tolerance > 0,
-            f"logit_tolerance must be positive, got {self.logit_tolerance}",
-        )
+        _require_positive("logit_tolerance", self.logit_tolerance)
+        if self.map_tolerance is not None:
+            _require_positive("map_tolerance", self.map_tolerance)
         _require(
             self.examination_points is None or self.operating_points is not None,
             "examination_points stand beside operating_points of the same engine",
@@ -123,6 +125,7 @@ class GoldenCase:
     verdict: fracture, doubt or none. logits: expected fracture logit per engine key; "reference" is the
     original checkpoint's. facts: what the model is told beside the picture. strange: the statistics of
     features refuse the picture, and every engine must find it as strange; the logits count all the same.
+    maps: expected evidence map per engine key, as means (logits) over equal parts of its area, row by row.
     """
 
     name: str
@@ -131,6 +134,7 @@ class GoldenCase:
     logits: dict[str, float]
     facts: PatientFacts = NOTHING_SAID
     strange: bool = False
+    maps: dict[str, Grid] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a golden case needs a name")
@@ -138,6 +142,8 @@ class GoldenCase:
         _require_one_of("verdict", self.verdict, tuple(map(str, _GOLDEN_VERDICTS)))
         for key, logit in self.logits.items():
             _require(math.isfinite(logit), f"golden case {self.name}: logit of {key} is {logit}")
+        for key, grid in self.maps.items():
+            _require_grid(f"golden case {self.name}: map of {key}", grid)
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,7 @@ class Manifest:
         _require_unique("engine", (entry.key for entry in self.engines))
         for entry in self.engines:
             _require_own_points(entry, self.examination)
+            _require_maps(entry, self.golden)
         _require_unique("golden case", (case.name for case in self.golden))
         strange = [case.name for case in self.golden if case.strange]
         _require(not strange or self.anomaly is not None, f"no statistics find {strange} strange")
@@ -237,16 +244,11 @@ class Manifest:
     def _table(self) -> dict[str, Any]:
         """What is not there is not mentioned: runtimes from before it open such a bundle too."""
         table = dataclasses.asdict(self)
-        for key in ("ages_years", "views"):
-            if not table["intended_use"][key]:
-                del table["intended_use"][key]
+        _drop_empty(table["intended_use"], "ages_years", "views")
         for entry in table["engines"]:
-            for key in ("operating_points", "examination_points"):
-                if entry[key] is None:
-                    del entry[key]
+            _drop_empty(entry, "map_tolerance", "operating_points", "examination_points")
         for case in table["golden"]:
-            if not case["strange"]:
-                del case["strange"]
+            _drop_empty(case, "strange", "maps")
         if self.metadata is None:
             del table["metadata"]
             for case in table["golden"]:
@@ -262,6 +264,25 @@ class Manifest:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _drop_empty(table: dict[str, Any], *keys: str) -> None:
+    for key in keys:
+        if not table[key]:
+            del table[key]
+
+
+def _require_positive(what: str, value: float) -> None:
+    _require(math.isfinite(value) and value > 0, f"{what} must be positive, got {value}")
+
+
+def _require_grid(what: str, grid: Grid) -> None:
+    _require(
+        bool(grid) and bool(grid[0]) and len({len(row) for row in grid}) == 1,
+        f"{what} must have rows of one length, got lengths {[len(row) for row in grid]}",
+    )
+    wrong = [cell for row in grid for cell in row if not math.isfinite(cell)]
+    _require(not wrong, f"{what} must hold finite numbers, got {wrong[:1]}")
 
 
 def _require_ages(ages_years: tuple[float, ...]) -> None:
@@ -286,6 +307,17 @@ def _require_own_points(entry: EngineEntry, examination: ExaminationSpec) -> Non
         f"engine {entry.key} decides by operating points of its own and the bundle "
         f"{'has' if wanted else 'has none'} for examinations, so it must have {'' if wanted else 'no '}"
         "examination_points",
+    )
+
+
+def _require_maps(entry: EngineEntry, golden: tuple[GoldenCase, ...]) -> None:
+    """Of all golden cases or of none: half of a check would be taken for a whole one."""
+    wanted = entry.map_tolerance is not None
+    wrong = [case.name for case in golden if (entry.key in case.maps) is not wanted]
+    _require(
+        not wrong,
+        f"engine {entry.key} has {'a' if wanted else 'no'} map_tolerance, so golden case "
+        f"{', '.join(wrong[:1])} must hold {'a' if wanted else 'no'} map of it",
     )
 
 

@@ -26,7 +26,7 @@ _GATE_COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 def verify_json(bundle: Bundle) -> dict[str, Any]:
     """What `ulna verify --json` prints for a bundle that is as its maker signed it."""
-    manifest = bundle.manifest
+    manifest, use = bundle.manifest, bundle.manifest.intended_use
     return {
         "ok": True,
         "name": manifest.name,
@@ -34,8 +34,10 @@ def verify_json(bundle: Bundle) -> dict[str, Any]:
         "created_utc": manifest.created_utc,
         "sha256": bundle.digest,
         "signed_by": bundle.signed_by,
-        "intended_use": manifest.intended_use.statement,
-        "body_parts": list(manifest.intended_use.body_parts),
+        "intended_use": use.statement,
+        "body_parts": list(use.body_parts),
+        "ages_years": use.ages_years and list(use.ages_years),
+        "views": list(use.views),
         "files": len(manifest.files),
         "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
         "engines": [_engine_json(entry) for entry in manifest.engines],
@@ -50,14 +52,16 @@ def verify_json(bundle: Bundle) -> dict[str, Any]:
 def verify_table(bundle: Bundle) -> RenderableType:
     """The same for people."""
     facts = verify_json(bundle)
-    manifest = bundle.manifest
+    manifest, use = bundle.manifest, bundle.manifest.intended_use
     table = _facts(
         ("bundle", f"{facts['name']} {facts['version']}, made {facts['created_utc']}"),
         ("sha256", bundle.digest),
         ("signed by", f"{bundle.signed_by} (trusted)"),
         ("files", f"{facts['files']} files, {_megabytes(facts['size_bytes'])}, all as signed"),
-        ("intended use", manifest.intended_use.statement or "not stated"),
-        ("body parts", ", ".join(manifest.intended_use.body_parts) or "not stated"),
+        ("intended use", use.statement or "not stated"),
+        ("body parts", ", ".join(use.body_parts) or "not stated"),
+        ("ages", _ages_text(use.ages_years)),
+        ("views", ", ".join(use.views) or "not stated"),
         ("thresholds", _points_text(manifest.operating_points)),
         ("examinations", _examination_text(manifest.examination)),
         ("beside the picture", _metadata_text(manifest.metadata)),
@@ -74,6 +78,10 @@ def verify_table(bundle: Bundle) -> RenderableType:
             escape(str(gate.get("numerics_from") or "itself")),
         )
     return Group(table, gates) if manifest.gates else Group(table, "the bundle carries no gate verdicts")
+
+
+def _ages_text(ages_years: tuple[float, float] | None) -> str:
+    return "not stated" if ages_years is None else f"{ages_years[0]:g} to {ages_years[1]:g} years"
 
 
 def _metadata_text(spec: MetadataSpec | None) -> str:
@@ -174,13 +182,19 @@ def _bench_row(result: EngineResult) -> tuple[str, ...]:
 
 
 def _self_test(results: Iterable[EngineResult]) -> Table:
-    table = _table("bundle on this machine", "engine", "golden", "p50 ms", "logit error", "why")
+    table = _table(
+        "bundle on this machine", "engine", "golden", "p50 ms", "logit\nerror", "map\nerror", "why"
+    )
     for result in results:
         passed = "[green]pass[/]" if result.passed else "[red]no[/]"
         timing = "-" if result.latency is None else f"{result.latency.p50_ms:.2f}"
-        worst = "-" if result.worst_logit_error is None else f"{result.worst_logit_error:.2g}"
-        table.add_row(result.key, passed, timing, worst, escape(result.reason))
+        worst = [_error(result.worst_logit_error), _error(result.worst_map_error)]
+        table.add_row(result.key, passed, timing, *worst, escape(result.reason))
     return table
+
+
+def _error(worst: float | None) -> str:
+    return "-" if worst is None else f"{worst:.2g}"
 
 
 def _machine(here: Machine) -> Table:

@@ -77,6 +77,7 @@ _OUTSIDE = {
     "interpolation": _BOX,
     "aspect-ratio": _BOX,
     "inverted": _BOX,
+    "transposed-map": "the engine runs on the box, long after the tool is done",
     "damaged-file": "it is done before the damage, and what it hands over carries no digest or signature",
     "uint8-as-int8": "it is not asked for TensorRT's engine and compiles none",
     "masked-pruning": "it quantizes here; what a pruning before it has saved is not asked",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from compress.faults import graphs
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
 from compress.faults.one_part import lowered_on_one_part
-from compress.faults.swap import edited_graph, swapped, swapped_target
+from compress.faults.swap import edited_graph, on_the_box, swapped, swapped_target
 from compress.release import ReleasePlan
 from compress.release import release as sound_release
 from compress.targets import TARGETS
 from runtime.backends.base import LOGIT_NAME, MAP_NAME
 from runtime.bundle import Bundle
+from runtime.detector import Detector
+from runtime.metadata import NOTHING_SAID, PatientFacts
+from runtime.scoring import Score
 
 _DRIFT_LOGITS = 1.0
 _AT_BYTE = 1000
@@ -45,6 +49,17 @@ def _mirrored(graph: onnx.ModelProto) -> None:
         for name, value in (("start", -1), ("end", np.iinfo(np.int64).min), ("axis", 3), ("step", -1))
     ]
     graphs.behind(graph, MAP_NAME, (graphs.node("Slice", (graphs.sound(MAP_NAME), *ends), MAP_NAME),))
+
+
+def _transposed_on_the_box(bed: Bed) -> AbstractContextManager[None]:
+    """The box's engine hands out columns before rows in its second output; the first one is right."""
+    sound = Detector.score
+
+    def score(self: Detector, tensor: NDArray[np.float32], facts: PatientFacts = NOTHING_SAID) -> Score:
+        found = sound(self, tensor, facts)
+        return replace(found, map=np.ascontiguousarray(found.map.T))
+
+    return on_the_box("runtime.golden.Detector.score", score)
 
 
 def _edit(engine: str, change: Callable[[onnx.ModelProto], None]) -> Callable[[Bed], Any]:
@@ -126,6 +141,15 @@ FAULTS = (
         spoils=_BOTH_NODES,
         caught_by=("peak of the evidence",),
         inject=_edit("onnxruntime", _mirrored),
+    ),
+    Fault(
+        name="transposed-map",
+        title="the box's engine hands out the evidence map transposed",
+        seen="an engine built on the device lays out its second output otherwise; only logits were compared",
+        engines={"onnxruntime": ("fp32",)},
+        spoils=(),
+        caught_by=("evidence map off by",),
+        inject=_transposed_on_the_box,
     ),
     Fault(
         name="damaged-file",

@@ -15,12 +15,10 @@ from compress.artifact import StepOutput
 from compress.faults import graphs
 from compress.faults.bed import Bed
 from compress.faults.fault import Fault
-from compress.faults.swap import edited_graph, swapped, swapped_target
+from compress.faults.swap import edited_graph, on_the_box, swapped_target
 from compress.steps import openvino_tools
 from compress.targets import TARGETS
-from runtime import golden
 from runtime.backends.base import INPUT_NAME
-from runtime.golden import EngineResult
 from runtime.preprocess import PreprocessSpec, place, value_range
 from runtime.preprocess import preprocess as as_trained
 from runtime.radiograph import Radiograph
@@ -100,16 +98,11 @@ def _inverted(radiograph: Radiograph, spec: PreprocessSpec) -> Prepared:
     return as_trained(Radiograph(top - radiograph.pixels, radiograph.bit_depth, radiograph.sha256), spec)
 
 
-def _on_the_box(
+def _prepared_on_the_box(
     prepare: Callable[[Radiograph, PreprocessSpec], Prepared],
 ) -> Callable[[Bed], AbstractContextManager[None]]:
-    """The box prepares pictures otherwise than the training did: its self-test runs here, and so does."""
-
-    def examine(bundle, entry, options, timing, timeout_s) -> EngineResult:  # type: ignore[no-untyped-def]
-        with swapped("runtime.golden.preprocess", prepare):
-            return golden.examine(bundle, entry, options, timing)
-
-    return lambda _: swapped("runtime.selftest.examine_isolated", examine)
+    """The box prepares pictures otherwise than the training did."""
+    return lambda _: on_the_box("runtime.golden.preprocess", prepare)
 
 
 _FLOAT_AND_INT8 = ("fp32", "int8")
@@ -143,7 +136,7 @@ FAULTS = (
         engines=_BOX,
         spoils=(),
         caught_by=_OTHER_ANSWERS,
-        inject=_on_the_box(_with_nearest),
+        inject=_prepared_on_the_box(_with_nearest),
     ),
     Fault(
         name="aspect-ratio",
@@ -152,7 +145,7 @@ FAULTS = (
         engines=_BOX,
         spoils=(),
         caught_by=_OTHER_ANSWERS,
-        inject=_on_the_box(_stretched),
+        inject=_prepared_on_the_box(_stretched),
     ),
     Fault(
         name="inverted",
@@ -161,6 +154,6 @@ FAULTS = (
         engines=_BOX,
         spoils=(),
         caught_by=_OTHER_ANSWERS,
-        inject=_on_the_box(_inverted),
+        inject=_prepared_on_the_box(_inverted),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from compress.options.target import TargetOptions
 from compress.steps.calibration import CalibrationData
 from compress.steps.quantize import QUANTIZERS
 from compress.targets import TARGETS
+from runtime import golden
+from runtime.golden import EngineResult
 
 Edit = Callable[[onnx.ModelProto], None]
 Quantize = Callable[[Path, Path, CalibrationData, TargetOptions], StepOutput]
@@ -28,6 +30,16 @@ def swapped(place: str, mistake: Any) -> Iterator[None]:
     """place: dotted name, as `compress.branches.calibration_of`. Restored whatever happens."""
     with mock.patch(place, mistake):
         yield
+
+
+def on_the_box(place: str, mistake: Any) -> AbstractContextManager[None]:
+    """A mistake that the self-test alone can meet: it runs here, in this process, with `place` swapped."""
+
+    def examine(bundle, entry, options, timing, timeout_s) -> EngineResult:  # type: ignore[no-untyped-def]
+        with swapped(place, mistake):
+            return golden.examine(bundle, entry, options, timing)
+
+    return swapped("runtime.selftest.examine_isolated", examine)
 
 
 @contextmanager

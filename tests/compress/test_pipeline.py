@@ -237,6 +237,47 @@ def test_the_bundle_opens_with_its_key_and_passes_its_own_golden_cases(made: Mad
     assert len(bundle.manifest.gates) == len(made.judged)
 
 
+def test_every_engine_of_a_release_looks_where_its_golden_cases_say_those_left_to_the_device_too(
+    made: Made,
+) -> None:
+    bundle = open_bundle(made.folder / "bundle", TrustStore.of(made.key))
+    tolerances = {entry.key: entry.map_tolerance for entry in bundle.manifest.engines}
+    assert {"tensorrt_rtx-fp32", "tensorrt_rtx-int8"} < set(tolerances) and all(tolerances.values())
+    for case in bundle.manifest.golden:
+        assert set(case.maps) == set(tolerances)
+    for result in selftest.run(bundle, keys=("onnxruntime-fp32", "openvino-int8")):
+        assert result.reason == f"{RECIPE.release.golden_cases} golden cases answered as released"
+        assert 0 < (result.worst_map_error or 0) < (tolerances[result.key] or 0)
+
+
+def test_a_release_whose_maps_cannot_tell_a_wrong_place_says_so(
+    made: Made, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.golden_maps.tells_places", lambda grids, tolerance: len(grids) == 0)
+    said = io.StringIO()
+    alone = replace(RECIPE, targets=RECIPE.targets[:1])
+    run_pipeline(
+        alone, RunOptions(copy, made.data, made.key), ProgressReporter(Console(file=said, width=200))
+    )
+    assert "no self-test checks where onnxruntime-fp32, onnxruntime-int8 looks" in said.getvalue()
+    bundle = open_bundle(copy / "bundle", TrustStore.of(made.key))
+    assert not any(case.maps for case in bundle.manifest.golden)
+    (result,) = selftest.run(bundle, keys=("onnxruntime-int8",))
+    assert result.passed and result.reason.endswith("the place of findings not among them")
+
+
+def test_ages_and_views_of_a_recipe_are_in_the_bundle_and_on_the_card(made: Made, copy: Path) -> None:
+    use = replace(RECIPE.release, ages_years=(18.0, 65.5), views=("frontal", "lateral"))
+    made.again(replace(RECIPE, targets=RECIPE.targets[:1], release=use), copy)
+    stated = open_bundle(copy / "bundle", TrustStore.of(made.key)).manifest.intended_use
+    assert (stated.ages_years, stated.views) == ((18.0, 65.5), ("frontal", "lateral"))
+    card = (copy / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "It is meant for: hand, leg; patients of 18 to 65.5 years; views: frontal, lateral." in card
+    plain = open_bundle(made.folder / "bundle", TrustStore.of(made.key)).manifest.intended_use
+    assert (plain.ages_years, plain.views) == (None, ())
+    assert "It is meant for: hand, leg. " in (made.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
 def test_golden_files_do_not_carry_the_names_of_their_cases(made: Made) -> None:
     trust = TrustStore()
     trust.add(made.key.public_key())

@@ -105,6 +105,15 @@ def test_an_unknown_key_is_named_with_its_place(text: str, where: str) -> None:
         ("[operating_points]\nsensitivity = 1.5", "sensitivity must be 0.5 to 1"),
         ("[release]\nname = ''", "name and version must not be empty"),
         ("[release]\nbody_parts = ['hand', '']", "empty word"),
+        (
+            "[release]\nages_years = [65, 18]",
+            "r.release: ages_years must be youngest and oldest, within 0 to",
+        ),
+        ("[release]\nages_years = [18]", "r.release: ages_years must be youngest and oldest"),
+        ("[release]\nages_years = 18", "r.release.ages_years must be a list"),
+        ("[release]\nages_years = [18, nan]", r"r.release.ages_years\[1\] must be a finite number"),
+        ("[release]\nviews = ['AP']", 'r.release: views must be plain words, "frontal" for AP and PA'),
+        ("[release]\nviews = ['frontal', '']", "r.release: views must be plain words"),
         ("[release]\ngolden_cases = 1", "golden_cases must be at least 2"),
     ],
 )

@@ -49,13 +49,26 @@ def plate(bright_share: float) -> bytes:
     return bytes(data.tobytes())
 
 
+def corner_plate(verdict: str) -> bytes:
+    """A PNG (64, 64) with a block, longer than wide, that no mirror and no turn leaves where it is."""
+    pixels = np.zeros((64, 64), np.uint16)
+    if verdict == "doubt":
+        pixels[4:54, 2:43] = 65535
+    else:
+        pixels[4:20, 34:60] = 65535
+    done, data = cv2.imencode(".png", 65535 - pixels if verdict == "fracture" else pixels)
+    assert done
+    return bytes(data.tobytes())
+
+
 def golden_cases(*keys: str) -> tuple[GoldenCase, ...]:
     """One case a verdict, with the same expected logit for every engine key."""
     return tuple(golden_case(verdict, *keys) for verdict in BRIGHT_SHARES)
 
 
-def golden_case(verdict: str, *keys: str) -> GoldenCase:
-    tensor, _ = preprocess(read_bytes(plate(BRIGHT_SHARES[verdict])), SPEC)
+def golden_case(verdict: str, *keys: str, picture: bytes | None = None) -> GoldenCase:
+    """picture: in place of the plate of that verdict."""
+    tensor, _ = preprocess(read_bytes(picture or plate(BRIGHT_SHARES[verdict])), SPEC)
     logit = float(expected_logit(tensor)[0, 0])
     return GoldenCase(verdict, f"golden/{verdict}.png", verdict, dict.fromkeys((*keys, "reference"), logit))
 

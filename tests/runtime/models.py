@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,45 @@ def onnx_bytes(gain: float = 4.0, bias: float = 0.0, batch: str | int = "batch")
     return model.SerializeToString()
 
 
+@dataclass(frozen=True)
+class Misplacing:
+    """What becomes of the map behind the network: transposed, then rows and columns taken in this order, then
+    multiplied. The logit stays right.
+    """
+
+    transposed: bool = False
+    rows: tuple[int, ...] = tuple(range(MAP_SIZE))
+    columns: tuple[int, ...] = tuple(range(MAP_SIZE))
+    factor: float = 1.0
+
+
+def misplacing_onnx_bytes(mistake: Misplacing) -> bytes:
+    """The same model with its second output spoilt."""
+    model = onnx.load_from_string(onnx_bytes())
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["sound" if name == MAP_NAME else name for name in names]
+    model.graph.node.extend(
+        [
+            helper.make_node(
+                "Transpose", ["sound"], ["turned"], perm=[0, 1, 3, 2] if mistake.transposed else [0, 1, 2, 3]
+            ),
+            helper.make_node("Gather", ["turned", "rows"], ["by_rows"], axis=2),
+            helper.make_node("Gather", ["by_rows", "columns"], ["by_columns"], axis=3),
+            helper.make_node("Mul", ["by_columns", "factor"], [MAP_NAME]),
+        ]
+    )
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(mistake.rows, np.int64), "rows"),
+            numpy_helper.from_array(np.array(mistake.columns, np.int64), "columns"),
+            numpy_helper.from_array(np.array(mistake.factor, np.float32), "factor"),
+        ]
+    )
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
 def onnx_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
     """For ONNX Runtime."""
     return ModelFiles(onnx_bytes(gain, bias))
@@ -60,6 +100,11 @@ def openvino_files(gain: float = 4.0, bias: float = 0.0) -> ModelFiles:
 def expected_logit(tensor: np.ndarray, gain: float = 4.0, bias: float = 0.0) -> np.ndarray:
     """What the model computes, by numpy: (N, 1)."""
     return (gain * tensor.mean(axis=(1, 2, 3)) + bias)[:, None]
+
+
+def expected_map(tensor: np.ndarray, gain: float = 4.0) -> np.ndarray:
+    """What the model computes as its map for one (1, 1, S, S) tensor, by numpy: (S / 4, S / 4)."""
+    return gain * tensor.reshape(MAP_SIZE, 4, MAP_SIZE, 4).mean(axis=(1, 3))
 
 
 def tensorrt_files(library: str, gain: float = 4.0, bias: float = 0.0) -> ModelFiles:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runtime.bundle import EngineEntry, FileEntry, GoldenCase, Manifest
 from runtime.errors import BundleFormatError
 from runtime.manifest import is_file_name
+from runtime.metadata import NOTHING_SAID
 from tests.runtime.kit import ORT, Contents, entry, manifest
 
 DIGEST = "0" * 64
@@ -88,6 +89,8 @@ def test_an_impossible_manifest_cannot_be_made(changes: dict[str, Any]) -> None:
         {"logit_tolerance": 0.0},
         {"logit_tolerance": float("nan")},
         {"logit_tolerance": float("inf")},
+        {"map_tolerance": 0.0},
+        {"map_tolerance": float("nan")},
     ],
     ids=str,
 )
@@ -106,6 +109,8 @@ def test_an_impossible_engine_cannot_be_made(changes: dict[str, Any]) -> None:
         ("a", "a.png", "unreadable", {}),
         ("a", "a.png", "healthy", {}),
         ("a", "a.png", "none", {"x": float("nan")}),
+        ("a", "a.png", "none", {}, NOTHING_SAID, False, {"x": ((1.0,), (float("nan"),))}),
+        ("a", "a.png", "none", {}, NOTHING_SAID, False, {"x": ((1.0, 2.0), (1.0,))}),
     ],
     ids=str,
 )
@@ -169,6 +174,60 @@ def test_an_intended_use_that_makes_no_sense_is_refused_by_name(key: str, value:
     use = as_table()["intended_use"] | {key: value}
     with pytest.raises(BundleFormatError, match=key):
         Manifest.from_json(json.dumps(as_table() | {"intended_use": use}).encode())
+
+
+GRID = ((-4.5, 0.25), (1.0, 3.0), (-1.0, 0.0))
+
+
+def placed(grid: Any = GRID) -> dict[str, Any]:
+    """As JSON, a bundle whose golden cases say where its engine looks."""
+    table = as_table()
+    table["engines"][0]["map_tolerance"] = 0.4
+    for case in table["golden"]:
+        case["maps"] = {ORT.key: grid}
+    return table
+
+
+def test_maps_survive_and_are_not_mentioned_where_there_are_none() -> None:
+    full = Manifest.from_json(json.dumps(placed()).encode())
+
+    assert full.golden[0].maps == {ORT.key: GRID} and full.engines[0].map_tolerance == 0.4
+    assert Manifest.from_json(full.to_json()) == full
+    assert "maps" not in as_table()["golden"][0] and "map_tolerance" not in as_table()["engines"][0]
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ([], r"golden case fracture: map of onnxruntime-fp32 must have rows of one length, got lengths \[\]"),
+        ([[]], r"rows of one length, got lengths \[0\]"),
+        ([[1, 2], [3]], r"rows of one length, got lengths \[2, 1\]"),
+        ([[1, float("nan")]], "NaN is no JSON number"),
+        ([[1, float("inf")]], "Infinity is no JSON number"),
+        ([[1, "2"]], r"maps\.onnxruntime-fp32\[0\]\[1\] must be float"),
+        ([1, 2], r"maps\.onnxruntime-fp32\[0\] must be a list"),
+        (None, r"maps\.onnxruntime-fp32 must be a list"),
+    ],
+    ids=str,
+)
+def test_a_map_that_is_no_grid_of_numbers_is_refused_in_one_line(grid: Any, said: str) -> None:
+    with pytest.raises(BundleFormatError, match=said) as caught:
+        Manifest.from_json(json.dumps(placed(grid)).encode())
+    assert "\n" not in str(caught.value)
+
+
+def test_maps_of_some_golden_cases_are_refused_for_they_would_pass_for_a_whole_check() -> None:
+    table = placed()
+    del table["golden"][1]["maps"]
+    with pytest.raises(BundleFormatError, match="has a map_tolerance, so golden case doubt must hold a map"):
+        Manifest.from_json(json.dumps(table).encode())
+
+
+def test_maps_that_no_tolerance_judges_are_refused() -> None:
+    table = placed()
+    del table["engines"][0]["map_tolerance"]
+    with pytest.raises(BundleFormatError, match="has no map_tolerance, so golden case fracture must hold no"):
+        Manifest.from_json(json.dumps(table).encode())
 
 
 def test_thresholds_that_contradict_each_other_are_refused() -> None:

@@ -40,6 +40,7 @@ _SURE = (
     "no-number",
     "stale-engine",
     "label-order",
+    "transposed-map",
     "damaged-file",
     "runs-elsewhere",
 )
