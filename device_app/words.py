@@ -5,13 +5,16 @@ Codes come from the runtime and the store; what a nurse reads is only here and i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from device_app.access.roles import Role
+from device_app.agreement import Figures, Share
 from device_app.answers import BAD_RECORD, Answer, ScreenState
 from device_app.language import LazyText, gettext, lazy_gettext
+from device_app.readings import Judgement, Kind
 from device_app.status import Phase, ReaderStatus
 from device_app.store.log import BOX, KIOSK, Action
 from device_app.store.queue import FailureCode
@@ -353,3 +356,57 @@ def detail_words(detail: dict[str, Any]) -> str:
     """The rest of an entry, for a technician: names and values, digests cut to twelve digits."""
     short = {name: str(value)[:12] if name.endswith("sha256") else value for name, value in detail.items()}
     return ", ".join(f"{name} {value}" for name, value in short.items())
+
+
+JUDGEMENTS = {
+    Judgement.FRACTURE: _("Fracture"),
+    Judgement.DOUBT: _("Not sure"),
+    Judgement.NONE: _("No fracture"),
+    Judgement.UNREADABLE: _("Cannot tell from this picture"),
+}
+KINDS = {
+    Kind.OWN: _("Before the box's answer"),
+    Kind.SECOND: _("Second reading"),
+    Kind.OUTCOME: _("In the end"),
+}
+
+
+def share_words(share: Share) -> str:
+    """Counts, percentage and interval, or that there is nothing yet."""
+    if share.value is None:
+        return gettext("nothing yet")
+    low, high = share.interval
+    return gettext(
+        "%(count)s of %(total)s: %(percent)s %% (%(low)s to %(high)s %%)",
+        count=share.count,
+        total=share.total,
+        percent=round(100 * share.value),
+        low=math.floor(100 * low),
+        high=math.ceil(100 * high),
+    )
+
+
+def figure_words(figures: Figures) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """The page's tables: a title, and rows of a name and a share in words."""
+    tables: tuple[tuple[LazyText, tuple[tuple[LazyText, Share], ...]], ...] = (
+        (
+            _("Before and after the box's answer"),
+            (
+                (_("Own reading as the box"), figures.agreement),
+                (_("Mind changed after the box's answer"), figures.changed),
+                (_("of these, to what the box said"), figures.towards_box),
+            ),
+        ),
+        (
+            _("Against what it was in the end"),
+            (
+                (_("Fractures that the box suspected or doubted"), figures.sensitivity),
+                (_("Others that the box called no fracture"), figures.specificity),
+                (_("Fractures that people suspected or doubted"), figures.own_sensitivity),
+                (_("Others that people called no fracture"), figures.own_specificity),
+            ),
+        ),
+    )
+    return tuple(
+        (str(title), tuple((str(name), share_words(share)) for name, share in rows)) for title, rows in tables
+    )

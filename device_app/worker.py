@@ -15,15 +15,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from device_app import facts
 from device_app.config import KioskConfig
-from device_app.pictures import THUMB_SIDE_PX, heat_png, screen_png
+from device_app.gray_values import pack, view_facts
+from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
 from device_app.status import Phase
 from device_app.store import DATABASE_NAME, Store, open_store
 from device_app.store.database import DatabaseUnusableError, check_integrity
 from device_app.store.queue import Claim, FailureCode, ReadResult
+from device_app.update.state import BUILT_ENGINES
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector
@@ -40,7 +44,7 @@ from runtime.trust import TrustStore
 
 _ALIVE_EVERY_S = 5.0
 _NO_ROOM_PAUSE_S = 10.0
-_ENGINES, _BUILT_ENGINES = "engines", "built-engines"
+_ENGINES = "engines"
 _SAID_EVERY_S = 1.0
 _NICENESS = 10  # the screens come first
 
@@ -101,18 +105,24 @@ def main(argv: list[str] | None = None) -> int:
 def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     """Read one claimed picture and store what the screens need of it; the answer is not yet stored.
 
+    The picture is on the screens before the engine looks at it. What lies there of an earlier try that was
+    cut short is replaced.
+
     Raises EngineFailedError when the engine gave no answer, StoreError when the picture is lost,
     DiskFullError for no room.
     """
     data = store.files.read(claim.sha256)
-    radiograph, findings = _look(data, detector, facts.of_text(claim.facts_json))
+    findings = _look(data, detector, facts.of_text(claim.facts_json), partial(_store_pictures, claim, store))
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
-    _store_pictures(claim.sha256, store, radiograph, findings)
+    if findings.evidence is not None:
+        heat = heat_png(findings.evidence, findings.width_px, findings.height_px)
+        store.files.write_derived(claim.sha256, "heat", heat)
     return ReadResult(
         verdict=str(findings.verdict),
         findings_json=json.dumps(findings.to_json(), allow_nan=False),
         bundle_sha256=findings.provenance.bundle_sha256,
+        thresholds_sha256=findings.provenance.thresholds_sha256,
     )
 
 
@@ -151,22 +161,25 @@ class EngineFailedError(Exception):
     """The engine failed over a picture; it must pass the self-test again before it answers."""
 
 
-def _look(data: bytes, detector: Detector, said: PatientFacts) -> tuple[Radiograph | None, Findings]:
+def _look(
+    data: bytes, detector: Detector, said: PatientFacts, show: Callable[[Radiograph], None]
+) -> Findings:
+    """The answer; `show` gets the picture as soon as it is read."""
     try:
         radiograph = read_bytes(data)
     except Exception as error:
-        return None, detector.refuse(error, data)  # whatever it was, the detector has the words for it
-    return radiograph, detector.detect(radiograph, said)
+        return detector.refuse(error, data)  # whatever it was, the detector has the words for it
+    show(radiograph)
+    return detector.detect(radiograph, said)
 
 
-def _store_pictures(sha256: str, store: Store, radiograph: Radiograph | None, findings: Findings) -> None:
-    if radiograph is None:
-        return
-    store.files.write_derived(sha256, "screen", screen_png(radiograph))
-    store.files.write_derived(sha256, "thumb", screen_png(radiograph, THUMB_SIDE_PX))
-    if findings.evidence is not None:
-        heat = heat_png(findings.evidence, radiograph.width_px, radiograph.height_px)
-        store.files.write_derived(sha256, "heat", heat)
+def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
+    """Its facts first: a screen that finds the picture finds what it needs to show it."""
+    write = partial(store.files.write_derived, claim.sha256)
+    write("facts", view_facts(radiograph).to_json())
+    write("screen", screen_png(radiograph))
+    write("thumb", screen_png(radiograph, THUMB_SIDE_PX))
+    write("values", pack(reduced_pixels(radiograph)))
 
 
 def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Orders) -> int:
@@ -212,7 +225,7 @@ def _open_reader(arguments: WorkerArguments, reports: Reports) -> Reader:
     bundle = open_bundle(arguments.bundle, trust)
     options = BackendOptions(threads=arguments.threads)
     record = ServiceRecord(arguments.data_dir / _ENGINES, bundle.digest)
-    built = arguments.data_dir / _BUILT_ENGINES
+    built = arguments.data_dir / BUILT_ENGINES
     choice = choose(bundle, options, SelfTestPlan(engines=built, building=_heartbeat(reports)))
     return Reader(bundle, choice, record, open_detector(bundle, choice, options, Places(record, built)))
 

@@ -20,8 +20,6 @@ from device_app.store.log import KIOSK
 from runtime.errors import StoreError
 
 _NEEDS = "_needs_role"
-_OF_PATIENTS = ("result", "images")
-"""Blueprints whose every page is for whoever works with the box."""
 _TOKEN = "sign_in"  # noqa: S105  a key of the session
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -57,7 +55,7 @@ def needed_by(app: Flask, endpoint: str) -> Role | None:
     if endpoint == "static":
         return Role.ANYONE
     marked: Role | None = getattr(app.view_functions.get(endpoint), _NEEDS, None)
-    return marked or (Role.USER if endpoint.split(".", maxsplit=1)[0] in _OF_PATIENTS else None)
+    return marked
 
 
 def install_gate(app: Flask, parts: Access, refuse: Callable[[int, str, str], ResponseReturnValue]) -> None:

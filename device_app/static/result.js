@@ -1,24 +1,77 @@
-// Switches of the viewer, and looking again while the result is awaited.
+// Starts the viewers and their switches, and looks again while the result is awaited.
 "use strict";
 (() => {
-  for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
-  for (const button of document.querySelectorAll("[data-toggle]")) {
-    const viewer = button.closest(".viewer");
-    const name = button.dataset.toggle;
-    const show = (on) => {
-      button.setAttribute("aria-pressed", String(on));
-      viewer.classList.toggle(`show-${name}`, on);
-      viewer.classList.toggle(`hide-${name}`, !on);
-    };
-    show(button.getAttribute("aria-pressed") === "true");
-    button.addEventListener("click", () => show(button.getAttribute("aria-pressed") !== "true"));
-  }
+  const viewers = new WeakMap();
+  const linked = new WeakSet();
 
-  const waiting = [...document.querySelectorAll("[data-state]")];
-  if (waiting.length === 0) return;
-  const ended = document.querySelectorAll("article").length - waiting.length;
+  const start = (article) => {
+    const roots = [...article.querySelectorAll(".viewer")].filter((root) => root.querySelector(".stage"));
+    for (const root of roots) if (!viewers.has(root)) viewers.set(root, new ulna.Viewer(root));
+    const button = article.querySelector("[data-switch=linked]");
+    if (!button || linked.has(button)) return;
+    linked.add(button);
+    if (roots.length === 2) ulna.link(roots.map((root) => viewers.get(root)), button);
+    else button.remove();
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-toggle]");
+    if (!button) return;
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    const shown = button.closest(".viewer").classList;
+    shown.toggle(`show-${button.dataset.toggle}`, on);
+    shown.toggle(`hide-${button.dataset.toggle}`, !on);
+  });
+  for (const article of document.querySelectorAll("article")) start(article);
+
+  // What is enlarged or measured stays as it is: only what the answer adds is put in.
+  const renewViewer = (old, fresh) => {
+    const viewer = viewers.get(old);
+    if (!viewer || !fresh.querySelector(".stage")) return old.replaceWith(fresh);
+    for (const part of [".stamp", ".over", ".marks"]) old.querySelector(part).replaceWith(fresh.querySelector(part));
+    old.querySelector("svg.plate").setAttribute("aria-label", fresh.querySelector("svg.plate").getAttribute("aria-label"));
+    old.classList.remove("viewer-working");
+    old.classList.add(...fresh.classList);
+    viewer.redraw();
+    viewer.light?.load();
+  };
+
+  const renewArticle = (old, fresh) => {
+    if (old.dataset.state === undefined) return;
+    old.className = fresh.className;
+    for (const key of ["state", "seen"]) {
+      if (fresh.dataset[key] === undefined) delete old.dataset[key];
+      else old.dataset[key] = fresh.dataset[key];
+    }
+    renewViewer(old.querySelector(".viewer"), fresh.querySelector(".viewer"));
+    old.querySelector(".panel").replaceWith(fresh.querySelector(".panel"));
+    start(old);
+  };
+
+  const renew = async () => {
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const bare of fresh.querySelectorAll("noscript")) bare.remove();
+    const articles = [...document.querySelectorAll("article")];
+    if (articles.some((article) => !fresh.getElementById(article.id))) return location.reload();
+    const ended = articles.filter((article) => article.dataset.state).length;
+    for (const article of articles) renewArticle(article, fresh.getElementById(article.id));
+    document.title = fresh.title;
+    if (articles.filter((article) => article.dataset.state).length < ended)
+      document.getElementById("news").textContent = document.querySelector("h1").textContent;
+    return undefined;
+  };
+
+  const NEXT_MS = 1000;
+  const SOON_MS = 150; // as long as picture and answer may come any moment
+  const SOON_FOR_MS = 15000;
+  const FAILED_MS = 4000;
   const look = async () => {
-    let pause = 1000;
+    const waiting = [...document.querySelectorAll("[data-state]")];
+    if (waiting.length === 0) return;
+    let pause = performance.now() < SOON_FOR_MS ? SOON_MS : NEXT_MS;
     try {
       const answer = await fetch(waiting[0].dataset.state, {
         cache: "no-store",
@@ -27,16 +80,13 @@
       });
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
-      if (said.ended !== ended || String(said.held) !== waiting[0].dataset.held) {
-        location.reload();
-        return;
-      }
       const place = waiting[0].querySelector(".place");
       if (place && place.textContent !== said.place) place.textContent = said.place;
+      if (said.seen !== waiting[0].dataset.seen) await renew();
     } catch {
-      pause = 4000;
+      pause = FAILED_MS;
     }
     setTimeout(look, pause);
   };
-  setTimeout(look, 600);
+  setTimeout(look, SOON_MS / 3);
 })();

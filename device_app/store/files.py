@@ -22,6 +22,8 @@ from runtime.errors import InputError, StoreError
 
 _CHUNK_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_ENDINGS = {"values": "gz", "facts": "json"}
+"""Of computed files that are no PNG."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,11 @@ class ImageFiles:
         self.path(sha256).unlink(missing_ok=True)
 
     def derived_path(self, sha256: str, kind: str) -> Path:
-        """Where a picture computed from an image lies."""
-        return self._derived / _checked(sha256)[:2] / f"{sha256}.{kind}.png"
+        """Where a picture, or another file, computed from an image lies."""
+        return self._derived / _checked(sha256)[:2] / f"{sha256}.{kind}.{_ENDINGS.get(kind, 'png')}"
 
     def write_derived(self, sha256: str, kind: str, data: bytes) -> None:
-        """Store a computed picture; replaced whole, so that no reader meets half of one."""
+        """Store a computed file; replaced whole, so that no reader meets half of one."""
         target = self.derived_path(sha256, kind)
         beside = self.incoming / f"{secrets.token_hex(16)}.part"
         try:

@@ -7,10 +7,11 @@ import json
 from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from device_app.access.gate import access, actor, open_to
+from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
 from device_app.audit import Anchor, faults
 from device_app.store.log import Action
+from device_app.views.judging import names_of_people
 from device_app.web import kiosk
 from device_app.words import no_anchor_words
 from runtime.errors import InputError
@@ -58,11 +59,10 @@ def export() -> ResponseReturnValue:
 
 def _screen(checked: bool = False, found: list[str] | None = None, wrong: str = "") -> str:
     shown = kiosk().store.log.page(request.args.get("page", 1, int), _PAGE_SIZE)
-    names = {person.public_id: person.name for person in access().people.all()}
     return render_template(
         "log.html",
         shown=shown,
-        names=names,
+        names=names_of_people(),
         anchor=kiosk().store.log.anchor().text(),
         checked=checked,
         found=found or [],

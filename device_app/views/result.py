@@ -5,8 +5,15 @@ from __future__ import annotations
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from device_app.answers import ScreenState, answer, summary
+from device_app.access.gate import actor, open_to
+from device_app.access.roles import Role
+from device_app.answers import ScreenState, summary
+from device_app.own_first import bare
+from device_app.plates import Plate, plates
+from device_app.readings import OUTCOMES, Judgement
+from device_app.store.earlier import earlier_examinations
 from device_app.store.records import ExaminationRecord
+from device_app.views.judging import is_hidden, may_judge, names_of_people
 from device_app.web import kiosk
 from device_app.words import place_words
 
@@ -14,37 +21,55 @@ blueprint = Blueprint("result", __name__, url_prefix="/examinations/<public_id>"
 
 
 @blueprint.get("/")
+@open_to(Role.USER)
 def page(public_id: str) -> ResponseReturnValue:
     """The result page; while waiting it looks again by itself."""
     examination = find_examination(public_id)
-    shown = [(image, answer(image)) for image in examination.images]
+    shown = plates(examination, kiosk().store.files)
+    if is_hidden(examination):
+        pictures = [bare(plate) for plate in shown]
+        return render_template(
+            "read_first.html", examination=examination, shown=pictures, judgement_kinds=tuple(Judgement)
+        )
+    past = _earlier(public_id)
+    beside = next((one for one in past if str(one.image.id) == request.args.get("beside")), None)
     return render_template(
         "result.html",
         examination=examination,
         shown=shown,
-        waiting=any(found.state is ScreenState.WORKING for _, found in shown),
+        earlier=past,
+        beside=beside,
+        seen=_seen(shown),
+        waiting=any(plate.answer.state is ScreenState.WORKING for plate in shown),
         known=request.args.get("known", ""),
         facts_given=request.args.get("facts", "") == "unused",
+        readings=kiosk().store.readings.of(public_id),
+        names=names_of_people(),
+        may_judge=may_judge(),
+        judgement_kinds=tuple(Judgement),
+        outcomes=OUTCOMES,
     )
 
 
 @blueprint.get("/state")
+@open_to(Role.USER)
 def state(public_id: str) -> ResponseReturnValue:
-    """Where the examination is, for the page's script: `ended` counts its finished views."""
+    """Where the examination is, for the page's script: `seen` changes when the page would."""
     examination = find_examination(public_id)
-    found = summary(examination)
-    ended = sum(answer(image).state is not ScreenState.WORKING for image in examination.images)
+    found, shown = summary(examination), plates(examination, kiosk().store.files)
     held = kiosk().reader.status().cannot_answer
-    return jsonify(state=found.state, place=place_words(found), ended=ended, held=held)
+    told = "hidden" if is_hidden(examination) else found.state
+    return jsonify(state=told, place=place_words(found), ended=_ended(shown), held=held, seen=_seen(shown))
 
 
 @blueprint.post("/images/<int:image_id>/retry")
+@open_to(Role.USER)
 def retry(public_id: str, image_id: int) -> ResponseReturnValue:
     """Read a failed picture once more, because a person asked for it."""
     examination = find_examination(public_id)
     if image_id not in [image.id for image in examination.images]:
         abort(404)
-    if kiosk().store.queue.retry(image_id):
+    if kiosk().store.queue.retry(image_id, actor()):
         kiosk().reader.wake()
     return redirect(url_for("result.page", public_id=public_id), 303)
 
@@ -55,3 +80,27 @@ def find_examination(public_id: str) -> ExaminationRecord:
     if examination is None:
         abort(404)
     return examination
+
+
+def _earlier(public_id: str) -> list[Plate]:
+    """The pictures that this examination can be compared with, newest first."""
+    store = kiosk().store
+    rows = earlier_examinations(store.database, public_id)
+    found = [store.records.examination(row.public_id) for row in rows]
+    return [
+        bare(plate) if is_hidden(one) else plate
+        for one in found
+        if one
+        for plate in plates(one, store.files, earlier=True)
+    ]
+
+
+def _ended(shown: list[Plate]) -> int:
+    """How many views have an answer, or have failed."""
+    return sum(plate.answer.state is not ScreenState.WORKING for plate in shown)
+
+
+def _seen(shown: list[Plate]) -> str:
+    """What a page with these plates shows: when this has changed, it is old."""
+    pictures = sum(plate.has_picture for plate in shown)
+    return f"{_ended(shown)}-{pictures}-{int(kiosk().reader.status().cannot_answer)}"

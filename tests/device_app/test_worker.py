@@ -6,7 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from device_app.gray_values import ViewFacts, unpack
 from device_app.protocol import WorkerArguments
+from device_app.store.queue import FailureCode
 from device_app.worker import EngineFailedError, read_picture
 from runtime.backends.base import TensorInfo
 from runtime.detector import Detector
@@ -58,6 +60,51 @@ def test_an_engine_without_an_answer_gives_no_result(store, receive, detector):
     claim = store.queue.claim("a")
     with pytest.raises(EngineFailedError), Detector(BrokenEngine(), detector.spec) as broken:
         read_picture(claim, store, broken)
+
+
+class WatchingEngine(BrokenEngine):
+    """An engine that looks at what is on disk when it is asked, and gives no answer."""
+
+    def __init__(self, store, sha256):
+        self.there = []
+        self._kinds = [(kind, store.files.derived_path(sha256, kind)) for kind in (*SHOWN_FIRST, "heat")]
+
+    def infer(self, feeds):
+        self.there = [kind for kind, path in self._kinds if path.is_file()]
+        return super().infer(feeds)
+
+
+SHOWN_FIRST = ("facts", "screen", "thumb", "values")
+
+
+def test_the_picture_is_on_the_screens_before_the_engine_looks_at_it(store, receive, detector):
+    receive(sample.picture(sample.NONE))
+    claim = store.queue.claim("a")
+    engine = WatchingEngine(store, claim.sha256)
+    with pytest.raises(EngineFailedError), Detector(engine, detector.spec) as broken:
+        read_picture(claim, store, broken)
+    assert engine.there == list(SHOWN_FIRST)
+
+
+def test_a_picture_shown_by_a_try_that_failed_gets_its_answer_from_the_next(store, receive, detector):
+    receive(sample.picture(sample.FRACTURE))
+    claim = store.queue.claim("a")
+    with pytest.raises(EngineFailedError), Detector(BrokenEngine(), detector.spec) as broken:
+        read_picture(claim, store, broken)
+    store.queue.abandon("a", FailureCode.ENGINE, "no number")
+    again = store.queue.claim("b")
+    assert again.sha256 == claim.sha256
+    assert read_picture(again, store, detector).verdict == "fracture"
+
+
+def test_the_stored_values_are_the_files_own(store, receive, detector):
+    receive(sample.picture(sample.FRACTURE))
+    claim = store.queue.claim("a")
+    read_picture(claim, store, detector)
+    facts = ViewFacts.from_json(store.files.derived_path(claim.sha256, "facts").read_bytes())
+    data = store.files.derived_path(claim.sha256, "values").read_bytes()
+    values = unpack(data, facts.values_width_px, facts.values_height_px)
+    assert np.array_equal(values, sample.forearm(sample.FRACTURE))
 
 
 def test_arguments_survive_the_command_line(tmp_path):

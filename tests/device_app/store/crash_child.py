@@ -17,6 +17,8 @@ from device_app.store.queue import ReadResult
 from device_app.store.records import Upload
 
 PICTURES = tuple(b"picture %d " % number * 1000 for number in range(4))
+DERIVED = ("facts", "screen", "thumb", "values", "heat")
+"""In the worker's order; the answer comes after them."""
 NEVER = 10**9
 
 
@@ -63,10 +65,16 @@ def use_store(folder: Path) -> None:
             receipt = store.records.receive(io.BytesIO(data), Upload("a.png"))
             note(folder, f"received {receipt.public_id}")
         while (claim := store.queue.claim("worker")) is not None:
-            store.files.write_derived(claim.sha256, "screen", b"png of " + claim.sha256.encode())
+            for kind in DERIVED:
+                store.files.write_derived(claim.sha256, kind, derived(kind, claim.sha256))
             if store.queue.complete(claim, ReadResult("none", f'"{claim.sha256}"', "0" * 64)):
                 note(folder, f"answered {claim.sha256}")
     store.close()
+
+
+def derived(kind: str, sha256: str) -> bytes:
+    """What is computed of a picture: its whole content says of which."""
+    return f"{kind} of {sha256}".encode() * 100
 
 
 def note(folder: Path, line: str) -> None:

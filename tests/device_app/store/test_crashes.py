@@ -12,7 +12,7 @@ import pytest
 from device_app import KioskConfig
 from device_app.store import open_store, prepare_store
 from device_app.store.models import JobState
-from tests.device_app.store.crash_child import NEVER, PICTURES, run, use_store
+from tests.device_app.store.crash_child import DERIVED, NEVER, PICTURES, derived, run, use_store
 
 KILL_POINTS = int(os.environ.get("ULNA_KILL_POINTS", "20"))
 SEED = 20260101
@@ -78,6 +78,10 @@ def check_confirmed(folder, told):
         done = image.state is JobState.DONE
         assert done == (image.findings_json is not None) and (done or image.state is JobState.QUEUED)
         assert done or image.sha256 not in told["answered"], "a confirmed result is gone"
+        for kind in DERIVED:
+            path = store.files.derived_path(image.sha256, kind)
+            whole = not path.exists() or path.read_bytes() == derived(kind, image.sha256)
+            assert whole and (path.exists() or not done), f"half of {kind}, or an answer without it"
     store.close()
 
 
@@ -90,7 +94,9 @@ def check_store(folder):
     for image in images:
         assert image.state is JobState.DONE and json.loads(image.findings_json) == image.sha256
         store.files.read(image.sha256)
-        assert store.files.derived_path(image.sha256, "screen").is_file()
+        for kind in DERIVED:
+            path = store.files.derived_path(image.sha256, kind)
+            assert path.read_bytes() == derived(kind, image.sha256)
     answered = confirmed(folder)["answered"]
     assert len(answered) == len(set(answered)), "a result was confirmed twice"
     assert not list(store.files.incoming.iterdir())
