@@ -30,7 +30,7 @@ demo: $(VENV)/.demo  ## from synthetic radiographs to a kiosk that reads one (SE
 	@if [ "$(SERVE)" = 1 ]; then exec $(BIN)/ulna serve --bundle $(OUT)/bundle --port $(PORT); \
 	else echo "bundle: $(OUT)/bundle   report: $(OUT)/report.html"; fi
 
-test: $(VENV)/.dev browser  ## every test
+test: $(VENV)/.dev browser senders  ## every test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_OPTIONS)
 
 wheels: $(BIN)/python  ## what a box without network installs, in dist/box
@@ -71,6 +71,14 @@ browser:
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests" \
 	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	|| echo "no Chromium here: the browser tests will be skipped (install the package 'chromium')"
+
+# The tests of the DICOM receiver also send with dcmtk; where it cannot be installed they skip and say so.
+.PHONY: senders
+senders:
+	@command -v storescu >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing dcmtk for the DICOM tests" \
+	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq dcmtk >/dev/null; } \
+	|| echo "no dcmtk here: its tests will be skipped (install the package 'dcmtk')"
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer was not found; install python3 and python3-venv"; exit 1; }

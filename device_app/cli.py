@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,9 @@ import typer
 
 from device_app.cli_people import app as people
 from device_app.cli_people import check_log
-from device_app.config import KioskConfig
+from device_app.config import DicomOptions, KioskConfig, MediaOptions
 from device_app.update.cli_install import install, rollback, slots
+from runtime.errors import InputError
 from runtime.extras import explain
 
 app = typer.Typer(help="The clinic kiosk.", no_args_is_help=True)
@@ -39,6 +41,25 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
     name: Annotated[
         list[str] | None, typer.Option(help="Another name under which browsers reach the box.")
     ] = None,
+    media: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder below which USB sticks are mounted (else /media and /run/media)."),
+    ] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="Take in every picture that is put into this folder.")
+    ] = None,
+    dicom_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Receive DICOM pictures (C-STORE) on this port.")
+    ] = None,
+    dicom_host: Annotated[str, typer.Option(help="Address on which to receive them.")] = DicomOptions.host,
+    ae_title: Annotated[str, typer.Option(help="AE title of the box.")] = DicomOptions.ae_title,
+    dicom_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="AE title, IP address or network (10.0.0.0/8) that may send; may be repeated. Where "
+            "titles and addresses are named, both must fit; without this, any may."
+        ),
+    ] = None,
 ) -> None:
     """Start the kiosk: a web page that reads X-ray pictures on this machine, without any network."""
     from runtime import reference
@@ -52,6 +73,9 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
         port=port,
         threads=threads,
         allowed_hosts=tuple(name or ()),
+        watch=watch.absolute() if watch else None,
+        media=MediaOptions(tuple(path.absolute() for path in media)) if media else MediaOptions(),
+        dicom=_dicom(dicom_port, dicom_host, ae_title, dicom_from or []),
     )
     _server(config)
 
@@ -65,6 +89,29 @@ def default_data_dir() -> Path:
     """ULNA_DATA, else the user's own folder."""
     given = os.environ.get("ULNA_DATA")
     return Path(given) if given else Path.home() / ".local" / "share" / "ulna"
+
+
+def _dicom(port: int | None, host: str, title: str, senders: list[str]) -> DicomOptions | None:
+    """None where no port was named. Raises InputError for a title or a sender that cannot be one.
+
+    What holds a slash is meant as a network, though an AE title may hold one too.
+    """
+    if port is None:
+        return None
+    peers = tuple(filter(_is_network, senders))
+    callers = tuple(sender for sender in senders if sender not in peers)
+    try:
+        return DicomOptions(port, title, host, callers, peers)
+    except ValueError as error:
+        raise InputError(str(error), "choose another --ae-title or --dicom-from") from error
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return "/" in text
+    return True
 
 
 def _server(config: KioskConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import signal
 import socket
@@ -15,22 +14,23 @@ from waitress.server import create_server
 
 from device_app import create_app
 from device_app.config import KioskConfig
+from device_app.intake.running import Intake
+from device_app.listening import listen
 from device_app.store import FolderLock, open_store, prepare_store
 from device_app.supervisor import Supervisor
-from runtime.errors import UlnaError
 
 _THREADS = 6
 _CONNECTIONS = 64
-_BACKLOG = 64
 
 
 def serve(config: KioskConfig, announce: Callable[[str], None]) -> None:
     """Run the kiosk until SIGTERM or Ctrl-C; `announce` gets its address once it takes requests.
 
-    Raises UlnaError for a port in use and for a data folder that another kiosk holds, MigrationError.
+    Raises UlnaError for a port in use and for a data folder that another kiosk holds, InputError for a
+    watched folder that cannot be one, MigrationError.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    with FolderLock(config.data_dir), _listen(config.host, config.port) as listener:
+    with FolderLock(config.data_dir), listen(config.host, config.port) as listener:
         prepare_store(config)
         store = open_store(config)
         # Uploads on their way are patients' pictures too: they stay in the data folder.
@@ -47,8 +47,9 @@ def serve(config: KioskConfig, announce: Callable[[str], None]) -> None:
 def _run(
     config: KioskConfig, supervisor: Supervisor, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
+    app = create_app(config, supervisor)
     server = create_server(
-        create_app(config, supervisor),
+        app,
         sockets=[listener],
         threads=_THREADS,
         connection_limit=_CONNECTIONS,
@@ -56,32 +57,14 @@ def _run(
         ident="",
     )
     signal.signal(signal.SIGTERM, _leave)
-    announce(_address(config.host, listener.getsockname()[1]))
-    server.run()  # returns after SystemExit and KeyboardInterrupt
+    with Intake(app):
+        announce(_address(config.host, listener.getsockname()[1]))
+        server.run()  # returns after SystemExit and KeyboardInterrupt
     server.close()
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """The listening socket. Raises UlnaError when the address cannot be had."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UlnaError(
-                f"port {port} on {host} is in use", hint="stop the other program or choose another --port"
-            ) from error
-        raise UlnaError(
-            f"cannot listen on {host}, port {port}: {error.strerror}", hint="choose another --host or --port"
-        ) from error
-    return listener
 
 
 def _address(host: str, port: int) -> str:

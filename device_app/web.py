@@ -87,9 +87,23 @@ def _language() -> str:
 
 
 def _register(app: Flask) -> None:
-    from device_app.views import health, history, images, log, people, result, settings, sign_in, upload
+    from device_app.views import (
+        health,
+        history,
+        images,
+        log,
+        monitor,
+        people,
+        reading,
+        result,
+        settings,
+        sign_in,
+        stick,
+        upload,
+    )
 
-    for view in (upload, result, images, history, health, sign_in, people, settings, log):
+    patients = (upload, stick, result, reading, images, history)
+    for view in (*patients, health, monitor, sign_in, people, settings, log):
         app.register_blueprint(view.blueprint)
 
 

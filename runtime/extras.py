@@ -25,6 +25,7 @@ _EXTRA_OF = {
     "optuna": "compress",
     "psutil": "bench",
     "pydicom": "dicom",
+    "pynetdicom": "dicom",
     "scipy": "compress",
     "sklearn": "compress",
     "sqlalchemy": "kiosk",

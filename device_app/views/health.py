@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from flask import Blueprint, jsonify, render_template
+from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import open_to
 from device_app.access.roles import Role
+from device_app.intake import words as source_words
+from device_app.intake.sources import SourceState, sources_of
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import QueueCounts
 from device_app.web import kiosk
@@ -19,7 +21,10 @@ blueprint = Blueprint("health", __name__)
 
 @dataclass(frozen=True)
 class Health:
-    """`healthy` only when pictures are being read and new ones would be stored; `room`: on the disk."""
+    """`healthy` only when pictures are being read and new ones would be stored; `room`: on the disk.
+
+    sources: the ways in besides the upload screen. A share that is away makes no box unhealthy.
+    """
 
     healthy: bool
     reader: ReaderStatus
@@ -27,6 +32,7 @@ class Health:
     disk_free_bytes: int
     room: bool
     intake_open: bool
+    sources: tuple[SourceState, ...]
 
 
 def look() -> Health:
@@ -35,11 +41,12 @@ def look() -> Health:
     reader, counts = box.reader.status(), box.store.queue.counts()
     free, room = box.store.records.free_bytes(), box.store.records.has_room()
     is_open = room and counts.waiting < box.config.max_waiting
-    return Health(reader.phase is Phase.READY and is_open, reader, counts, free, room, is_open)
+    healthy = reader.phase is Phase.READY and is_open
+    return Health(healthy, reader, counts, free, room, is_open, sources_of(current_app).all())
 
 
-@blueprint.get("/health")
 @blueprint.get("/healthz")
+@blueprint.get("/health")
 @open_to(Role.ANYONE)
 def machine() -> ResponseReturnValue:
     """JSON; 200 when healthy, 503 otherwise."""
@@ -56,7 +63,7 @@ def machine() -> ResponseReturnValue:
 @open_to(Role.ANYONE)
 def page() -> ResponseReturnValue:
     """The same for a person."""
-    return render_template("box.html", health=look())
+    return render_template("box.html", health=look(), source_words=source_words)
 
 
 @blueprint.get("/box/banner")
