@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from runtime.bundle import (
 from runtime.detector import DetectorSpec
 from runtime.errors import BundleError, StepError
 from runtime.examination import ExaminationSpec
+from runtime.expected import ExpectedAnswers, count_answers
 from runtime.findings import OperatingPoints, Provenance
 from runtime.preprocess import PreprocessSpec
 from runtime.trust import TrustStore
@@ -168,6 +169,7 @@ def _map_plan(plan: ReleasePlan) -> MapPlan:
 
 def _manifest(plan: ReleasePlan, placed: Placed) -> Manifest:
     options = plan.recipe.release
+    strangeness = [item.strangeness for item in plan.shippable if item.strangeness is not None]
     return Manifest(
         name=options.name,
         version=options.version,
@@ -182,9 +184,28 @@ def _manifest(plan: ReleasePlan, placed: Placed) -> Manifest:
         provenance=plan.provenance,
         examination=plan.examination,
         metadata=plan.golden.metadata,
+        expected=expected_answers(plan.reference, plan.points, strangeness),
         anomaly=None if plan.statistics is None else limits_of(plan.recipe.anomaly),
         files={},
     )
+
+
+def expected_answers(
+    reference: Predictions, points: OperatingPoints, strangeness: Sequence[NDArray[np.float64]]
+) -> ExpectedAnswers | None:
+    """What the reference answers on the gate patients, without the pictures that some engine refuses as
+    strange; None where nothing is left. strangeness: of each engine that ships, see Shippable.
+    """
+    strange = np.zeros(len(reference), bool)
+    for shares in strangeness:
+        strange |= ~(shares <= 1)
+    if strange.all():
+        return None
+    healthy, fractured = (
+        count_answers(reference.logits[~strange & (reference.labels == truth)], points) for truth in (0, 1)
+    )
+    refused = int(strange.sum()) + len(reference.refused)
+    return ExpectedAnswers(reference.patients, refused, healthy, fractured)
 
 
 def _entry(item: Shippable, reference: Predictions, placed: Placed) -> EngineEntry:

@@ -16,6 +16,7 @@ from runtime import strict
 from runtime.anomaly import AnomalyLimits
 from runtime.errors import BundleFormatError
 from runtime.examination import ExaminationSpec
+from runtime.expected import ExpectedAnswers
 from runtime.findings import OperatingPoints, Verdict
 from runtime.map_grid import Grid
 from runtime.metadata import NOTHING_SAID, OLDEST_YEARS, MetadataSpec, PatientFacts
@@ -166,8 +167,9 @@ class Manifest:
     as the gates wrote them. provenance: recipe, data set digest, versions. anomaly: from which distance
     on a picture is too strange to answer for. examination: how several views become one answer; a bundle that
     says nothing means ExaminationSpec's own. metadata: which facts of a patient the models take as a second
-    input; None for models that look at the picture alone. files: every file of the bundle but the manifest
-    and its signature.
+    input; None for models that look at the picture alone. expected: the answers of the reference on the gate
+    patients, for a site to compare its own with; None where the maker does not say. files: every file of the
+    bundle but the manifest and its signature.
 
     Raises ValueError for values that contradict one another.
     """
@@ -186,6 +188,7 @@ class Manifest:
     anomaly: AnomalyLimits | None = None
     examination: ExaminationSpec = field(default_factory=ExaminationSpec)
     metadata: MetadataSpec | None = None
+    expected: ExpectedAnswers | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
@@ -249,6 +252,7 @@ class Manifest:
             _drop_empty(entry, "map_tolerance", "operating_points", "examination_points")
         for case in table["golden"]:
             _drop_empty(case, "strange", "maps")
+        _drop_empty(table, "expected")
         if self.metadata is None:
             del table["metadata"]
             for case in table["golden"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -96,6 +96,26 @@ class Result(Base):
     bundle_sha256: Mapped[str] = mapped_column(String(64))
     created_utc: Mapped[datetime]
     image: Mapped[Image] = relationship(back_populates="result")
+
+
+class Tally(Base):
+    """One try to read a picture, in the few words that weekly figures need; rows are only ever added.
+
+    verdict: a Verdict, or "failed" for a try that ended without any answer; reason: the code of a refusal or
+    failure. detail_json: kinds of warnings and milliseconds per stage (device_app.monitoring.tally).
+    """
+
+    __tablename__ = "tallies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    examination_id: Mapped[int] = mapped_column(ForeignKey("examinations.id"), index=True)
+    at_utc: Mapped[datetime]
+    bundle_sha256: Mapped[str] = mapped_column(String(64), default="")
+    verdict: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(String(20), default="")
+    probability: Mapped[float | None] = mapped_column(Float)
+    engine: Mapped[str] = mapped_column(String(40), default="")
+    detail_json: Mapped[str] = mapped_column(Text, default="{}")
 
 
 class Setting(Base):

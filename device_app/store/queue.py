@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from device_app.store.database import Database, now_utc
 from device_app.store.log import BOX, KIOSK, Action, append
 from device_app.store.models import Job, JobState, Result
+from device_app.store.tallies import answered, failed
 
 
 class FailureCode(StrEnum):
@@ -106,15 +107,14 @@ class Queue:
             job = _held(session, claim)
             if job is None:
                 return False
-            session.add(
-                Result(
-                    image_id=claim.image_id,
-                    verdict=answer.verdict,
-                    findings_json=answer.findings_json,
-                    bundle_sha256=answer.bundle_sha256,
-                    created_utc=now_utc(),
-                )
+            result = Result(
+                image_id=claim.image_id,
+                verdict=answer.verdict,
+                findings_json=answer.findings_json,
+                bundle_sha256=answer.bundle_sha256,
+                created_utc=now_utc(),
             )
+            session.add_all((result, answered(job.image.examination_id, result)))
             _end(job, JobState.DONE)
             append(session, BOX, Action.ANSWERED, job.image.examination.public_id, **_digests(claim, answer))
             return True
@@ -220,6 +220,7 @@ def _end(job: Job, state: JobState, failure: FailureCode | None = None, detail: 
 
 def _fail(session: Session, job: Job, failure: FailureCode, detail: str = "") -> None:
     _end(job, JobState.FAILED, failure, detail)
+    session.add(failed(job.image.examination_id, failure))
     append(session, BOX, Action.FAILED, job.image.examination.public_id, failure=str(failure))
 
 

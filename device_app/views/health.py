@@ -11,8 +11,10 @@ from device_app.access.gate import open_to
 from device_app.access.roles import Role
 from device_app.intake import words as source_words
 from device_app.intake.sources import SourceState, sources_of
+from device_app.monitoring.book import alarms
 from device_app.status import Phase, ReaderStatus
 from device_app.store.queue import QueueCounts
+from device_app.views.monitor import expectation_now
 from device_app.web import kiosk
 from runtime.errors import StoreError
 
@@ -52,11 +54,12 @@ def machine() -> ResponseReturnValue:
     """JSON; 200 when healthy, 503 otherwise."""
     try:
         health = look()
+        drift = alarms(kiosk().store, health.reader.bundle_sha256, expectation_now())
     except StoreError as error:
         reader = asdict(kiosk().reader.status())
         why = {"error": str(error), "hint": error.hint}
         return jsonify(healthy=False, intake_open=False, reader=reader, **why), 503
-    return jsonify(asdict(health)), 200 if health.healthy else 503
+    return jsonify(alarms=drift, **asdict(health)), 200 if health.healthy else 503
 
 
 @blueprint.get("/box")

@@ -271,3 +271,36 @@ def test_no_file_name_leaves_its_folder(name: str) -> None:
     if is_file_name(name):
         assert ".." not in name.split("/")
         assert not name.startswith("/") and name.isascii() and name.isprintable()
+
+
+CLASS = {"fracture": 1, "doubt": 2, "none": 3, "logits": [6, *[0] * 33]}
+EXPECTED = {"patients": 4, "refused": 1, "healthy": CLASS, "fractured": CLASS}
+
+
+def test_expected_answers_survive_and_are_not_mentioned_where_there_are_none() -> None:
+    table = {**as_table(), "expected": EXPECTED}
+    full = Manifest.from_json(json.dumps(table).encode())
+    assert full.expected is not None and full.expected.prevalence == 0.5
+    assert Manifest.from_json(full.to_json()) == full and json.loads(full.to_json())["expected"] == EXPECTED
+    assert "expected" not in as_table() and manifest().expected is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"patients": 0}, r"manifest\.expected: patients must be 1 to 13"),
+        ({"patients": 1.5}, r"manifest\.expected\.patients must be int"),
+        (
+            {"healthy": {**CLASS, "logits": [6]}},
+            r"expected\.healthy: logits must be counts in 34 bins, got 1",
+        ),
+        ({"healthy": {**CLASS, "none": 4}}, r"expected\.healthy: logits count 6 pictures, the answers 7"),
+        ({"healthy": None}, r"expected\.healthy must be an object"),
+        ({"doubts": 3}, r"manifest\.expected: unknown key 'doubts'"),
+    ],
+)
+def test_expected_answers_that_cannot_be_are_refused_in_one_line(changes: dict[str, Any], says: str) -> None:
+    table = {**as_table(), "expected": {**EXPECTED, **changes}}
+    with pytest.raises(BundleFormatError, match=says) as caught:
+        Manifest.from_json(json.dumps(table).encode())
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""The box watches itself: what comes in, what it answers, and whether that has changed."""

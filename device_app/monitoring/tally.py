@@ -1,0 +1,102 @@
+"""What the weekly figures keep of one answer. Pure: the text of Findings in, plain values out.
+
+Whatever stands in the text, something comes out: the figures must never keep an answer from being stored.
+Nothing that a file says of its patient is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from runtime.findings import Verdict
+
+FAILED = "failed"
+"""Verdict of a try that ended without any answer."""
+_SAID_BY_A_FILE = re.compile(r"(?<![A-Za-z])['\"]|[0-9:;(]")
+_MAX_KIND_CHARS = 80
+_MAX_CODE_CHARS = 20
+_MAX_ENGINE_CHARS = 40
+
+
+class Tally(NamedTuple):
+    """A tuple, for there are tens of thousands a year.
+
+    verdict: a Verdict, "failed", or "" for what cannot be understood. reason: code of a refusal.
+
+    probability: None without one. engine: like "onnxruntime-int8". warnings: their kinds. timings_ms: per
+    stage.
+    """
+
+    verdict: str
+    reason: str = ""
+    probability: float | None = None
+    engine: str = ""
+    warnings: tuple[str, ...] = ()
+    timings_ms: Mapping[str, float] = MappingProxyType({})
+
+    def detail_json(self) -> str:
+        """What has no column of its own."""
+        return json.dumps({"warnings": self.warnings, "timings_ms": dict(self.timings_ms)})
+
+
+def tally(findings_json: str) -> Tally:
+    """Of what was stored as an answer."""
+    try:
+        record = json.loads(findings_json)
+    except ValueError:
+        record = None
+    record = record if isinstance(record, dict) else {}
+    source = _table(record.get("provenance"))
+    engine = "-".join(str(part) for part in (source.get("engine"), source.get("precision")) if part)
+    verdict = str(record.get("verdict"))
+    return Tally(
+        verdict=verdict if verdict in set(map(str, Verdict)) else "",
+        reason=str(_table(record.get("refusal")).get("code", ""))[:_MAX_CODE_CHARS],
+        probability=_probability(record.get("probability")),
+        engine=engine[:_MAX_ENGINE_CHARS],
+        warnings=tuple(map(warning_kind, filter(_is_text, _list(record.get("warnings"))))),
+        timings_ms=_timings(record.get("timings_ms")),
+    )
+
+
+def warning_kind(warning: str) -> str:
+    """A warning without figures and without what a file or a person has said: its beginning."""
+    return _SAID_BY_A_FILE.split(warning, maxsplit=1)[0].strip(" .,")[:_MAX_KIND_CHARS]
+
+
+def details(text: str) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Kinds of warnings and milliseconds per stage, as `Tally.detail_json` wrote them; none in other text."""
+    try:
+        table = json.loads(text)
+        return tuple(table["warnings"]), table["timings_ms"]
+    except (KeyError, TypeError, ValueError):
+        return (), {}
+
+
+def _probability(value: Any) -> float | None:
+    return float(value) if _is_number(value) and 0 <= value <= 1 else None
+
+
+def _timings(value: Any) -> dict[str, float]:
+    return {str(name): float(ms) for name, ms in _table(value).items() if _is_number(ms) and ms >= 0}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,123 @@
+"""Whether the box can be trusted now, in one look, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, current_app, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from device_app.access.gate import actor, open_to
+from device_app.access.roles import Role
+from device_app.monitoring import charts, words
+from device_app.monitoring.book import Expectation, SiteWatch, book_of
+from device_app.monitoring.charts import Course, Histogram
+from device_app.monitoring.expectation import Expectations
+from device_app.monitoring.state import Level, Reason, level, reasons
+from device_app.monitoring.weeks import WeekFigures
+from device_app.store.tallies import begin_anew
+from device_app.vitals import Vitals, read_vitals
+from device_app.web import kiosk
+
+blueprint = Blueprint("monitor", __name__, url_prefix="/box/watch")
+_SHOWN_WEEKS = 53
+_RECENT_WEEKS = 4
+_PATIENCE_S = 0.5
+"""For reading a bundle: nearly always enough, and never long for whoever waits."""
+_EXTENSION = "ulna-expectations"
+
+
+@dataclass(frozen=True)
+class Charts:
+    """scores: of the latest weeks beside a reference, None before the first picture."""
+
+    scores: Histogram | None
+    refused: Course
+    fracture: Course
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What the page shows. weeks: newest first. refusals, failures, warnings: of the latest weeks."""
+
+    level: Level
+    reasons: tuple[Reason, ...]
+    vitals: Vitals
+    watched: SiteWatch
+    expectation: Expectation | None
+    charts: Charts
+    weeks: tuple[WeekFigures, ...]
+    refusals: dict[str, int]
+    failures: dict[str, int]
+    warnings: dict[str, int]
+
+
+@blueprint.get("/")
+@open_to(Role.USER)
+def page() -> ResponseReturnValue:
+    """The whole page; nothing on it is of a single patient."""
+    return render_template("monitor.html", shown=look(), said=words, recent=_RECENT_WEEKS)
+
+
+@blueprint.post("/normal")
+@open_to(Role.ADMINISTRATOR)
+def normal() -> ResponseReturnValue:
+    """Somebody has looked and found that all is in order: what comes from now on is what is usual here."""
+    database, bundle = kiosk().store.database, _watched().bundle_sha256
+    begin_anew(database, actor(), bundle)
+    return redirect(url_for("monitor.page"), 303)
+
+
+def look() -> Screen:
+    """How the box is now. Raises StoreError where the database cannot be read."""
+    box = kiosk()
+    expectation, watched = expectation_now(), _watched()
+    vitals = read_vitals(box.config.data_dir)
+    found = reasons(box.reader.status(), box.store.records.has_room(), vitals, watched)
+    shown, recent = watched.weeks[-_SHOWN_WEEKS:], watched.weeks[-_RECENT_WEEKS:]
+    return Screen(
+        level=level(found),
+        reasons=found,
+        vitals=vitals,
+        watched=watched,
+        expectation=expectation,
+        charts=Charts(
+            charts.histogram(charts.added(recent), _reference(watched, expectation)),
+            charts.course([week.refused for week in shown]),
+            charts.course([week.fracture for week in shown]),
+        ),
+        weeks=shown[::-1],
+        refusals=_together([week.reasons for week in recent]),
+        failures=_together([week.failures for week in recent]),
+        warnings=_together([week.warnings for week in recent]),
+    )
+
+
+def expectation_now() -> Expectation | None:
+    """What the bundle at work says of itself; None as long as that is not known."""
+    known = current_app.extensions.setdefault(_EXTENSION, Expectations(kiosk().config))
+    assert isinstance(known, Expectations)
+    return known.of(kiosk().reader.status().bundle_sha256, _PATIENCE_S)
+
+
+def _watched() -> SiteWatch:
+    box = kiosk()
+    return book_of(box.store).look(box.reader.status().bundle_sha256, expectation_now())
+
+
+def _reference(watched: SiteWatch, expectation: Expectation | None) -> Sequence[float]:
+    """Of the site's own first weeks, else the maker's; nothing where neither is known."""
+    names = set(watched.watched[: watched.drift.references[0]] if watched.drift.references else ())
+    own = charts.added([week for week in watched.weeks if week.name in names])
+    if own or expectation is None or watched.begun_anew:
+        return own
+    return charts.expected_bins(expectation)
+
+
+def _together(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total.most_common())
