@@ -78,14 +78,14 @@ def check_log(
     ] = None,
 ) -> None:
     """Check a box's log: every entry there, unchanged, in order, and holding the anchors. 1 where not."""
-    from device_app.audit import Anchor, faults
+    from device_app.audit import START, Anchor, faults
     from device_app.store.log import AuditLog
 
     anchors = tuple(map(Anchor.of_text, anchor or ()))
     with _database(data) as database:
-        log = AuditLog(database)
-        found = faults(log.written(), anchors)
-        end = log.anchor()
+        chain = list(AuditLog(database).written())
+    found = faults(chain, anchors)
+    end = Anchor(chain[-1].entry.number, chain[-1].sha256) if chain else Anchor(0, START)
     for fault in found:
         typer.echo(fault)
     if found:

@@ -35,11 +35,14 @@ class WorkerLimits:
 class IntakePace:
     """How often the sources of pictures are looked at.
 
-    look_every_s: between two looks. first_pause_s, longest_pause_s: after one that was in vain; doubled each
-    time.
+    look_every_s: between two looks. settled_s: without a change, until a file is taken; refuse_after_s: the
+    same until one that is no picture is put away, since its writer may be slow. first_pause_s,
+    longest_pause_s: after a look that was in vain; doubled each time.
     """
 
     look_every_s: float = 2.0
+    settled_s: float = 10.0
+    refuse_after_s: float = 120.0
     first_pause_s: float = 5.0
     longest_pause_s: float = 120.0
 

@@ -16,6 +16,7 @@ HEAT_FLOOR = 0.15
 """Evidence below this is not drawn: a veil over the whole picture would hide the bone."""
 HEAT_OPACITY = 0.8
 _SHOWN_PERCENTILES = (0.5, 99.5)
+_NARROWEST = 1e-3
 _WIDEST = 4
 """A file's window wider than this many times the values shows next to nothing of them."""
 # Filtered rows of a radiograph hold runs and little else: looking for these alone takes a third of the
@@ -62,7 +63,9 @@ def window_of(radiograph: Radiograph) -> tuple[float, float]:
     if radiograph.facts.window is not None:
         center, width = radiograph.facts.window
         own_low, own_high = center - width / 2, center + width / 2
-        if own_low < high and own_high > low and width < _WIDEST * max(high - low, 1.0):
+        values = max(high - low, 1.0)
+        is_seen = _NARROWEST * values < own_high - own_low < _WIDEST * values
+        if own_low < high and own_high > low and is_seen:
             return own_low, own_high
     return low, high
 

@@ -118,8 +118,3 @@ def outcome(readings: Iterable[Said]) -> Said | None:
     """What is held to be true in the end; the last that anybody has stated."""
     found = [said for said in readings if said.kind is Kind.OUTCOME]
     return found[-1] if found else None
-
-
-def waits_for_own(readings: Iterable[Said], actor: str, box_is_done: bool) -> bool:
-    """Whether the box's answer is still hidden from somebody who shall say her own first."""
-    return box_is_done and last_of(readings, actor, Kind.OWN) is None

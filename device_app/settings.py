@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from runtime import strict
 from runtime.errors import BundleFormatError, InputError
 
 MAX_CLINIC_CHARS = 80
+_log = logging.getLogger("ulna.settings")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class SiteSettings:
     """clinic: its name, shown on every page and report. language: of the screens, "" for the browser's own.
 
     sign_in_to_use: whether sending pictures and seeing answers needs a PIN. idle_minutes: after which a
-    session ends by itself. own_read_first: the box's answer is hidden until whoever looks has stated her own.
+    session ends by itself. own_read_first: the box's answer is hidden until whoever looks has stated her own,
+    for which everybody signs in.
 
     Raises ValueError for a value that cannot be.
     """
@@ -40,6 +43,11 @@ class SiteSettings:
             raise ValueError(f"clinic: at most {MAX_CLINIC_CHARS} characters, got {len(self.clinic)}")
         if not 1 <= self.idle_minutes <= 240:
             raise ValueError(f"idle_minutes: 1 to 240, got {self.idle_minutes}")
+
+    @property
+    def asks_for_pin(self) -> bool:
+        """Whether nobody sees an answer without having signed in."""
+        return self.sign_in_to_use or self.own_read_first
 
     @property
     def idle(self) -> timedelta:
@@ -78,10 +86,23 @@ class Settings:
 
     def _read(self) -> SiteSettings:
         with self._database.read() as session:
-            rows = session.scalars(select(Setting)).all()
-            stored = {row.name: json.loads(row.value_json) for row in rows}
-        names = {field.name for field in dataclasses.fields(SiteSettings)}
-        return _built({name: value for name, value in stored.items() if name in names})
+            stored = {row.name: row.value_json for row in session.scalars(select(Setting)).all()}
+        found = SiteSettings()
+        for field in dataclasses.fields(SiteSettings):
+            if field.name in stored:
+                found = _with(found, field.name, stored[field.name])
+        return found
+
+
+def _with(settings: SiteSettings, name: str, text: str) -> SiteSettings:
+    """With one stored value. One that is spoilt, or of a later version, is as if it were not there; who may
+    use the kiosk is then asked for.
+    """
+    try:
+        return _built({**dataclasses.asdict(settings), name: json.loads(text)})
+    except (InputError, ValueError, RecursionError):
+        _log.error("the stored setting %s cannot be used", name)
+        return dataclasses.replace(settings, sign_in_to_use=True) if name == "sign_in_to_use" else settings
 
 
 def _built(values: dict[str, object]) -> SiteSettings:

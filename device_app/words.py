@@ -346,15 +346,22 @@ ACTIONS = {
 }
 
 
+_ANSWERS = ("verdict", "box")
+
+
 def actor_words(actor: str, names: dict[str, str]) -> str:
     """Who did it, by name."""
     known = {KIOSK: _("Somebody at the kiosk"), BOX: _("The box itself")}
     return str(known.get(actor) or names.get(actor, actor))
 
 
-def detail_words(detail: dict[str, Any]) -> str:
-    """The rest of an entry, for a technician: names and values, digests cut to twelve digits."""
-    short = {name: str(value)[:12] if name.endswith("sha256") else value for name, value in detail.items()}
+def detail_words(detail: dict[str, Any], hide_answers: bool = False) -> str:
+    """The rest of an entry, for a technician: names and values, digests cut to twelve digits.
+
+    hide_answers: where people say their own before they see the box's, the log is no way round.
+    """
+    shown = {name: value for name, value in detail.items() if not hide_answers or name not in _ANSWERS}
+    short = {name: str(value)[:12] if name.endswith("sha256") else value for name, value in shown.items()}
     return ", ".join(f"{name} {value}" for name, value in short.items())
 
 

@@ -9,6 +9,7 @@ is replaced by the next that passed (runtime.standby).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import signal
@@ -42,6 +43,7 @@ from runtime.standby import Places, open_detector
 from runtime.trt_build.progress import BuildProgress, Listener
 from runtime.trust import TrustStore
 
+_log = logging.getLogger("ulna.worker")
 _ALIVE_EVERY_S = 5.0
 _NO_ROOM_PAUSE_S = 10.0
 _ENGINES = "engines"
@@ -169,7 +171,12 @@ def _look(
         radiograph = read_bytes(data)
     except Exception as error:
         return detector.refuse(error, data)  # whatever it was, the detector has the words for it
-    show(radiograph)
+    try:
+        show(radiograph)
+    except StoreError:
+        raise
+    except Exception as error:  # costs the screen its picture, never the patient the answer
+        _log.error("a picture cannot be shown: %s", type(error).__name__)
     return detector.detect(radiograph, said)
 
 

@@ -17,10 +17,13 @@ from device_app.access.sessions import Sessions, SignedIn
 from device_app.language import gettext
 from device_app.settings import Settings, SiteSettings
 from device_app.store.log import KIOSK
-from runtime.errors import StoreError
+from runtime.errors import StoreError, UlnaError
 
 _NEEDS = "_needs_role"
 _TOKEN = "sign_in"  # noqa: S105  a key of the session
+WATCHING = "X-Ulna-Watching"
+"""Header of what a page asks by itself, without a touch."""
+_SAFE = ("GET", "HEAD", "OPTIONS")
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 
@@ -64,12 +67,18 @@ def install_gate(app: Flask, parts: Access, refuse: Callable[[int, str, str], Re
 
     @app.before_request
     def check() -> ResponseReturnValue | None:
-        g.person = _find(parts)
+        g.person = None
         if request.endpoint is None:
             return None  # there is no such page, whoever asks
         needed = needed_by(app, request.endpoint)
         if needed is None:
             return refuse(403, gettext("Nobody may open this page."), gettext("Go back to the first page."))
+        g.person, is_over = _find(parts, needed)
+        if is_over and request.method not in _SAFE and request.blueprint != "sign_in":
+            # Never as whoever stands before the box: it was begun by somebody who had a name.
+            return refuse(
+                401, gettext("You were signed out. Nothing was stored."), gettext("Sign in and repeat.")
+            )
         if _may(parts, needed):
             return None
         if g.person is None:
@@ -122,28 +131,42 @@ def is_at_the_box() -> bool:
 
 def own_page(address: str) -> str:
     """The address if it is a page of this kiosk, else the first page: nobody is led elsewhere."""
-    parts = urlsplit(address)
-    plain = not parts.scheme and not parts.netloc and address.startswith("/")
-    return address if plain and not address.startswith(("//", "/\\")) else url_for("upload.page")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return url_for("upload.page")
+    plain = not parts.scheme and not parts.netloc and address.startswith("/") and address.isprintable()
+    return (
+        address if plain and not address.startswith("//") and "\\" not in address else url_for("upload.page")
+    )
 
 
-def _find(parts: Access) -> SignedIn | None:
+def _find(parts: Access, needed: Role) -> tuple[SignedIn | None, bool]:
+    """Who asks, and whether a session of theirs is over, which the browser then forgets."""
     token = session.get(_TOKEN)
     if not isinstance(token, str):
-        return None
-    return parts.sessions.find(token, parts.settings.now().idle)
+        return None, False
+    try:
+        found = parts.sessions.find(token, parts.settings.now().idle, WATCHING not in request.headers)
+    except StoreError:
+        if needed is Role.ANYONE:  # such pages say what is wrong with the box
+            return None, False
+        raise
+    if found is None:
+        session.pop(_TOKEN)
+    return found, found is None
 
 
 def _site(parts: Access) -> SiteSettings:
     """As the program comes, where the database is gone: the page that says so must still be made."""
     try:
         return parts.settings.now()
-    except StoreError:
+    except UlnaError:
         return SiteSettings()
 
 
 def _may(parts: Access, needed: Role) -> bool:
-    if needed is Role.ANYONE or (needed is Role.USER and not parts.settings.now().sign_in_to_use):
+    if needed is Role.ANYONE or (needed is Role.USER and not parts.settings.now().asks_for_pin):
         return True
     person = signed_in()
     return person is not None and person.role.may(needed)

@@ -17,10 +17,16 @@ class Tally:
     locked_until_utc: datetime | None = None
 
     def wait(self, now_utc: datetime) -> timedelta:
-        """How long from now; never longer than the longest lock, however the clock has jumped."""
+        """How long from now; never longer than the longest lock. See `settled`."""
         if self.locked_until_utc is None:
             return timedelta(0)
         return min(max(self.locked_until_utc - now_utc, timedelta(0)), _LONGEST)
+
+    def settled(self, now_utc: datetime) -> Tally:
+        """The same, ending within the longest lock: one that ends later was set by another clock."""
+        if self.locked_until_utc is None or self.locked_until_utc - now_utc <= _LONGEST:
+            return self
+        return Tally(self.failures, now_utc + _LONGEST)
 
     def failed(self, now_utc: datetime) -> Tally:
         """After another wrong PIN: the fifth costs a minute, each one after it twice the last."""

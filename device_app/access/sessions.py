@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from device_app.access.roles import Role
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
 from device_app.store.models import SignIn
+from runtime.errors import StoreError
 
 LONGEST = timedelta(hours=12)
 _SEEN_EVERY = timedelta(seconds=30)
@@ -49,16 +51,22 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def find(self, token: str, idle: timedelta) -> SignedIn | None:
-        """Whose it is; None for a token that is unknown, over, or was not used for longer than `idle`."""
+    def find(self, token: str, idle: timedelta, touched: bool = True) -> SignedIn | None:
+        """Whose it is; None for a token that is unknown, over, or was not used for longer than `idle`.
+
+        touched: whether a person asks; what a page asks by itself keeps no session alive.
+        """
         with self._database.read() as session:
             row = session.get(SignIn, _digest(token))
             if row is None or not row.person.active or _is_over(row, now_utc(), idle):
                 return None
+            if row.person.role not in tuple(Role):
+                return None  # a later version knew it
             found = SignedIn(row.person.public_id, row.person.name, Role(row.person.role))
             is_stale = now_utc() - row.seen_utc > _SEEN_EVERY
-        if is_stale:
-            self._seen(token)
+        if touched and is_stale:
+            with contextlib.suppress(StoreError):  # it runs out then, and nobody is kept from looking
+                self._seen(token)
         return found
 
     def end(self, token: str) -> None:

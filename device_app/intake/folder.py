@@ -2,7 +2,7 @@
 
 A file has this life; whatever ends the kiosk between two steps, the next one goes on from the same place:
 
-    seen, unchanged over two looks -> handed to the store -> stored for good -> moved to `taken`
+    seen, unchanged for a while -> handed to the store -> stored for good -> moved to `taken`
                                            |-> refused                  -> moved to `refused`, with a note
                                            `-> no room, queue full      -> stays, and is tried again later
 
@@ -12,6 +12,7 @@ A file that was stored and not yet moved is handed over once more and known by i
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from device_app.intake.kinds import HEAD_BYTES
 from device_app.intake.shelf import REFUSED, SHELVES, TAKEN, put_away
 from device_app.intake.sources import SourceKind, Sources, Trouble
 from device_app.intake.steady import Found, Steady
-from device_app.intake.tree import Rules, TreeLimits, look, open_found
+from device_app.intake.tree import Rules, Seen, TreeLimits, look, open_found
 from device_app.store.log import BOX
 from device_app.store.records import Upload
 from runtime.errors import InputError
@@ -31,6 +32,10 @@ from runtime.errors import InputError
 _log = logging.getLogger(__name__)
 _KIND = SourceKind.FOLDER
 _JOIN_S = 5.0
+_STORE_TRIES = 3
+"""Files that the store cannot take for a reason of theirs hold up no others; many of them are the store's."""
+_SWEEP_AFTER_S = 24 * 3600.0
+"""A folder that has been empty so long is nobody's any more."""
 _NOTE = """This file was not taken in by the X-ray kiosk. Nothing of it was stored.
 Why: {reason}.
 What to do: {hint}
@@ -60,7 +65,7 @@ class WatchFolder:
     ) -> None:
         self._root, self._door, self._sources, self._pace, self._clock_s = root, door, sources, pace, clock_s
         self.limits = TreeLimits()
-        self._steady = Steady()
+        self._steady = Steady(math.ceil(pace.settled_s / pace.look_every_s) + 1)
         self._settled: dict[Found, Outcome] = {}
         self._rests_until_s: dict[Found, float] = {}
         self._stopping = threading.Event()
@@ -80,11 +85,12 @@ class WatchFolder:
         """One look, and all that may be taken now; False when something is in the way of every file."""
         try:
             with self._sources.busy(_KIND):
-                seen = look(self._root, Rules(beside=SHELVES), self.limits)
+                seen = look(self._root, Rules(beside=SHELVES, sweep_after_s=_SWEEP_AFTER_S), self.limits)
         except OSError as error:
             self._sources.note(_KIND, Trouble.AWAY, error.strerror or "")
             return False
         self._forget_all_but(frozenset(seen.files))
+        not_stored = 0
         for found in self._steady.next(seen.files):
             if self._stopping.is_set():
                 return True
@@ -92,11 +98,18 @@ class WatchFolder:
                 continue
             with self._sources.busy(_KIND):
                 outcome = self._settled.get(found) or self._hand_over(found)
+                if outcome is None:
+                    continue
                 if outcome.fate is Fate.LATER:
+                    not_stored += 1
                     self._sources.note(_KIND, outcome.trouble)
-                    return False
+                    if outcome.trouble is not Trouble.STORE or not_stored >= _STORE_TRIES:
+                        return False
+                    self._rests_until_s[found] = self._clock_s() + self._pace.first_pause_s
+                    continue
                 self._let_go(found, outcome)
-        self._note_rest(seen.complete)
+        if not not_stored:
+            self._note_rest(seen)
         return True
 
     def _run(self) -> None:
@@ -116,11 +129,18 @@ class WatchFolder:
             self._sources.note(_KIND, Trouble.FAILED, type(error).__name__)
             return False
 
-    def _hand_over(self, found: Found) -> Outcome:
+    def _hand_over(self, found: Found) -> Outcome | None:
+        """None for what is no picture yet: its writer may have made it before it writes its beginning."""
         try:
             with open_found(self._root, found) as stream:
                 upload = Upload(found.name, source=str(_KIND), actor=BOX)
-                outcome = refusal_of(stream.head(HEAD_BYTES)) or self._door.take(stream, upload)
+                refusal = refusal_of(stream.head(HEAD_BYTES))
+                if (
+                    refusal
+                    and self._steady.looks_at(found) <= self._pace.refuse_after_s / self._pace.look_every_s
+                ):
+                    return None
+                outcome = refusal or self._door.take(stream, upload)
         except SourceFailedError as error:
             return Outcome(Fate.BROKEN, str(error))
         if outcome.fate in (Fate.TAKEN, Fate.KNOWN, Fate.REFUSED):
@@ -147,12 +167,12 @@ class WatchFolder:
         self._settled = {found: what for found, what in self._settled.items() if found in present}
         self._rests_until_s = {one: until for one, until in self._rests_until_s.items() if one in present}
 
-    def _note_rest(self, complete: bool) -> None:
+    def _note_rest(self, seen: Seen) -> None:
         stuck = sum(found in self._settled for found in self._rests_until_s)
-        unreadable = len(self._rests_until_s) - stuck
+        unreadable = len(self._rests_until_s) - stuck + seen.unreadable
         if stuck:
             self._sources.note(_KIND, Trouble.STUCK, str(stuck))
         elif unreadable:
             self._sources.note(_KIND, Trouble.UNREADABLE, str(unreadable))
         else:
-            self._sources.note(_KIND, Trouble.NONE if complete else Trouble.TOO_MANY)
+            self._sources.note(_KIND, Trouble.NONE if seen.complete else Trouble.TOO_MANY)

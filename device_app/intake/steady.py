@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_LOOKS = 2
+_LEAST_LOOKS = 2
 _LOOKS_EMPTY = 30
 """A program that has made a file and writes nothing yet is given more time: it is slow, not done."""
 _PARTIAL_ENDINGS = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".swp")
@@ -43,9 +43,10 @@ class Found:
 
 
 class Steady:
-    """Remembers the files of the look before."""
+    """Remembers the files of the look before. looks: how many must find a file unchanged, at least two."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: int = _LEAST_LOOKS) -> None:
+        self._looks = max(_LEAST_LOOKS, looks)
         self._seen: dict[tuple[str, ...], tuple[Signature, int]] = {}
 
     def next(self, found: Iterable[Found]) -> list[Found]:
@@ -56,10 +57,15 @@ class Steady:
             before, looks = self._seen.get(file.parts, (None, 0))
             looks = looks + 1 if before == file.signature else 1
             seen[file.parts] = file.signature, looks
-            if looks >= (_LOOKS if file.signature.size_bytes else _LOOKS_EMPTY):
+            if looks >= (self._looks if file.signature.size_bytes else _LOOKS_EMPTY):
                 ready.append(file)
         self._seen = seen
         return sorted(ready, key=lambda file: (file.signature.modified_ns, file.parts))
+
+    def looks_at(self, file: Found) -> int:
+        """How many looks have found it as it is."""
+        before, looks = self._seen.get(file.parts, (None, 0))
+        return looks if before == file.signature else 0
 
 
 def is_passed_over(name: str) -> bool:

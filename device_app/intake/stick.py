@@ -19,7 +19,7 @@ from device_app.intake.kinds import HEAD_BYTES
 from device_app.intake.mounts import Mount, removable_mounts
 from device_app.intake.sources import SourceKind, Sources, Trouble
 from device_app.intake.steady import Found, Signature
-from device_app.intake.tree import Rules, TreeLimits, look, open_found
+from device_app.intake.tree import Rules, Seen, TreeLimits, look, open_found
 from device_app.store.records import MAX_NAME_CHARS, Upload, display_text
 
 if TYPE_CHECKING:
@@ -108,15 +108,15 @@ class Sticks:
     ) -> list[tuple[StickFile, Outcome]]:
         """Hand over the files at some places of a stick's list; places that are none are passed over.
 
-        What must wait ends it: the files after that one are not tried.
+        What must wait ends it: the files after that one are not tried, and wait for the same reason.
         """
-        outcomes = []
+        outcomes: list[tuple[StickFile, Outcome]] = []
+        waits: Outcome | None = None
         for place in sorted({place for place in places if 0 <= place < len(stick.files)}):
             file = stick.files[place]
-            outcome = self._hand_over(stick, file, label, actor)
+            outcome = waits or self._hand_over(stick, file, label, actor)
             outcomes.append((file, outcome))
-            if outcome.fate is Fate.LATER:
-                break
+            waits = outcome if outcome.fate is Fate.LATER else None
         return outcomes
 
     def _run(self) -> None:
@@ -133,15 +133,17 @@ class Sticks:
                 pause_s = self._pace.longest_pause_s
 
     def _listed(self, mount: Mount) -> Stick | None:
-        """None while it cannot be read: it is tried again at the next look."""
+        """None while it cannot be reached: it is tried again at the next look."""
         try:
             root = Signature.of(mount.point.stat())
             seen = look(mount.point, Rules(takes=may_be_picture), _LIMITS)
+        except PermissionError:
+            seen = Seen((), complete=False, unreadable=1)
         except OSError:
             return None
         files = tuple(map(_shown, sorted(seen.files, key=lambda file: file.parts)))
         name = display_text(mount.point.name, MAX_NAME_CHARS)
-        return Stick(secrets.token_hex(8), name, mount, root, files, seen.complete)
+        return Stick(secrets.token_hex(8), name, mount, root, files, seen.complete and not seen.unreadable)
 
     def _hand_over(self, stick: Stick, file: StickFile, label: str, actor: str) -> Outcome:
         upload = Upload(file.found.name, label, source=str(_KIND), actor=actor)

@@ -6,8 +6,10 @@ Folders are held by descriptors, so that one which is replaced by a link between
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,20 +43,23 @@ class Rules:
     """What a look leaves alone, by names only.
 
     passes_over: of files and folders. takes: of files; those that are not taken are not counted as files.
-    beside: names right in the root that are left alone.
+    beside: names right in the root that are left alone. sweep_after_s: empty folders that have not changed
+    for so long are removed; None to change nothing.
     """
 
     passes_over: Callable[[str], bool] = is_passed_over
     takes: Callable[[str], bool] = _any
     beside: tuple[str, ...] = ()
+    sweep_after_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look found; `complete` unless a limit ended it."""
+    """What a look found; `complete` unless a limit ended it. unreadable: things that it could not look at."""
 
     files: tuple[Found, ...]
     complete: bool
+    unreadable: int = 0
 
 
 class _Walk:
@@ -65,6 +70,7 @@ class _Walk:
         self._entries = 0
         self.files: list[Found] = []
         self.complete = True
+        self.unreadable = 0
 
     def look(self, folder: int, parts: tuple[str, ...] = ()) -> None:
         with os.scandir(folder) as entries:
@@ -78,22 +84,34 @@ class _Walk:
                     self._note(folder, entry, (*parts, entry.name))
 
     def _note(self, folder: int, entry: os.DirEntry[str], parts: tuple[str, ...]) -> None:
-        with suppress(OSError):  # it has just gone, or this folder may not be entered
+        try:
             facts = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(facts.st_mode) and self._rules.takes(entry.name):
                 self.files.append(Found(parts, Signature.of(facts)))
             elif stat.S_ISDIR(facts.st_mode):
                 self._enter(folder, parts)
+        except OSError as error:
+            # What has just gone, or is another thing by now, is seen at the next look.
+            self.unreadable += error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
     def _enter(self, folder: int, parts: tuple[str, ...]) -> None:
         if len(parts) > self._limits.depth:
             self.complete = False
             return
         below = os.open(parts[-1], _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=folder)
+        entries = self._entries
         try:
             self.look(below, parts)
+            modified_s = os.fstat(below).st_mtime
         finally:
             os.close(below)
+        if self._entries == entries and self._is_swept(modified_s):
+            with suppress(OSError):  # filled in the meantime, or not ours to remove
+                os.rmdir(parts[-1], dir_fd=folder)
+
+    def _is_swept(self, modified_s: float) -> bool:
+        after_s = self._rules.sweep_after_s
+        return after_s is not None and time.time() - modified_s > after_s
 
 
 def look(root: Path, rules: Rules, limits: TreeLimits) -> Seen:
@@ -104,7 +122,7 @@ def look(root: Path, rules: Rules, limits: TreeLimits) -> Seen:
         walk.look(folder)
     finally:
         os.close(folder)
-    return Seen(tuple(walk.files), walk.complete)
+    return Seen(tuple(walk.files), walk.complete, walk.unreadable)
 
 
 @contextmanager

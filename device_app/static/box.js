@@ -6,12 +6,19 @@
   const lost = document.getElementById("lost");
   let failures = 0;
 
+  // What a page asks by itself keeps nobody signed in.
+  const asking = () => ({
+    cache: "no-store",
+    headers: { "X-Ulna-Watching": "1" },
+    signal: AbortSignal.timeout(8000),
+  });
+
   // Only what is marked, where it stands: a list that moves by itself would move under a finger.
   const renew = async () => {
     const marked = [...document.querySelectorAll("[data-renew]")];
     if (marked.length === 0) return;
-    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
-    if (!answer.ok) return location.reload(); // what stands here no longer holds: show what the box says
+    const answer = await fetch(location.href, asking());
+    if (!answer.ok || answer.redirected) return location.reload(); // what stands here no longer holds: show what the box says
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const old of marked) {
       const now = fresh.getElementById(old.id);
@@ -24,7 +31,7 @@
 
   const look = async () => {
     try {
-      const answer = await fetch(banner.dataset.address, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+      const answer = await fetch(banner.dataset.address, asking());
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();
       failures = 0;
@@ -34,6 +41,9 @@
         banner.dataset.shown = text.trim();
         banner.innerHTML = text;
       }
+      // Signed out meanwhile, by time or elsewhere: nothing of a patient stays on the screen.
+      const who = banner.querySelector("[data-person]")?.dataset.person ?? "";
+      if (who !== document.body.dataset.person) return location.assign(document.body.dataset.first);
       await renew();
     } catch {
       failures += 1;

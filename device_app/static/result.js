@@ -1,6 +1,7 @@
 // Starts the viewers and their switches, and looks again while the result is awaited.
 "use strict";
 (() => {
+  const WATCHING = { "X-Ulna-Watching": "1" }; // what a page asks by itself keeps nobody signed in
   const viewers = new WeakMap();
   const linked = new WeakSet();
 
@@ -50,7 +51,8 @@
   };
 
   const renew = async () => {
-    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    const answer = await fetch(location.href, { cache: "no-store", headers: WATCHING, signal: AbortSignal.timeout(8000) });
+    if (answer.redirected) return location.reload(); // signed out meanwhile
     if (!answer.ok) throw new Error(String(answer.status));
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const bare of fresh.querySelectorAll("noscript")) bare.remove();
@@ -75,7 +77,7 @@
     try {
       const answer = await fetch(waiting[0].dataset.state, {
         cache: "no-store",
-        headers: { Accept: "application/json" },
+        headers: { Accept: "application/json", ...WATCHING },
         signal: AbortSignal.timeout(8000),
       });
       if (!answer.ok) throw new Error(String(answer.status));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from device_app.store.models import AuditEntry
 
 BOX, KIOSK = "box", "kiosk"
 _CHUNK = 1000
+_SHOWN_CHARS = 200
 
 
 class Action(StrEnum):
@@ -85,7 +87,7 @@ class AuditLog:
                 select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=_CHUNK)
             )
             for row in rows:
-                yield Written(_entry(row), row.sha256)
+                yield Written(_entry(row), str(row.sha256))
 
     def anchor(self) -> Anchor:
         """The end of the log now."""
@@ -109,9 +111,30 @@ class AuditLog:
 
 
 def _entry(row: AuditEntry) -> Entry:
-    """Whatever stands in the row: an entry that was spoiled is one that does not fit its digest."""
+    """Whatever stands in the row: an entry that was spoilt is one that does not fit its digest."""
+    return Entry(
+        number=row.number,
+        at_utc=str(row.at_utc),
+        actor=str(row.actor),
+        action=str(row.action),
+        subject=str(row.subject),
+        detail=_detail(row.detail_json),
+        previous_sha256=str(row.previous_sha256),
+    )
+
+
+def _detail(text: str) -> dict[str, Any]:
     try:
-        detail = json.loads(row.detail_json)
-    except ValueError:
-        detail = {"unreadable": row.detail_json}
-    return Entry(row.number, row.at_utc, row.actor, row.action, row.subject, detail, row.previous_sha256)
+        found = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (RecursionError, TypeError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {"unreadable": repr(text)[:_SHOWN_CHARS]}
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)

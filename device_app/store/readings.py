@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from device_app.readings import Draft, Judgement, Kind, Said, places_of_text, places_text
+from device_app.readings import Draft, Judgement, Kind, Place, Said, places_of_text, places_text
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
 from device_app.store.models import Examination, Reading
+from device_app.store.records import ExaminationRecord, examination_record
 from runtime.errors import InputError
 
 
@@ -18,11 +21,16 @@ class Readings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, examination: str, draft: Draft, actor: str, box_verdict: str) -> Said:
+    def add(
+        self, examination: str, draft: Draft, actor: str, permit: Callable[[ExaminationRecord], str]
+    ) -> Said:
         """Keep what somebody says; durable when this returns.
 
+        permit: looks at the examination as it is at this very moment; gives what the box says of it, "" for
+        nothing yet, or raises InputError where this cannot be said of it now.
+
         Raises InputError for an examination that is not there, for places on pictures of another one, and for
-        an own reading after the box's answer was seen.
+        a second own reading.
         """
         with self._database.write() as session:
             row = session.scalars(select(Examination).where(Examination.public_id == examination)).first()
@@ -30,6 +38,7 @@ class Readings:
                 raise InputError("there is no such examination", "open it again from the history")
             if {place.image_id for place in draft.places} - {image.id for image in row.images}:
                 raise InputError("a place is marked on another picture", "draw the box again")
+            box_verdict = permit(examination_record(session, row))
             if draft.kind is Kind.OWN and _has_said(session, row.id, actor):
                 raise InputError("this was read already", "say what you think now as a second reading")
             reading = Reading(
@@ -81,6 +90,14 @@ def _said(row: Reading, examination: str) -> Said:
         Judgement(row.verdict),
         row.at_utc,
         row.box_verdict,
-        places_of_text(row.boxes_json),
+        _places(row.boxes_json),
         row.note,
     )
+
+
+def _places(text: str) -> tuple[Place, ...]:
+    """None where the row is spoilt: what was said, and the box's answer beside it, are shown all the same."""
+    try:
+        return places_of_text(text)
+    except InputError:
+        return ()

@@ -136,7 +136,7 @@ class Records:
         """One examination, None when there is none."""
         with self._database.read() as session:
             row = session.scalars(_whole().where(Examination.public_id == public_id)).first()
-            return None if row is None else _record(session, row)
+            return None if row is None else examination_record(session, row)
 
     def history(self, page: int, page_size: int) -> HistoryPage:
         """A page of examinations, newest first; a page beyond the last is the last."""
@@ -147,7 +147,7 @@ class Records:
             rows = session.scalars(
                 _whole().order_by(Examination.id.desc()).offset((page - 1) * page_size).limit(page_size)
             ).all()
-            return HistoryPage(tuple(_record(session, row) for row in rows), page, pages, total)
+            return HistoryPage(tuple(examination_record(session, row) for row in rows), page, pages, total)
 
     def known_digests(self) -> frozenset[str]:
         """Digest of every confirmed image."""
@@ -214,7 +214,8 @@ def _whole() -> Select[Examination]:
     return select(Examination).options(images.selectinload(Image.job), images.selectinload(Image.result))
 
 
-def _record(session: Session, row: Examination) -> ExaminationRecord:
+def examination_record(session: Session, row: Examination) -> ExaminationRecord:
+    """A row as the screens know it, as it is in this session."""
     images = tuple(_image(session, image) for image in row.images)
     return ExaminationRecord(row.public_id, row.received_utc, row.patient_label, images)
 

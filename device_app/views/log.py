@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterable, Iterator
 
 from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
-from device_app.audit import Anchor, faults
+from device_app.audit import START, Anchor, Written, faults
+from device_app.language import gettext
 from device_app.store.log import Action
 from device_app.views.judging import names_of_people
 from device_app.web import kiosk
@@ -18,6 +21,9 @@ from runtime.errors import InputError
 
 blueprint = Blueprint("log", __name__, url_prefix="/log")
 _PAGE_SIZE = 50
+_SHOWN_FAULTS = 20
+_checking = threading.Lock()
+"""A long chain takes seconds of a thread; the kiosk has few."""
 
 
 @blueprint.get("/")
@@ -36,7 +42,12 @@ def check() -> ResponseReturnValue:
         anchors = (Anchor.of_text(text),) if text else ()
     except InputError:
         return _screen(wrong=no_anchor_words()), 400
-    return _screen(checked=True, found=faults(kiosk().store.log.written(), anchors))
+    if not _checking.acquire(blocking=False):
+        return _screen(wrong=gettext("The log is being checked already. Wait a little.")), 503
+    try:
+        return _screen(checked=True, found=faults(kiosk().store.log.written(), anchors))
+    finally:
+        _checking.release()
 
 
 @blueprint.post("/export")
@@ -45,16 +56,20 @@ def export() -> ResponseReturnValue:
     """All of it as lines of JSON, the last of them the anchor; that it was exported is logged before."""
     log = kiosk().store.log
     log.note(actor(), Action.EXPORTED)
-    lines = [
-        json.dumps({**vars(written.entry), "sha256": written.sha256}, sort_keys=True)
-        for written in log.written()
-    ]
-    lines.append(json.dumps({"anchor": log.anchor().text()}))
     return Response(
-        "\n".join(lines) + "\n",
+        _lines(log.written()),
         mimetype="application/x-ndjson",
         headers={"Content-Disposition": "attachment; filename=ulna-log.jsonl"},
     )
+
+
+def _lines(entries: Iterable[Written]) -> Iterator[str]:
+    """One an entry, then the anchor of the last that was written here."""
+    anchor = Anchor(0, START)
+    for written in entries:
+        yield json.dumps({**vars(written.entry), "sha256": written.sha256}, sort_keys=True) + "\n"
+        anchor = Anchor(written.entry.number, written.sha256)
+    yield json.dumps({"anchor": anchor.text()}) + "\n"
 
 
 def _screen(checked: bool = False, found: list[str] | None = None, wrong: str = "") -> str:
@@ -65,6 +80,7 @@ def _screen(checked: bool = False, found: list[str] | None = None, wrong: str = 
         names=names_of_people(),
         anchor=kiosk().store.log.anchor().text(),
         checked=checked,
-        found=found or [],
+        found=(found or [])[:_SHOWN_FAULTS],
+        more=max(0, len(found or []) - _SHOWN_FAULTS),
         wrong=wrong,
     )

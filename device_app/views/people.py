@@ -6,10 +6,11 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import access, actor, open_to, signed_in
+from device_app.access.people import SignInRefusedError
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import PEOPLE_ROLES, Role
 from device_app.language import gettext
-from device_app.words import weak_pin_words
+from device_app.words import wait_words, weak_pin_words
 from runtime.errors import InputError
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
@@ -68,7 +69,12 @@ def set_pin(public_id: str) -> ResponseReturnValue:
     if (pin := request.form.get("pin", "")) != request.form.get("again", ""):
         return _pin_screen(public_id, gettext("The two PINs differ. Nothing was stored.")), 400
     try:
+        if _is_own(public_id):
+            access().people.confirm(public_id, request.form.get("present", ""))
         access().people.set_pin(public_id, pin, actor())
+    except SignInRefusedError as error:
+        wrong = gettext("The present PIN is wrong. Nothing was stored.")
+        return _pin_screen(public_id, wait_words(error.wait) if error.wait else wrong), 403
     except InputError as error:
         return _pin_screen(public_id, weak_pin_words(str(error))), 400
     return redirect(url_for("sign_in.page"), 303)
@@ -88,7 +94,19 @@ def _pin_screen(public_id: str, wrong: str = "") -> str:
     chosen = [one for one in access().people.active() if one.public_id == public_id]
     if not chosen or not _may_change(public_id):
         abort(404)
-    return render_template("pin.html", chosen=chosen[0], wrong=wrong, digits=(MIN_DIGITS, MAX_DIGITS))
+    return render_template(
+        "pin.html",
+        chosen=chosen[0],
+        is_own=_is_own(public_id),
+        wrong=wrong,
+        digits=(MIN_DIGITS, MAX_DIGITS),
+    )
+
+
+def _is_own(public_id: str) -> bool:
+    """A screen that somebody has left must not become a stranger's."""
+    person = signed_in()
+    return person is not None and person.public_id == public_id
 
 
 def _may_change(public_id: str) -> bool:

@@ -11,7 +11,8 @@ from device_app.agreement import figures
 from device_app.answers import summary
 from device_app.language import gettext
 from device_app.readings import MAX_NOTE_CHARS, Draft, Judgement, Kind
-from device_app.store.records import display_text
+from device_app.store.records import ExaminationRecord, display_text
+from device_app.views.judging import is_hidden, may_be_judged
 from device_app.views.result import find_examination
 from device_app.web import kiosk, problem
 from runtime.errors import InputError
@@ -48,12 +49,12 @@ def agreement() -> ResponseReturnValue:
 
 
 def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
-    examination = find_examination(public_id)
+    find_examination(public_id)
     try:
         judgement = Judgement(request.form.get("judgement", ""))
         note = display_text(request.form.get("note", ""), MAX_NOTE_CHARS)
         draft = Draft(kind, judgement, note=note)
-        kiosk().store.readings.add(public_id, draft, actor(), str(summary(examination).state))
+        kiosk().store.readings.add(public_id, draft, actor(), lambda found: _box_says(found, kind))
     except (InputError, ValueError):
         return problem(
             400,
@@ -61,3 +62,10 @@ def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
             gettext("Go back to the picture and choose one of the answers."),
         )
     return redirect(url_for("result.page", public_id=public_id), 303)
+
+
+def _box_says(examination: ExaminationRecord, kind: Kind) -> str:
+    """One's own comes before the box's answer is seen, everything else after it. Raises InputError."""
+    if is_hidden(examination) is not (kind is Kind.OWN) or not may_be_judged(examination):
+        raise InputError("this cannot be said of it now", "open the picture again")
+    return str(summary(examination).state)

@@ -45,7 +45,7 @@ def page(public_id: str) -> ResponseReturnValue:
         facts_given=request.args.get("facts", "") == "unused",
         readings=kiosk().store.readings.of(public_id),
         names=names_of_people(),
-        may_judge=may_judge(),
+        may_judge=may_judge(examination),
         judgement_kinds=tuple(Judgement),
         outcomes=OUTCOMES,
     )

@@ -163,6 +163,7 @@ def _bytes_of(on_way: dict[Future, Task], task: Task) -> int:
 _here = threading.local()
 _held: list[_Held] = []
 """On a worker: the process of each of its threads."""
+_holding = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,22 +182,27 @@ def _examine(run: _Run, task: Task) -> Answer:
 def _crew_here(run: _Run) -> Crew:
     """This thread's; one for something else, or one that was released, makes way."""
     held: _Held | None = getattr(_here, "held", None)
-    if held is not None and held in _held:
-        if held.run == run:
+    with _holding:
+        is_held = held is not None and held in _held
+        if held is not None and is_held and held.run == run:
             held.users.add(run.name)
             return held.crew
-        _held.remove(held)
+        if held is not None and is_held:
+            _held.remove(held)
+    if held is not None and is_held:
         held.crew.end()
-    _here.held = _Held(run, Crew(run.order, CrewOptions(1, run.limit_s)), {run.name})
-    _held.append(_here.held)
-    crew: Crew = _here.held.crew
-    return crew
+    _here.held = fresh = _Held(run, Crew(run.order, CrewOptions(1, run.limit_s)), {run.name})
+    with _holding:
+        _held.append(fresh)
+    return fresh.crew
 
 
 def _release(run: _Run) -> None:
     """On a worker, in none of the threads that examine: end the processes that nobody but this run uses."""
-    for held in list(_held):
-        held.users.discard(run.name)
-        if not held.users:
-            _held.remove(held)
-            held.crew.end()
+    with _holding:
+        for held in _held:
+            held.users.discard(run.name)
+        unused = [held for held in _held if not held.users]
+        _held[:] = [held for held in _held if held.users]
+    for held in unused:
+        held.crew.end()

@@ -49,7 +49,7 @@ def test_heat_is_seen_where_the_evidence_is_and_nowhere_else():
 
 def test_a_window_that_misses_the_picture_is_not_used():
     pixels = forearm(1.0)
-    for window in ((60_000.0, 100.0), (2_000.0, 4_000_000.0)):
+    for window in ((60_000.0, 100.0), (2_000.0, 4_000_000.0), (2_000.0, 1e-13), (2_000.0, 0.5)):
         facts = AcquisitionFacts(window=window)
         shown = decode(screen_png(Radiograph(pixels, 12, "0" * 64, facts=facts)))
         assert np.unique(shown).size > 200

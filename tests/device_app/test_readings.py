@@ -19,7 +19,6 @@ from device_app.readings import (
     outcome,
     places_of_text,
     places_text,
-    waits_for_own,
 )
 from runtime.errors import InputError
 
@@ -88,19 +87,3 @@ def test_of_what_was_said_twice_the_last_counts() -> None:
     found = last_of(readings, "p1", Kind.SECOND)
     assert found is not None and found.judgement is Judgement.DOUBT
     assert last_of(readings, "p2", Kind.SECOND) is None and outcome(readings) is None
-
-
-@pytest.mark.parametrize(
-    ("readings", "done", "waits"),
-    [
-        ([], True, True),
-        ([], False, False),
-        ([said(Kind.OWN, Judgement.NONE)], True, False),
-        ([said(Kind.OWN, Judgement.NONE, "p2")], True, True),
-        ([said(Kind.OUTCOME, Judgement.NONE)], True, True),
-    ],
-)
-def test_the_answer_waits_for_whoever_has_not_said_her_own(
-    readings: list[Said], done: bool, waits: bool
-) -> None:
-    assert waits_for_own(readings, "p1", done) is waits

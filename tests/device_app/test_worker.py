@@ -41,6 +41,15 @@ def test_a_picture_that_changed_on_disk_is_not_read(store, receive, detector):
         read_picture(claim, store, detector)
 
 
+def test_a_picture_that_cannot_be_drawn_costs_the_screen_and_not_the_answer(
+    store, receive, detector, monkeypatch
+):
+    receive(sample.picture(sample.FRACTURE))
+    claim = store.queue.claim("a")
+    monkeypatch.setattr("device_app.worker.screen_png", lambda *_: 1 / 0)
+    assert read_picture(claim, store, detector).verdict == "fracture"
+
+
 class BrokenEngine:
     """An engine that loads and then answers with no number."""
 

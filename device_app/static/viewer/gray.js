@@ -26,6 +26,7 @@
   // Brightness and contrast, 0 to 100 each: where the window's middle lies, and how narrow it is.
   const brightness = (window, bounds) => within((100 * (bounds.most - level(window))) / range(bounds), 0, 100);
   const contrast = (window, bounds) => {
+    if (range(bounds) <= narrowest(bounds)) return 0; // one or two values: there is nothing to narrow
     const share = Math.log(range(bounds) / width(window)) / Math.log(range(bounds) / narrowest(bounds));
     return within(100 * share, 0, 100);
   };

@@ -30,5 +30,8 @@ def test_a_lock_ends_by_itself() -> None:
 
 @given(st.integers(0, 10_000), st.timedeltas(-timedelta(days=9000), timedelta(days=9000)))
 def test_however_the_clock_jumps_nobody_waits_longer_than_an_hour(failures: int, jump: timedelta) -> None:
-    tally = Tally(failures).failed(NOON)
-    assert timedelta(0) <= tally.wait(NOON + jump) <= HOUR
+    now = NOON + jump
+    tally = Tally(failures).failed(NOON).settled(now)
+    wait = tally.wait(now)
+    assert timedelta(0) <= wait <= HOUR
+    assert tally.settled(now + wait).wait(now + wait) == timedelta(0)

@@ -124,6 +124,20 @@ def test_who_has_waited_is_let_in_and_starts_afresh(
     assert refused.value.wait == timedelta(0)
 
 
+def test_a_lock_of_another_clock_ends_within_the_hour(
+    people: People, clock: Callable[[timedelta], None]
+) -> None:
+    who = people.add("Bola", Role.USER, PIN, "kiosk")
+    for _ in range(FREE_TRIES + 1):
+        with pytest.raises(SignInRefusedError):
+            people.sign_in(who.public_id, OTHER_PIN)
+    clock(-timedelta(days=3650))
+    with pytest.raises(SignInRefusedError):
+        people.sign_in(who.public_id, PIN)
+    clock(timedelta(hours=1))
+    assert people.sign_in(who.public_id, PIN)
+
+
 @pytest.mark.parametrize(
     ("jump", "lasts"),
     [

@@ -13,7 +13,9 @@ from device_app.intake.folder import WatchFolder
 from device_app.intake.sources import Sources
 from device_app.store import Store
 
-PACE = IntakePace(look_every_s=0.05, first_pause_s=0.05, longest_pause_s=0.2)
+PACE = IntakePace(
+    look_every_s=0.05, settled_s=0.05, refuse_after_s=0.05, first_pause_s=0.05, longest_pause_s=0.2
+)
 
 
 class Clock:

@@ -1,14 +1,17 @@
 """The watched folder on a real disk, a real store: what is taken, what stays, what nobody may do to it."""
 
+import errno
 import os
 import shutil
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from device_app.intake.door import Door
+from device_app.config import IntakePace
+from device_app.intake.door import Door, Fate, Outcome
 from device_app.intake.folder import WatchFolder, check_folder
 from device_app.intake.sources import SourceKind, Trouble
 from device_app.intake.tree import TreeLimits
@@ -389,3 +392,95 @@ def test_the_thread_takes_what_comes_and_outlives_a_fault(folder, store, sources
 def test_a_folder_that_holds_or_lies_in_the_data_folder_is_refused(tmp_path, inside):
     with pytest.raises(InputError, match="lie in each other"):
         check_folder(tmp_path / inside, tmp_path / "data")
+
+
+SLOW = IntakePace(look_every_s=1.0, settled_s=4.0, refuse_after_s=20.0)
+
+
+def test_a_writer_that_pauses_inside_a_picture_is_waited_for(folder, door, sources, clock, stored, store):
+    watch, data = WatchFolder(folder, door, sources, SLOW, clock), picture()
+    path = put(folder, data=data[: len(data) // 2])
+    look(watch, 4)
+    with path.open("ab") as file:
+        file.write(data[len(data) // 2 :])
+    look(watch, 4)
+    assert stored() == [] and files(folder) == [NAME]
+    watch.once()
+    assert stored() == [NAME]
+    (image,) = store.records.history(1, 1).examinations[0].images
+    assert image.size_bytes == len(data)
+
+
+def test_room_that_was_made_for_a_picture_is_no_refused_picture(folder, door, sources, clock, stored):
+    watch, data = WatchFolder(folder, door, sources, SLOW, clock), picture()
+    path = put(folder, data=bytes(len(data)))
+    look(watch, 15)
+    assert files(folder) == [NAME]
+    path.write_bytes(data)
+    look(watch, 5)
+    assert stored() == [NAME] and state(sources).refused == 0
+
+
+def test_what_stays_no_picture_is_refused_in_the_end(folder, door, sources, clock):
+    watch = WatchFolder(folder, door, sources, SLOW, clock)
+    put(folder, data=b"words" * 100)
+    look(watch, 22)
+    assert files(folder) == [f"refused/{NAME}", f"refused/{NAME}.txt"] and state(sources).refused == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered_is_said(folder, watch, stored, sources):
+    closed = folder / "closed"
+    put(closed)
+    put(folder, "other.png", picture(5))
+    closed.chmod(0)
+    look(watch)
+    closed.chmod(0o700)
+    assert stored() == ["other.png"]
+    assert (state(sources).trouble, state(sources).detail) == (Trouble.UNREADABLE, "1")
+
+
+def test_a_folder_that_fails_is_said_and_holds_nothing_up(folder, watch, stored, sources, monkeypatch):
+    put(folder / "failing")
+    put(folder, "other.png", picture(5))
+    whole = os.open
+
+    def failing(path, flags, *arguments, **named):
+        if path == "failing":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return whole(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", failing)
+    look(watch)
+    assert stored() == ["other.png"]
+    assert (state(sources).trouble, state(sources).detail) == (Trouble.UNREADABLE, "1")
+
+
+def test_folders_that_have_long_been_empty_are_removed_and_fresh_ones_stay(folder, watch):
+    for name in ("old", "fresh"):
+        (folder / name / "series").mkdir(parents=True)
+    put(folder / "held")
+    yesterday = time.time() - 25 * 3600
+    for path in (folder / "old" / "series", folder / "old", folder / "held"):
+        os.utime(path, (yesterday, yesterday))
+    watch.once()
+    assert not (folder / "old" / "series").exists()
+    assert (folder / "fresh" / "series").is_dir() and (folder / "held" / NAME).is_file()
+
+
+def test_a_file_that_the_store_cannot_take_holds_up_no_other(folder, store, sources, clock, stored):
+    class Failing(Door):
+        """The place of one picture in the store cannot be written."""
+
+        def take(self, stream, upload):
+            if upload.file_name == NAME:
+                return Outcome(Fate.LATER, trouble=Trouble.STORE)
+            return super().take(stream, upload)
+
+    put(folder)
+    put(folder, "other.png", picture(5))
+    os.utime(folder / NAME, (1, 1))  # the oldest comes first
+    watch = WatchFolder(folder, Failing(store.records, lambda: None), sources, PACE, clock)
+    look(watch)
+    assert stored() == ["other.png"] and state(sources).trouble == Trouble.STORE
+    assert (folder / NAME).is_file()

@@ -311,7 +311,7 @@ def test_thousands_of_files_are_shown_in_part_and_by_pages(browser, sticks, slot
     (listed,) = sticks.plugged_in()
     assert len(listed.files) == 1000 and not listed.complete
     page = browser.get("/stick").text
-    assert page.count('type="checkbox"') == 50 and "too much on this stick" in page
+    assert page.count('type="checkbox"') == 50 and "Not all of this stick can be shown" in page
     last = browser.get(f"/stick?stick={listed.token}&page=999").text
     assert "Page 20 of 20" in last and 'value="999"' in last
 
@@ -338,7 +338,7 @@ def test_without_any_stick_the_page_says_what_to_do(browser, client):
     assert "No USB stick is plugged in" in client.get("/stick").text, "a kiosk that looks for none"
 
 
-def test_taking_ends_with_the_first_that_must_wait(config, store, slot):
+def test_what_comes_after_the_first_that_must_wait_is_named_as_waiting_too(config, store, slot):
     full = open_store(replace(config, reserve_bytes=1 << 60))
     sticks = Sticks(slot.options, Door(full.records, lambda: None), Sources(), PACE)
     stick = slot.plug()
@@ -346,5 +346,5 @@ def test_taking_ends_with_the_first_that_must_wait(config, store, slot):
     put(stick, "b.png", picture(2))
     sticks.once()
     outcomes = sticks.take(sticks.plugged_in()[0], [0, 1], "", "kiosk")
-    assert [outcome.fate for _, outcome in outcomes] == [Fate.LATER]
+    assert [outcome.fate for _, outcome in outcomes] == [Fate.LATER, Fate.LATER]
     full.close()

@@ -18,6 +18,11 @@ def examination(receive, work_off) -> str:
     return receipt.public_id
 
 
+def says(verdict: str):
+    """What the box says of every examination."""
+    return lambda _: verdict
+
+
 def image_of(store, examination: str) -> int:
     return store.records.examination(examination).images[0].id
 
@@ -25,7 +30,7 @@ def image_of(store, examination: str) -> int:
 def test_what_is_said_is_there_after_a_restart_and_in_the_log(config, store, examination) -> None:
     place = Place(image_of(store, examination), 10, 20, 30.5, 40)
     draft = Draft(Kind.SECOND, Judgement.FRACTURE, (place,), "radius")
-    said = store.readings.add(examination, draft, "p1", "fracture")
+    said = store.readings.add(examination, draft, "p1", says("fracture"))
     again = open_store(config)
     assert again.readings.of(examination) == again.readings.all() == (said,)
     assert (said.places, said.note, said.box_verdict) == ((place,), "radius", "fracture")
@@ -38,16 +43,16 @@ def test_what_is_said_is_there_after_a_restart_and_in_the_log(config, store, exa
 
 def test_a_second_thought_is_added_and_the_first_one_stays(store, examination) -> None:
     for judgement in (Judgement.NONE, Judgement.FRACTURE):
-        store.readings.add(examination, Draft(Kind.SECOND, judgement), "p1", "fracture")
+        store.readings.add(examination, Draft(Kind.SECOND, judgement), "p1", says("fracture"))
     assert [said.judgement for said in store.readings.of(examination)] == [Judgement.NONE, Judgement.FRACTURE]
 
 
 @pytest.mark.parametrize("before", [Kind.OWN, Kind.SECOND])
 def test_an_own_reading_is_given_once_and_before_any_other(store, examination, before: Kind) -> None:
-    store.readings.add(examination, Draft(before, Judgement.NONE), "p1", "fracture")
+    store.readings.add(examination, Draft(before, Judgement.NONE), "p1", says("fracture"))
     with pytest.raises(InputError, match="read already"):
-        store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p1", "fracture")
-    store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p2", "fracture")
+        store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p1", says("fracture"))
+    store.readings.add(examination, Draft(Kind.OWN, Judgement.FRACTURE), "p2", says("fracture"))
     assert len(store.readings.of(examination)) == 2
 
 
@@ -57,10 +62,28 @@ def test_a_place_on_another_examinations_picture_is_refused_and_nothing_is_store
     other = image_of(store, receive(sample.picture(sample.NONE, 2)).public_id)
     with pytest.raises(InputError, match="another picture"):
         draft = Draft(Kind.SECOND, Judgement.FRACTURE, (Place(other, 0, 0, 5, 5),))
-        store.readings.add(examination, draft, "p1", "fracture")
+        store.readings.add(examination, draft, "p1", says("fracture"))
     assert not store.readings.all()
 
 
 def test_an_examination_that_is_not_there_is_refused(store) -> None:
     with pytest.raises(InputError, match="no such examination"):
-        store.readings.add("nowhere", Draft(Kind.SECOND, Judgement.NONE), "p1", "")
+        store.readings.add("nowhere", Draft(Kind.SECOND, Judgement.NONE), "p1", says(""))
+
+
+def test_what_cannot_be_said_now_is_not_stored(store, examination) -> None:
+    def refuse(_: object) -> str:
+        raise InputError("not now", "later")
+
+    with pytest.raises(InputError, match="not now"):
+        store.readings.add(examination, Draft(Kind.SECOND, Judgement.NONE), "p1", refuse)
+    assert not store.readings.all() and list(store.log.written())[-1].entry.action == "answered"
+
+
+def test_a_row_with_spoilt_places_hides_nothing_else(store, examination) -> None:
+    place = Place(image_of(store, examination), 0, 0, 5, 5)
+    store.readings.add(examination, Draft(Kind.SECOND, Judgement.FRACTURE, (place,)), "p1", says("fracture"))
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE readings SET boxes_json = 'oops'")
+    (said,) = store.readings.of(examination)
+    assert (said.judgement, said.places) == (Judgement.FRACTURE, ())

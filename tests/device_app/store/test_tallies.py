@@ -126,8 +126,8 @@ def test_a_reading_is_of_the_bundle_that_had_answered(store, receive, work_off) 
 
     first, second = (receive(sample.picture(gap)) for gap in (sample.FRACTURE, sample.NONE))
     work_off()
-    store.readings.add(first.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", "fracture")
-    store.readings.add(second.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", "")
+    store.readings.add(first.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", lambda _: "fracture")
+    store.readings.add(second.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", lambda _: "")
     (said,) = judged_after(store.database, 0)
     assert (said.judgement, said.box_verdict) == ("none", "fracture")
     assert said.bundle_sha256 == rows(store)[0].bundle_sha256

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from device_app import create_app
+from device_app.access import people as people_module
+from device_app.access import sessions as sessions_module
 from device_app.access.gate import needed_by
 from device_app.access.lockout import FREE_TRIES
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.settings import Settings
 from device_app.store import Store
+from device_app.store.database import Database, disk_full
+from device_app.store.log import Action
+from device_app.store.models import Setting
 from tests.device_app import sample
 from tests.device_app.views.test_screens import send
 
@@ -227,7 +237,11 @@ def test_everybody_changes_the_own_pin_and_nobody_elses(client, people) -> None:
     assert client.get(f"/people/pin/{own}").status_code == 200
     assert client.get(f"/people/pin/{other}").status_code == 404
     assert post(client, f"/people/pin/{other}", pin="294715", again="294715").status_code == 403
-    assert post(client, f"/people/pin/{own}", pin="294715", again="294715").status_code == 303
+    new = {"pin": "294715", "again": "294715"}
+    for present in ("", "111111"):
+        wrong = post(client, f"/people/pin/{own}", present=present, **new)
+        assert wrong.status_code == 403 and "The present PIN is wrong." in wrong.text
+    assert post(client, f"/people/pin/{own}", present=PINS[Role.USER], **new).status_code == 303
     assert client.get(f"/people/pin/{own}").status_code == 404  # signed out, and this kiosk asks nobody
     assert sign_in(client, people, Role.USER, "294715").status_code == 303
 
@@ -264,9 +278,122 @@ def test_the_sites_name_stands_on_every_page(client, people) -> None:
     assert wrong.status_code == 400 and "Clinic &lt;b&gt;Ж" in wrong.text
 
 
-def test_a_session_lasts_as_long_as_the_site_says(client, people) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Moves the clock of the sessions."""
+    now = [datetime(2026, 1, 1, 12)]
+    for module in (people_module, sessions_module):
+        monkeypatch.setattr(module, "now_utc", lambda: now[0])
+
+    def move(by: timedelta) -> None:
+        now[0] += by
+
+    return move
+
+
+def test_a_session_lasts_as_long_as_the_site_says(client, people, clock) -> None:
+    client.application.extensions["ulna-access"].settings.change("box", idle_minutes=3)
     sign_in(client, people, Role.ADMINISTRATOR)
-    settings = client.application.extensions["ulna-access"].settings
-    assert settings.now().idle == timedelta(minutes=10)
-    settings.change("box", idle_minutes=1)
-    assert settings.now().idle == timedelta(minutes=1)
+    for _ in range(5):
+        clock(timedelta(minutes=2))
+        assert client.get("/people/").status_code == 200
+    clock(timedelta(minutes=4))
+    assert client.get("/people/").status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/box/banner", "/people/"])
+def test_what_a_page_asks_by_itself_keeps_nobody_signed_in(client, people, clock, path: str) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    for _ in range(11):
+        clock(timedelta(minutes=1))
+        client.get(path, headers={"X-Ulna-Watching": "1"})
+    assert client.get("/people/").status_code == 303
+
+
+def test_what_somebody_sends_after_being_signed_out_is_not_stored_as_the_kiosks(
+    client, people, store, clock
+) -> None:
+    sign_in(client, people, Role.USER)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)
+    assert token is not None
+    clock(timedelta(minutes=11))
+    picture = (io.BytesIO(sample.picture(sample.NONE)), "a.png")
+    answer = client.post("/pictures", data={"csrf_token": token[1], "picture": [picture]})
+    assert answer.status_code == 401 and "You were signed out. Nothing was stored." in answer.text
+    assert not store.records.known_digests()
+    assert send(client, ("a.png", sample.picture(sample.NONE))).status_code == 303
+
+
+@pytest.mark.parametrize("value", ["480", "oops", "[" * 2000, '"10"'])
+def test_a_setting_that_cannot_be_used_costs_no_page(config, store, value: str) -> None:
+    with store.database.write() as session:
+        session.add(Setting(name="idle_minutes", value_json=value))
+    client = create_app(config).test_client()
+    assert client.get("/").status_code == 200 and client.get("/sign-in/").status_code == 200
+    assert client.application.extensions["ulna-access"].settings.now().idle_minutes == 10
+
+
+def test_who_may_use_a_kiosk_is_asked_where_the_setting_is_spoilt(config, store) -> None:
+    with store.database.write() as session:
+        session.add(Setting(name="sign_in_to_use", value_json="oops"))
+    assert create_app(config).test_client().get("/").status_code == 303
+
+
+def test_a_role_of_a_later_version_opens_nothing_and_breaks_nothing(client, people, store) -> None:
+    sign_in(client, people, Role.READER)
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE people SET role = 'auditor' WHERE name = 'reader'")
+    assert client.get("/agreement").status_code == 303
+    text = client.get("/sign-in/").text
+    assert ">reader<" not in text and ">user<" in text
+
+
+def test_a_database_that_takes_no_writes_keeps_nobody_from_looking(
+    client, people, store, clock, monkeypatch
+) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    clock(timedelta(minutes=1))
+
+    def full(_: Database) -> AbstractContextManager[Session]:
+        raise disk_full()
+
+    monkeypatch.setattr(Database, "write", full)
+    assert client.get("/people/").status_code == 200 and client.get("/box/banner").status_code == 200
+
+
+SPOILT = ["NaN", "[1]", '"x"', "[" * 100_000, '{"a": 1e999}', "{"]
+
+
+@pytest.mark.parametrize("text", SPOILT, ids=range(len(SPOILT)))
+def test_a_log_that_somebody_spoilt_is_called_changed_and_no_page_breaks(
+    client, people, store, text: str
+) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE audit SET detail_json = ? WHERE number = 2", (text,))
+    assert client.get("/log/").status_code == 200
+    assert "entry 2 was changed" in post(client, "/log/check").text
+    lines = post(client, "/log/export").text.splitlines()
+    assert all(json.loads(line) for line in lines)
+
+
+def test_a_copy_ends_with_the_anchor_of_its_own_last_entry(client, people, store) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    *_, last, end = map(json.loads, post(client, "/log/export").text.splitlines())
+    assert end["anchor"] == f"{last['number']}:{last['sha256']}" and last["action"] == "log_exported"
+
+
+def test_of_many_faults_the_first_are_shown_and_the_others_counted(client, people, store) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    for number in range(30):
+        store.log.note("p1", Action.EXPORTED, str(number))
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE audit SET actor = x'00ff'")
+    assert "and 14 more" in post(client, "/log/check").text
+
+
+@pytest.mark.parametrize("elsewhere", ["//[", "/\n\\evil.example", "/\x00"])
+def test_an_address_that_is_none_leads_to_the_first_page(client, people, elsewhere: str) -> None:
+    assert client.get("/sign-in/", query_string={"next": elsewhere}).status_code == 200
+    answer = post(client, "/sign-in/", person=public_id(people, "user"), pin=PINS[Role.USER], next=elsewhere)
+    assert answer.headers["Location"] == "/"

@@ -89,6 +89,8 @@ def test_what_cannot_be_said_is_not_stored(
 
 def test_the_answer_is_nowhere_until_ones_own_is_given(client, people, page) -> None:
     own_first(client)
+    assert client.get(page).status_code == 303  # whoever reads has a name
+    sign_in(client, people, Role.ADMINISTRATOR)
     text = client.get(page).text
     assert "Your reading first" in text and 'class="box"' not in text
     for told in (ANSWER, "Keep the injured part still", "heat.png", "result-fracture", "boxes-fracture"):
@@ -96,7 +98,7 @@ def test_the_answer_is_nowhere_until_ones_own_is_given(client, people, page) -> 
     history = client.get("/history").text
     assert ANSWER not in history and "row-fracture" not in history and "Your reading first" in history
     state = client.get(f"{page}state", headers={"Accept": "application/json"}).json
-    assert "fracture" not in str(state)
+    assert "fracture" not in str(state) and "verdict" not in client.get("/log/").text
     heat = re.search(r'"([^"]+)/screen.png"', text)
     assert heat is not None and client.get(f"{heat[1]}/heat.png").status_code == 404
     assert client.get(f"{heat[1]}/screen.png").status_code == 200
@@ -104,17 +106,37 @@ def test_the_answer_is_nowhere_until_ones_own_is_given(client, people, page) -> 
 
 def test_ones_own_reading_brings_the_answer_and_is_kept_with_it(client, people, page, store) -> None:
     own_first(client)
+    sign_in(client, people, Role.READER)
     assert post(client, f"{page}own", judgement="none").status_code == 303
     text = client.get(page).text
     assert ANSWER in text and "Before the box's answer: No fracture" in text.replace("&#39;", "'")
     (said,) = store.readings.all()
-    assert (str(said.kind), str(said.judgement), said.box_verdict, said.actor) == (
-        "own",
-        "none",
-        "fracture",
-        "kiosk",
-    )
+    told = (str(said.kind), str(said.judgement), said.box_verdict, said.actor)
+    assert told == ("own", "none", "fracture", public_id(people, "reader"))
     assert post(client, f"{page}own", judgement="fracture").status_code == 400
+
+
+@pytest.mark.parametrize("what", ["second", "outcome"])
+def test_nothing_else_is_said_before_ones_own(client, people, page, store, what: str) -> None:
+    own_first(client)
+    sign_in(client, people, Role.READER)
+    assert post(client, f"{page}{what}", judgement="none").status_code == 400
+    assert not store.readings.all() and ANSWER not in client.get(page).text
+
+
+@pytest.mark.parametrize("what", ["own", "second", "outcome"])
+def test_nothing_is_said_before_the_box_has_read_it(client, people, work_off, store, what: str) -> None:
+    sign_in(client, people, Role.READER)
+    address = send(client, ("b.png", sample.picture(sample.FRACTURE, 5))).headers["Location"]
+    assert "Say what you think of it" not in client.get(address).text
+    assert post(client, f"{address}{what}", judgement="fracture").status_code == 400
+    assert not store.readings.all()
+
+
+def test_an_answer_that_was_seen_has_no_own_reading_before_it(client, people, page, store) -> None:
+    sign_in(client, people, Role.READER)
+    assert post(client, f"{page}own", judgement="fracture").status_code == 400
+    assert not store.readings.all()
 
 
 def test_each_person_reads_before_the_box_answers_her(client, people, page) -> None:
@@ -129,6 +151,7 @@ def test_each_person_reads_before_the_box_answers_her(client, people, page) -> N
 
 def test_what_cannot_be_read_is_said_at_once(client, people, work_off) -> None:
     own_first(client)
+    sign_in(client, people, Role.USER)
     address = send(client, ("a.png", b"no picture")).headers["Location"]
     assert "Your reading first" not in client.get(address).text
     work_off()
@@ -140,6 +163,7 @@ def test_an_earlier_picture_is_compared_without_its_answer_too(client, people, p
     later = send(client, ("b.png", sample.picture(sample.NONE, 7)), label="P 1").headers["Location"]
     work_off()
     own_first(client)
+    sign_in(client, people, Role.USER)
     post(client, f"{later}own", judgement="none")
     text = client.get(later).text
     assert "No fracture found" in text and ANSWER not in text
@@ -159,4 +183,3 @@ def test_the_figures_are_a_readers(client, people) -> None:
     assert client.get("/agreement").status_code == 303
     sign_in(client, people, Role.USER)
     assert client.get("/agreement").status_code == 403
-    assert public_id(people, "reader")
