@@ -7,12 +7,13 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from benchmarks import engine_settings
-from benchmarks.engine_settings import VARIANTS, measure_settings, others_compute
+from benchmarks.engine_settings import VARIANTS, compare, measure_settings, others_compute
 from runtime.bundle import EngineEntry
 from tests.facts import informed_bundle
 from tests.runtime import kit
@@ -70,3 +71,11 @@ def test_those_that_compute_beside_it_are_gone_afterwards() -> None:
         computing = {*multiprocessing.active_children()} - before
     assert len(computing) == 2
     assert not any(other.is_alive() for other in computing)
+
+
+def test_flushed_denormals_do_not_outlive_their_measurement(tmp_path: Path) -> None:
+    bundle = kit.make(tmp_path / "bundle")
+    (variant,) = (one for one in VARIANTS if (one.engine, one.name) == ("onnxruntime", "denormals flushed"))
+    compare(bundle, bundle.manifest.engines[0], variant, 10)
+
+    assert np.float64(5e-324) * np.float64(1.0) > 0

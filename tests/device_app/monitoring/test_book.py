@@ -97,9 +97,9 @@ def test_a_box_whose_first_pictures_all_fail_shows_that(store: Store, receive) -
 def test_what_people_said_stands_in_the_week_in_which_they_did(store: Store, receive, work_off) -> None:
     first, second = (receive(sample.picture(gap)) for gap in (sample.FRACTURE, sample.NONE))
     work_off()
-    store.readings.add(first.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", "fracture")
-    store.readings.add(second.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", "none")
-    store.readings.add(second.public_id, Draft(Kind.OUTCOME, Judgement.FRACTURE), "p1", "none")
+    store.readings.add(first.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", lambda _: "fracture")
+    store.readings.add(second.public_id, Draft(Kind.OWN, Judgement.NONE), "p1", lambda _: "none")
+    store.readings.add(second.public_id, Draft(Kind.OUTCOME, Judgement.FRACTURE), "p1", lambda _: "none")
     people = Book(store.database).look().weeks[-1].people
     assert (people.own.count, people.own.total) == (1, 2)
     assert (people.outcome.count, people.outcome.total) == (1, 1)
