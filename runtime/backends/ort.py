@@ -134,12 +134,12 @@ def session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     settings.intra_op_num_threads = options.threads or usable_cores()
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # A plan of all buffers for one shape costs 15 MiB and gains nothing (benchmarks.engine_settings).
+    # A plan of all buffers for one shape costs 16 MiB and gains a hundredth of the time at most.
     settings.enable_mem_pattern = False
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Threads that spin while they wait take the cores from screens and receivers of the kiosk, and gain two
-    # hundredths of the time. The memory arena stays on: without it an inference takes half as long again and
-    # more memory. Both measured by benchmarks.engine_settings (docs/performance.md).
+    # hundredths of the time. The memory arena stays on: without it an inference takes a third longer and more
+    # memory. Both measured by benchmarks.engine_settings (docs/performance.md).
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
     # A graph may name files beside it for its weights, and from bytes "beside it" is the current folder:
