@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,23 +23,10 @@ from tests.device_app.intake.conftest import PACE
 from tests.device_app.intake.test_stick import Slot, put
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PANELS = {"wide": (1280, 800), "small": (800, 480), "phone": (390, 844)}
 SMALLEST_TARGET_PX = 48
 SCREENSHOTS = os.environ.get("ULNA_SCREENSHOTS")
 LONG_NAME = "1.2.826.0.1.3680043.8.1055.1.20111103111148288.98361414.79379639.dcm"
-
-if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -68,9 +54,9 @@ def address(config: KioskConfig, slot: Slot) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
+def page(chromium: Any, address: str) -> Iterator[Any]:
     """A page that fails its test for a request to another host or a script error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True, bypass_csp=True)
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, has_touch=True, bypass_csp=True)
     opened, troubles = context.new_page(), []
     opened.set_default_timeout(15_000)
     opened.on("request", lambda one: one.url.startswith(address) or troubles.append(one.url))
