@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from device_app import KioskConfig, WorkerLimits, create_app
+from device_app.access import people as people_module
+from device_app.access import sessions as sessions_module
 from device_app.store import Store, open_store, prepare_store
 from device_app.store.records import Receipt, Upload
 from device_app.worker import read_picture
@@ -72,6 +75,19 @@ def receive(store) -> Callable[..., Receipt]:
         return store.records.receive(io.BytesIO(data), Upload(name, label))
 
     return hand_over
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Moves the clock that sessions and locks go by."""
+    now = [datetime(2026, 1, 1, 12)]
+    for module in (people_module, sessions_module):
+        monkeypatch.setattr(module, "now_utc", lambda: now[0])
+
+    def move(by: timedelta) -> None:
+        now[0] += by
+
+    return move
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from device_app.access import people as people_module
-from device_app.access import sessions as sessions_module
 from device_app.access.lockout import FREE_TRIES
 from device_app.access.people import People, SignInRefusedError
 from device_app.access.roles import Role
@@ -29,19 +27,6 @@ def people(store: Store) -> People:
 @pytest.fixture
 def sessions(store: Store) -> Sessions:
     return Sessions(store.database)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Moves the box's clock."""
-    now = [datetime(2026, 1, 1, 12)]
-    for module in (people_module, sessions_module):
-        monkeypatch.setattr(module, "now_utc", lambda: now[0])
-
-    def move(by: timedelta) -> None:
-        now[0] += by
-
-    return move
 
 
 def actions(store: Store) -> list[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,30 +15,17 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from device_app import create_app
-from device_app.access import people as people_module
-from device_app.access import sessions as sessions_module
 from device_app.access.gate import needed_by
 from device_app.access.lockout import FREE_TRIES
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.settings import Settings
-from device_app.store import Store
 from device_app.store.database import Database, disk_full
 from device_app.store.log import Action
 from device_app.store.models import Setting
 from tests.device_app import sample
+from tests.device_app.views.conftest import PINS
 from tests.device_app.views.test_screens import send
-
-PINS = {Role.USER: "492741", Role.READER: "830271", Role.ADMINISTRATOR: "574038"}
-
-
-@pytest.fixture
-def people(store: Store) -> People:
-    """One of each role, named like it."""
-    made = People(store.database)
-    for role, pin in PINS.items():
-        made.add(str(role), role, pin, "box")
-    return made
 
 
 def post(client: FlaskClient, path: str, **form: str) -> Any:
@@ -276,19 +262,6 @@ def test_the_sites_name_stands_on_every_page(client, people) -> None:
     )
     wrong = post(client, "/settings/", clinic="X", idle_minutes="0")
     assert wrong.status_code == 400 and "Clinic &lt;b&gt;Ж" in wrong.text
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Moves the clock of the sessions."""
-    now = [datetime(2026, 1, 1, 12)]
-    for module in (people_module, sessions_module):
-        monkeypatch.setattr(module, "now_utc", lambda: now[0])
-
-    def move(by: timedelta) -> None:
-        now[0] += by
-
-    return move
 
 
 def test_a_session_lasts_as_long_as_the_site_says(client, people, clock) -> None:

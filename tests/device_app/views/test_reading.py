@@ -8,22 +8,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from device_app.access.people import People
 from device_app.access.roles import Role
-from device_app.store import Store
 from tests.device_app import sample
-from tests.device_app.views.test_access import PINS, post, public_id, sign_in
+from tests.device_app.views.test_access import post, public_id, sign_in
 from tests.device_app.views.test_screens import send
 
 ANSWER = "Fracture suspected"
-
-
-@pytest.fixture
-def people(store: Store) -> People:
-    made = People(store.database)
-    for role, pin in PINS.items():
-        made.add(str(role), role, pin, "box")
-    return made
 
 
 @pytest.fixture
