@@ -151,13 +151,14 @@ def test_hidden_and_unfinished_files_are_left_alone(folder, watch, stored):
     assert stored() == [] and files(folder) == sorted(left)
 
 
-def test_links_pipes_and_sockets_are_left_alone(folder, watch, stored, tmp_path):
+def test_links_pipes_and_sockets_are_left_alone(folder, watch, stored, tmp_path, monkeypatch):
     outside = put(tmp_path / "outside", "secret.png")
     (folder / "link.png").symlink_to(outside)
     (folder / "linked").symlink_to(outside.parent)
     os.mkfifo(folder / "pipe.png")
+    monkeypatch.chdir(folder)  # a socket's path may have 107 bytes only, and a temporary folder's may be longer
     with socket.socket(socket.AF_UNIX) as made:
-        made.bind(os.path.relpath(folder / "socket.png"))
+        made.bind("socket.png")
         look(watch, 3)
     assert stored() == [] and outside.exists() and (folder / "link.png").is_symlink()
 

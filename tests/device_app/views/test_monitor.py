@@ -23,7 +23,7 @@ from tests.device_app import sample
 from tests.device_app.conftest import FixedReader, overwrite_database
 from tests.device_app.monitoring.sites import BUNDLE, MONDAY, POINTS, Made, fill
 from tests.device_app.monitoring.test_book import sample_expected
-from tests.device_app.views.test_access import people, sign_in  # noqa: F401  a fixture
+from tests.device_app.views.test_access import sign_in
 
 PATH = "/box/watch/"
 READY = ReaderStatus(Phase.READY, engine="onnxruntime-fp32", bundle_sha256=BUNDLE)
