@@ -156,7 +156,7 @@ def test_links_pipes_and_sockets_are_left_alone(folder, watch, stored, tmp_path,
     (folder / "link.png").symlink_to(outside)
     (folder / "linked").symlink_to(outside.parent)
     os.mkfifo(folder / "pipe.png")
-    monkeypatch.chdir(folder)  # a socket's path may have 107 bytes only, and a temporary folder's may be longer
+    monkeypatch.chdir(folder)  # the path of a socket may have 107 bytes, and a temporary folder is longer
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("socket.png")
         look(watch, 3)

@@ -139,7 +139,7 @@ def test_nothing_of_a_single_patient_is_on_it(
 def test_only_an_administrator_begins_the_watch_anew_and_then_all_alarms_end(
     kiosk: FlaskClient,
     store: Any,
-    people: Any,  # noqa: F811
+    people: Any,
 ) -> None:
     fill(store, MANY)
     fill(store, CHANGED)
