@@ -26,7 +26,12 @@ class Base(DeclarativeBase):
 
 
 class Examination(Base):
-    """One visit of one patient; `public_id` is random and is all that addresses show."""
+    """One visit of one patient; `public_id` is random and is all that addresses show.
+
+    study_sha256: digest of the DICOM study, under which its views find each other; None for none.
+    joined_into_id: the examination that holds its views now, because somebody said that they belong together.
+    consent_utc: when somebody stated that the patient agrees to an export without her name; None for none.
+    """
 
     __tablename__ = "examinations"
 
@@ -35,13 +40,18 @@ class Examination(Base):
     received_utc: Mapped[datetime]
     source: Mapped[str] = mapped_column(String(20))
     patient_label: Mapped[str] = mapped_column(String(80))
+    study_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    joined_into_id: Mapped[int | None] = mapped_column(ForeignKey("examinations.id"))
+    consent_utc: Mapped[datetime | None]
     images: Mapped[list[Image]] = relationship(back_populates="examination", order_by="Image.id")
 
 
 class Image(Base):
     """One received file; its bytes lie in the content store under `sha256`.
 
-    facts_json: what a person said of the patient, see device_app.facts; empty where nothing.
+    facts_json: what a person said of the patient, see device_app.facts; empty where nothing. photographed: it
+    is a photograph of a film. removed_utc: when its bytes were removed because their time was over (its
+    answer stays); None while they are here.
     """
 
     __tablename__ = "images"
@@ -53,6 +63,8 @@ class Image(Base):
     file_name: Mapped[str] = mapped_column(String(120))
     received_utc: Mapped[datetime]
     facts_json: Mapped[str] = mapped_column(Text, default="")
+    photographed: Mapped[bool] = mapped_column(default=False)
+    removed_utc: Mapped[datetime | None]
     examination: Mapped[Examination] = relationship(back_populates="images")
     job: Mapped[Job] = relationship(back_populates="image")
     result: Mapped[Result | None] = relationship(back_populates="image")
@@ -197,3 +209,21 @@ class Reading(Base):
     note: Mapped[str] = mapped_column(Text, default="")
     box_verdict: Mapped[str] = mapped_column(String(10), default="")
     at_utc: Mapped[datetime]
+
+
+class SitePoints(Base):
+    """Operating points that a site has chosen for a bundle; rows are only ever added, the last one counts.
+
+    points_json: the thresholds, "" for the bundle's own again. reason: why, in the administrator's words.
+    evidence_json: the figures that were shown when it was decided (device_app.site_points).
+    """
+
+    __tablename__ = "site_points"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at_utc: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(32))
+    bundle_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    points_json: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    evidence_json: Mapped[str] = mapped_column(Text)

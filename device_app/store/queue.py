@@ -46,7 +46,10 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class Claim:
-    """A job taken by `owner`. facts_json: what a person said of the patient, see device_app.facts."""
+    """A job taken by `owner`. facts_json: what a person said of the patient, see device_app.facts.
+
+    photographed: the picture is a photograph of a film.
+    """
 
     job_id: int
     image_id: int
@@ -54,6 +57,7 @@ class Claim:
     file_name: str
     owner: str
     facts_json: str = ""
+    photographed: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class Queue:
             job.state, job.lease_owner, job.attempts = JobState.WORKING, owner, job.attempts + 1
             job.lease_until_utc = now_utc() + timedelta(seconds=self._limits.lease_s)
             image = job.image
-            return Claim(job.id, image.id, image.sha256, image.file_name, owner, image.facts_json)
+            said = (image.facts_json, image.photographed)
+            return Claim(job.id, image.id, image.sha256, image.file_name, owner, *said)
 
     def complete(self, claim: Claim, answer: ReadResult) -> bool:
         """Store the answer and end the job in one transaction; False when the lease was lost."""

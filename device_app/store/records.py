@@ -32,7 +32,7 @@ class Upload:
     """What comes with a picture. `file_name` is only ever shown, never used as a path.
 
     facts_json: what a person says of the patient (device_app.facts), "" for nothing. actor: who sends it, as
-    the log names them (device_app.audit).
+    the log names them (device_app.audit). photographed: it is a photograph of a film.
     """
 
     file_name: str
@@ -40,6 +40,7 @@ class Upload:
     source: str = "upload"
     facts_json: str = ""
     actor: str = KIOSK
+    photographed: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class IntakeLimits:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image and how far it is. `ahead` pictures are read before it; `findings_json` once done."""
+    """One image and how far it is. `ahead` pictures are read before it; `findings_json` once done.
+
+    photographed, removed_utc: see store.models.Image.
+    """
 
     id: int
     sha256: str
@@ -74,16 +78,19 @@ class ImageRecord:
     ahead: int
     verdict: str | None
     findings_json: str | None
+    photographed: bool = False
+    removed_utc: datetime | None = None
 
 
 @dataclass(frozen=True)
 class ExaminationRecord:
-    """One examination with its images, oldest first."""
+    """One examination with its images, oldest first. consent_utc: see store.models.Examination."""
 
     public_id: str
     received_utc: datetime
     patient_label: str
     images: tuple[ImageRecord, ...]
+    consent_utc: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +196,7 @@ class Records:
                 ),
                 received_utc=moment,
                 facts_json=upload.facts_json,
+                photographed=upload.photographed,
                 job=Job(state=JobState.QUEUED),
             )
             examination = Examination(
@@ -217,7 +225,7 @@ def _whole() -> Select[Examination]:
 def examination_record(session: Session, row: Examination) -> ExaminationRecord:
     """A row as the screens know it, as it is in this session."""
     images = tuple(_image(session, image) for image in row.images)
-    return ExaminationRecord(row.public_id, row.received_utc, row.patient_label, images)
+    return ExaminationRecord(row.public_id, row.received_utc, row.patient_label, images, row.consent_utc)
 
 
 def _image(session: Session, row: Image) -> ImageRecord:
@@ -233,4 +241,6 @@ def _image(session: Session, row: Image) -> ImageRecord:
         ahead=waiting_before(session, row.job) if queued else 0,
         verdict=row.result.verdict if row.result else None,
         findings_json=row.result.findings_json if row.result else None,
+        photographed=row.photographed,
+        removed_utc=row.removed_utc,
     )

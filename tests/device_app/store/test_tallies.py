@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import NullPool, create_engine
 
 from device_app.store import DATABASE_NAME
-from device_app.store.migrate import migrate
+from device_app.store.migrate import MIGRATIONS, migrate
 from device_app.store.queue import FailureCode, ReadResult
 from device_app.store.tallies import begin_anew, judged_after, normal_from, rows_after
 from tests.device_app import sample
@@ -76,8 +80,24 @@ def change(path: Any, *orders: str) -> None:
             connection.execute(order)
 
 
-def as_before(path: Any) -> None:
-    change(path, "DROP TABLE tallies", "UPDATE alembic_version SET version_num = '0004'")
+def as_before(path: Path) -> None:
+    """The same rows in a database of the revision before, as far as it has tables and columns for them."""
+    old = path.with_name("old.sqlite3")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with create_engine(f"sqlite:///{old}", poolclass=NullPool).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+    with contextlib.closing(sqlite3.connect(old)) as written:
+        written.execute("ATTACH DATABASE ? AS now", (str(path),))
+        for (table,) in written.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+            columns = ", ".join(row[1] for row in written.execute(f"PRAGMA table_info({table})"))
+            if table != "alembic_version":
+                written.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}")
+        written.commit()
+    old.replace(path)
+    for left in ("-wal", "-shm"):
+        path.with_name(path.name + left).unlink(missing_ok=True)
 
 
 def test_answers_and_failures_from_before_get_their_rows(config, store, receive, work_off) -> None:
