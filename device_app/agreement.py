@@ -33,22 +33,23 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """(0, 1) where there is nothing to count."""
-        if not self.total:
-            return 0.0, 1.0
-        share, squared = self.count / self.total, _Z * _Z
-        scale = 1 + squared / self.total
-        middle = (share + squared / (2 * self.total)) / scale
-        spread = share * (1 - share) / self.total + squared / (4 * self.total**2)
-        reach = _Z / scale * math.sqrt(spread)
-        return max(0.0, middle - reach), min(1.0, middle + reach)
+        return self.interval_at(_Z)
+
+    def interval_at(self, z: float) -> tuple[float, float]:
+        """With another certainty: z is of the normal distribution, both tails."""
+        return _wilson(self.count / self.total, self.total, z) if self.total else (0.0, 1.0)
+
+    def interval_of(self, units: float) -> tuple[float, float]:
+        """As if only so many had been counted: pictures of one patient are alike."""
+        return _wilson(self.count / self.total, units, _Z) if self.total and units > 0 else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Figures:
     """agreement: own readings with the box's answer. changed: own readings whose second one differs;
-    towards_box: of these, those that then say what the box said. sensitivity: of confirmed fractures that the
-    box has suspected or doubted. specificity: of confirmed others that it called none. own_sensitivity,
-    own_specificity: the same of people's own readings.
+    towards_box: of these, those that then say what the box said. sensitivity: people's own readings of
+    confirmed fractures that suspect or doubt. specificity: those of confirmed others that say none. Those of the
+    box have one source of their own (device_app.site_points.cases).
     """
 
     agreement: Share
@@ -56,8 +57,6 @@ class Figures:
     towards_box: Share
     sensitivity: Share
     specificity: Share
-    own_sensitivity: Share
-    own_specificity: Share
 
 
 def figures(readings: Sequence[Said]) -> Figures:
@@ -77,23 +76,23 @@ def figures(readings: Sequence[Said]) -> Figures:
         ),
         changed=Share(len(changed), len(pairs)),
         towards_box=_share(changed, lambda pair: pair[1].judgement == pair[0].box_verdict),
-        sensitivity=_of_the_box(known, Judgement.FRACTURE),
-        specificity=_of_the_box(known, Judgement.NONE),
-        own_sensitivity=_of_people(known, Judgement.FRACTURE),
-        own_specificity=_of_people(known, Judgement.NONE),
+        sensitivity=_of_people(known, Judgement.FRACTURE),
+        specificity=_of_people(known, Judgement.NONE),
     )
+
+
+def _wilson(share: float, total: float, z: float) -> tuple[float, float]:
+    squared = z * z
+    scale = 1 + squared / total
+    middle = (share + squared / (2 * total)) / scale
+    reach = z / scale * math.sqrt(share * (1 - share) / total + squared / (4 * total**2))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _own_and_second(group: Sequence[Said]) -> Iterable[tuple[Said, Said | None]]:
     for own in (said for said in group if said.kind is Kind.OWN):
         later = [said for said in group if said.kind is Kind.SECOND and said.actor == own.actor]
         yield own, later[-1] if later else None
-
-
-def _of_the_box(known: Sequence[tuple[Said, Sequence[Said]]], truth: Judgement) -> Share:
-    """Once an examination, by what the box had said when the outcome was stated."""
-    said = [end.box_verdict for end, _ in known if end.judgement is truth and end.box_verdict]
-    return _share(said, lambda verdict: _is_right(verdict, truth))
 
 
 def _of_people(known: Sequence[tuple[Said, Sequence[Said]]], truth: Judgement) -> Share:

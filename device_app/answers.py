@@ -7,13 +7,15 @@ follows from its own probability and operating points. Anything else ends in ano
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from device_app.store.models import JobState
 from device_app.store.records import ExaminationRecord, ImageRecord
-from runtime.findings import Box, OperatingPoints, Verdict
+from runtime.examination import ExaminationSpec, combine
+from runtime.findings import Box, Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 from runtime.metadata import FactsUsed, PatientFacts, years_text
 
 
@@ -32,6 +34,9 @@ BAD_RECORD = "bad_record"
 """Reason code of a stored result that cannot be trusted."""
 
 
+_BY_MEAN = ExaminationSpec()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a screen shows of one picture.
@@ -39,7 +44,10 @@ class Answer:
     reason: code of a refusal or failure (RefusalCode, FailureCode or BAD_RECORD), "" otherwise.
     message, advice: the refusal in the detector's own words. boxes: in source pixels.
     told: facts of the patient that the answer rests on; None for a model that looks at the picture alone.
-    ahead: pictures read before this one, while waiting. can_retry: a person may ask for another try.
+    shows: body part and view as file or person say. ahead: pictures read before this one, while waiting.
+    can_retry: a person may ask for another try. rule: how this answer and those of other views become one.
+    views: of how many pictures it is the answer. gravest: what the view that needs attention first says by
+    itself, None for a single picture.
     """
 
     state: ScreenState
@@ -58,6 +66,10 @@ class Answer:
     provenance: dict[str, Any] = field(default_factory=dict)
     timings_ms: dict[str, float] = field(default_factory=dict)
     told: FactsUsed | None = None
+    shows: tuple[str, ...] = ()
+    rule: ExaminationSpec = _BY_MEAN
+    views: int = 1
+    gravest: ScreenState | None = None
 
 
 def answer(image: ImageRecord) -> Answer:
@@ -83,8 +95,48 @@ _URGENCY = (
 
 
 def summary(examination: ExaminationRecord) -> Answer:
-    """One answer for an examination of one or more views: the one that needs attention first."""
-    return min(map(answer, examination.images), key=lambda found: _URGENCY.index(found.state))
+    """One answer for an examination (runtime.examination); that of a single view is its own.
+
+    While views are awaited, and for views that were judged in different ways, it is that of the view that
+    needs attention first.
+    """
+    views = [answer(image) for image in examination.images]
+    first = min(views, key=lambda found: _URGENCY.index(found.state))
+    if len(views) == 1:
+        return first
+    if any(view.state is ScreenState.WORKING for view in views) or not _judged_alike(views):
+        return replace(first, views=len(views), gravest=first.state)
+    return replace(_together(views, first), views=len(views), gravest=first.state)
+
+
+def _judged_alike(views: Sequence[Answer]) -> bool:
+    """By the same thresholds of the same bundle: other scores cannot be averaged."""
+    read = [view for view in views if view.state is not ScreenState.UNREADABLE]
+    return len({(view.points, view.rule, view.provenance["bundle_sha256"]) for view in read}) <= 1
+
+
+def _together(views: Sequence[Answer], first: Answer) -> Answer:
+    """By the rule that the bundle gives. What is said of a place or a reason is said at each view."""
+    read = next((view for view in views if view.state is not ScreenState.UNREADABLE), first)
+    whole = combine([_findings(view) for view in views], read.rule)
+    state = ScreenState(str(whole.verdict))
+    if state is ScreenState.UNREADABLE:
+        unread = first if first.state is state else Answer(state)
+        return Answer(state, reason=unread.reason, message=unread.message, advice=unread.advice)
+    return Answer(state, probability=whole.probability, points=whole.operating_points, rule=first.rule)
+
+
+def _findings(view: Answer) -> Findings:
+    """What the rule needs of a view."""
+    source = Provenance(*(str(view.provenance.get(name, "")) for name in _PROVENANCE))
+    if view.state is ScreenState.UNREADABLE:
+        why = Refusal(RefusalCode.ENGINE, view.reason, view.message)
+        return Findings(Verdict.UNREADABLE, source, refusal=why)
+    verdict = Verdict(str(view.state))
+    return Findings(verdict, source, probability=view.probability, operating_points=view.points)
+
+
+_PROVENANCE = ("image_sha256", "bundle_sha256", "bundle_name", "bundle_version")
 
 
 def _parse(image: ImageRecord) -> Answer:
@@ -114,7 +166,13 @@ def _answered(record: dict[str, Any], verdict: Verdict) -> Answer:
     if points.decide(probability) is not verdict:
         raise ValueError("the verdict does not follow from the probability")
     boxes = tuple(Box(**box) for box in record["boxes"])
-    return Answer(ScreenState(str(verdict)), probability=probability, points=points, boxes=boxes)
+    rule = _rule(record["examination"]) if "examination" in record else _BY_MEAN
+    return Answer(ScreenState(str(verdict)), probability=probability, points=points, boxes=boxes, rule=rule)
+
+
+def _rule(record: dict[str, Any]) -> ExaminationSpec:
+    points = record["operating_points"]
+    return ExaminationSpec(str(record["rule"]), None if points is None else OperatingPoints(**points))
 
 
 def _with_facts(found: Answer, record: dict[str, Any]) -> Answer:
@@ -126,7 +184,12 @@ def _with_facts(found: Answer, record: dict[str, Any]) -> Answer:
         provenance=dict(record["provenance"]),
         timings_ms={str(stage): float(ms) for stage, ms in record["timings_ms"].items()},
         told=_told(record["metadata"]) if "metadata" in record else None,
+        shows=_shows(record.get("subject") or {}),
     )
+
+
+def _shows(subject: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(subject[name]) for name in ("body_part", "view") if subject.get(name))
 
 
 def _told(record: dict[str, Any]) -> FactsUsed:

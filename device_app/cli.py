@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from device_app.cli_mend import mend
 from device_app.cli_people import app as people
 from device_app.cli_people import check_log
 from device_app.config import DicomOptions, KioskConfig, MediaOptions
@@ -80,7 +81,7 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
     _server(config)
 
 
-for verb in (install, slots, rollback, check_log):
+for verb in (install, slots, rollback, check_log, mend):
     app.command()(verb)
 app.add_typer(people, name="people")
 
@@ -122,4 +123,4 @@ def _server(config: KioskConfig) -> None:
     from rich.console import Console
 
     console = Console()
-    run(config, lambda address: console.print(f"The kiosk is at {address} (Ctrl-C ends it)", soft_wrap=True))
+    run(config, lambda said: console.print(said, soft_wrap=True, markup=False, highlight=False))

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from device_app.status import ReaderStatus
 from device_app.store.records import display_text
 from runtime import strict
+from runtime.body_parts import words_for
 from runtime.errors import BundleFormatError
 from runtime.metadata import FIELDS, SEXES, MetadataSpec, PatientFacts
 from runtime.words import VIEW_WORDS
@@ -16,23 +17,43 @@ from runtime.words import VIEW_WORDS
 MAX_FACT_CHARS = 48
 
 
+ARM_PARTS = ("shoulder", "upper arm", "elbow", "forearm", "wrist", "hand", "finger")
+LEG_PARTS = ("hip", "thigh", "knee", "lower leg", "ankle", "foot", "toe")
+OTHER_PARTS = ("head", "neck", "chest", "spine")
+"""The regions of runtime.body_parts that the body picture shows: all but those that no limb is near to."""
+_SHOWN = (*ARM_PARTS, *LEG_PARTS, *OTHER_PARTS)
+_ALWAYS = ("body_part", "view")
+"""Asked whatever a model takes: they say whether it was made for such a picture, and stand in reports."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the form asks of a patient.
 
-    fields: some of runtime.metadata.FIELDS. choices: the words of a field; one without any is typed.
+    fields: some of runtime.metadata.FIELDS. choices: the words of a field that a model takes; one without any
+    is typed, but for the two that have pictures.
     """
 
-    fields: tuple[str, ...] = ()
+    fields: tuple[str, ...] = _ALWAYS
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def words(self, name: str) -> tuple[str, ...]:
-        """What can be chosen for a field, () where it is typed."""
+        """What can be chosen for a field, () where it is typed or touched on a picture."""
         return self.choices.get(name, ())
 
+    @property
+    def body_picture(self) -> bool:
+        """Whether all that the model knows of body parts can be said by touching one."""
+        known = self.words("body_part")
+        return all(any(word in words_for(part, known) for part in _SHOWN) for word in known)
 
-NOTHING_ASKED = Asked()
-NOT_KNOWN_YET = Asked(FIELDS, {"sex": SEXES, "view": VIEW_WORDS})
+    @property
+    def view_pictures(self) -> bool:
+        """Whether all views that the model knows have a picture."""
+        return set(self.words("view")) <= set(VIEW_WORDS)
+
+
+NOT_KNOWN_YET = Asked(FIELDS, {"sex": SEXES})
 """While no model has been opened: whatever one may use. Of the rest the answer says that it was not used."""
 
 
@@ -42,8 +63,9 @@ def asked_by(status: ReaderStatus) -> Asked:
         return NOT_KNOWN_YET
     spec = spec_of_text(status.asks)
     if spec is None:
-        return NOTHING_ASKED
-    return Asked(spec.fields, {name: spec.words(name) for name in spec.fields})
+        return Asked()
+    taken = tuple(name for name in FIELDS if name in (*spec.fields, *_ALWAYS))
+    return Asked(taken, {name: spec.words(name) for name in spec.fields})
 
 
 def spec_text(spec: MetadataSpec | None) -> str:

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_app.pictures import SCREEN_SIDE_PX, reduced, window_of
-from runtime.radiograph import Radiograph
+from runtime.radiograph import Radiograph, SpacingOrigin
 
 _GZIP, _LEVEL, _MEMORY = 31, 1, 9
+_MOST_OBLONG = 4.0
+"""Pixels more oblong than this are an error of the file, and are drawn square."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class ViewFacts:
     width_px, height_px: of the file's picture, in which boxes and lengths are counted. values_width_px,
     values_height_px: of the values, at most the screen's side. low, high: the window shown first.
     least, most: of the values. row_mm, column_mm: distance of two neighbouring rows and of two columns as the
-    file states it, None for a file that does not.
+    file states it, None for a file that does not. spacing_origin: where that holds, "" for no spacing and for
+    a picture that was read before this was stored.
     """
 
     width_px: int
@@ -44,6 +47,15 @@ class ViewFacts:
     most: int
     row_mm: float | None = None
     column_mm: float | None = None
+    spacing_origin: str = ""
+
+    @property
+    def aspect(self) -> float:
+        """A pixel's height as a multiple of its width; 1 where the file says nothing or nothing credible."""
+        if not self.row_mm or not self.column_mm:
+            return 1.0
+        ratio = self.row_mm / self.column_mm
+        return ratio if 1 / _MOST_OBLONG <= ratio <= _MOST_OBLONG else 1.0
 
     def to_json(self) -> bytes:
         """As it lies beside the pictures."""
@@ -53,9 +65,12 @@ class ViewFacts:
     def from_json(cls, data: bytes) -> ViewFacts:
         """Raises ValueError for anything but what `to_json` wrote."""
         table = json.loads(data)
-        if not isinstance(table, dict) or set(table) != {field.name for field in fields(cls)}:
+        if not isinstance(table, dict):
+            raise ValueError("the facts of a picture are no table")
+        origin = table.setdefault("spacing_origin", "")
+        if set(table) != {field.name for field in fields(cls)} or origin not in ("", *SpacingOrigin):
             raise ValueError("the facts of a picture have other fields than expected")
-        numbers = [value for name, value in table.items() if value is not None or not name.endswith("_mm")]
+        numbers = [table[name] for name in _NUMBERS if table[name] is not None or name not in _OPTIONAL]
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
             raise ValueError("a fact of a picture is no finite number")
         found = cls(**table)
@@ -64,11 +79,17 @@ class ViewFacts:
         return found
 
 
+_OPTIONAL = ("row_mm", "column_mm")
+_NUMBERS = tuple(field.name for field in fields(ViewFacts) if field.name != "spacing_origin")
+
+
 def view_facts(radiograph: Radiograph, side_px: int = SCREEN_SIDE_PX) -> ViewFacts:
     """Of a picture whose values are stored with long side at most `side_px`."""
     width, height = reduced(radiograph, side_px)
     low, high = window_of(radiograph)
-    rows_mm, columns_mm = radiograph.facts.pixel_spacing_mm or (None, None)
+    said = radiograph.facts
+    rows_mm, columns_mm = said.pixel_spacing_mm or (None, None)
+    origin = said.spacing_origin if said.spacing_origin in tuple(SpacingOrigin) else SpacingOrigin.STATED
     return ViewFacts(
         width_px=radiograph.width_px,
         height_px=radiograph.height_px,
@@ -80,6 +101,7 @@ def view_facts(radiograph: Radiograph, side_px: int = SCREEN_SIDE_PX) -> ViewFac
         most=int(radiograph.pixels.max()),
         row_mm=rows_mm,
         column_mm=columns_mm,
+        spacing_origin=str(origin) if said.pixel_spacing_mm else "",
     )
 
 

@@ -19,10 +19,13 @@ _BARE = Answer(ScreenState.UNREADABLE)
 
 
 def hides(examination: ExaminationRecord, readings: Iterable[Said], actor: str) -> bool:
-    """Whether there is an answer and this person has read nothing of it yet."""
+    """Whether there is an answer and this person has read nothing of it yet, or not all of its views."""
     if not any(answer(image).state in ANSWERED for image in examination.images):
         return False
-    return not any(said.actor == actor and said.kind is not Kind.OUTCOME for said in readings)
+    views = len(examination.images)
+    return not any(
+        said.actor == actor and said.kind is not Kind.OUTCOME and said.views >= views for said in readings
+    )
 
 
 def bare(plate: Plate) -> Plate:

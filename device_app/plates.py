@@ -39,6 +39,11 @@ class Plate:
         """Of the file's picture; 0 where that is not known."""
         return self.facts.height_px if self.facts else self.answer.height_px
 
+    @property
+    def aspect(self) -> float:
+        """A pixel's height as a multiple of its width."""
+        return self.facts.aspect if self.facts else 1.0
+
 
 def plates(examination: ExaminationRecord, files: ImageFiles, earlier: bool = False) -> list[Plate]:
     """One for each picture of an examination."""

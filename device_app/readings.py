@@ -18,6 +18,12 @@ from runtime.errors import InputError
 
 MAX_NOTE_CHARS = 300
 MAX_BOXES = 20
+MAX_PLACES_CHARS = 8_000
+"""Of the text of a form; twenty places with every digit of a double take a quarter of it."""
+
+
+class PlaceError(InputError):
+    """A marked place that is none, or that lies where nothing can be marked."""
 
 
 class Judgement(StrEnum):
@@ -43,7 +49,7 @@ OUTCOMES = (Judgement.FRACTURE, Judgement.NONE)
 
 @dataclass(frozen=True)
 class Place:
-    """A box in source pixels of one image, corners in order. Raises InputError for one that is none."""
+    """A box in source pixels of one image, corners in order. Raises PlaceError for one that is none."""
 
     image_id: int
     x0_px: float
@@ -54,9 +60,9 @@ class Place:
     def __post_init__(self) -> None:
         corners = (self.x0_px, self.y0_px, self.x1_px, self.y1_px)
         if not all(math.isfinite(corner) and 0 <= corner <= 65_535 for corner in corners):
-            raise InputError("a marked place lies outside the picture", "draw the box again")
+            raise PlaceError("a marked place lies outside the picture", "draw the box again")
         if self.x1_px <= self.x0_px or self.y1_px <= self.y0_px:
-            raise InputError("a marked place has no area", "draw the box again")
+            raise PlaceError("a marked place has no area", "draw the box again")
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,18 @@ class Draft:
         if self.kind is Kind.OUTCOME and self.judgement not in OUTCOMES:
             raise InputError(f"an outcome is {' or '.join(OUTCOMES)}", "wait until it is known")
         if self.places and self.judgement not in (Judgement.FRACTURE, Judgement.DOUBT):
-            raise InputError("places are marked for a fracture or a doubt only", "take the boxes away")
-        if len(self.places) > MAX_BOXES or len(self.note) > MAX_NOTE_CHARS:
-            raise InputError(f"at most {MAX_BOXES} places and {MAX_NOTE_CHARS} characters", "say less")
+            raise PlaceError("places are marked for a fracture or a doubt only", "take the boxes away")
+        if len(self.places) > MAX_BOXES:
+            raise PlaceError(f"{len(self.places)} places, expected at most {MAX_BOXES}", "mark fewer")
+        if len(self.note) > MAX_NOTE_CHARS:
+            raise InputError(f"{len(self.note)} characters, expected at most {MAX_NOTE_CHARS}", "say less")
 
 
 @dataclass(frozen=True)
 class Said:
-    """A reading as it is kept. box_verdict: what the box had said by then, "" for nothing yet."""
+    """A reading as it is kept. box_verdict: what the box had said by then, "" for nothing yet. views: how
+    many the examination had.
+    """
 
     examination: str
     actor: str
@@ -89,6 +99,7 @@ class Said:
     box_verdict: str = ""
     places: tuple[Place, ...] = ()
     note: str = ""
+    views: int = 1
 
 
 def places_text(places: Sequence[Place]) -> str:
@@ -97,15 +108,29 @@ def places_text(places: Sequence[Place]) -> str:
 
 
 def places_of_text(text: str) -> tuple[Place, ...]:
-    """Raises InputError for text that says no places."""
+    """What `places_text` wrote, by a browser too. Raises PlaceError for text that says no places."""
     try:
+        if len(text) > MAX_PLACES_CHARS:
+            raise ValueError(f"{len(text)} characters, expected at most {MAX_PLACES_CHARS}")
         rows = json.loads(text)
-        return tuple(Place(int(row["image_id"]), *(float(row[name]) for name in _CORNERS)) for row in rows)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError("the marked places cannot be read", "draw the boxes again") from error
+        if not isinstance(rows, list):
+            raise TypeError("expected a list")
+        return tuple(map(_place, rows))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise PlaceError("the marked places cannot be read", "draw the boxes again") from error
 
 
 _CORNERS = ("x0_px", "y0_px", "x1_px", "y1_px")
+
+
+def _place(row: dict[str, object]) -> Place:
+    """Numbers and nothing that could be taken for one. Raises KeyError, TypeError or PlaceError."""
+    values = [row["image_id"], *(row[name] for name in _CORNERS)]
+    if len(row) != len(values) or any(type(value) not in (int, float) for value in values):
+        raise TypeError("a place is a picture's number and four corners")
+    if type(values[0]) is not int:
+        raise TypeError("a picture's number is whole")
+    return Place(values[0], *(float(value) for value in values[1:]))  # type: ignore[arg-type]
 
 
 def last_of(readings: Iterable[Said], actor: str, kind: Kind) -> Said | None:

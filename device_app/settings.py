@@ -27,7 +27,8 @@ class SiteSettings:
 
     sign_in_to_use: whether sending pictures and seeing answers needs a PIN. idle_minutes: after which a
     session ends by itself. own_read_first: the box's answer is hidden until whoever looks has stated her own,
-    for which everybody signs in.
+    for which everybody signs in. label_from_file: where nobody has written a patient's number, that in the
+    file is shown.
 
     Raises ValueError for a value that cannot be.
     """
@@ -37,6 +38,7 @@ class SiteSettings:
     sign_in_to_use: bool = False
     idle_minutes: int = 10
     own_read_first: bool = False
+    label_from_file: bool = True
 
     def __post_init__(self) -> None:
         if len(self.clinic) > MAX_CLINIC_CHARS:

@@ -26,6 +26,7 @@ class ReaderStatus:
     bundle_sha256: digest of the manifest in use.
     asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none,
     and as long as bundle_sha256 is empty for not known yet.
+    limits: by what it decides and why (device_app.limits_text), "" for not known yet.
     """
 
     phase: Phase
@@ -37,6 +38,7 @@ class ReaderStatus:
     bundle_version: str = ""
     bundle_sha256: str = ""
     asks: str = ""
+    limits: str = ""
     pid: int | None = None
     restarts: int = 0
 

@@ -13,7 +13,7 @@ from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from device_app import words
+from device_app import facts, words
 from device_app.access.gate import Access, install_gate
 from device_app.access.people import People
 from device_app.access.sessions import Sessions
@@ -88,6 +88,8 @@ def _language() -> str:
 
 def _register(app: Flask) -> None:
     from device_app.views import (
+        export,
+        grouping,
         health,
         history,
         images,
@@ -95,6 +97,7 @@ def _register(app: Flask) -> None:
         monitor,
         people,
         reading,
+        report,
         result,
         settings,
         sign_in,
@@ -102,14 +105,14 @@ def _register(app: Flask) -> None:
         upload,
     )
 
-    patients = (upload, stick, result, reading, images, history)
-    for view in (*patients, health, monitor, sign_in, people, settings, log):
+    patients = (upload, stick, result, grouping, reading, report, images, history)
+    for view in (*patients, export, health, monitor, sign_in, people, settings, log):
         app.register_blueprint(view.blueprint)
 
 
 def _install_words(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(words=words, ScreenState=ScreenState, Phase=Phase, version=version("ulna"))
+    app.jinja_env.globals.update(words=words, facts=facts, ScreenState=ScreenState, Phase=Phase, version=version("ulna"))
     app.jinja_env.globals["has_picture_of"] = _has_picture
     app.jinja_env.filters.update(moment=moment, stored_moment=_stored_moment)
 

@@ -152,8 +152,31 @@ _REASONS = {
 }
 _UNKNOWN_REASON = ReasonWords(_("The box could not read this picture."), _TRY_AGAIN)
 
+PARTS = {
+    "shoulder": _("shoulder"),
+    "upper arm": _("upper arm"),
+    "elbow": _("elbow"),
+    "forearm": _("forearm"),
+    "wrist": _("wrist"),
+    "hand": _("hand"),
+    "finger": _("finger"),
+    "hip": _("hip"),
+    "thigh": _("thigh"),
+    "knee": _("knee"),
+    "lower leg": _("lower leg"),
+    "ankle": _("ankle"),
+    "foot": _("foot"),
+    "toe": _("toe"),
+    "head": _("head"),
+    "neck": _("neck"),
+    "chest": _("chest"),
+    "spine": _("spine"),
+}
+"""The words of device_app.facts' body picture."""
+
 FACT_LABELS = {"sex": _("Sex"), "body_part": _("Body part"), "view": _("View (of a single picture)")}
 _FACT_WORDS = {
+    **PARTS,
     "female": _("female"),
     "male": _("male"),
     "frontal": _("frontal"),
@@ -178,6 +201,25 @@ def state_words(answer: Answer, box: ReaderStatus) -> StateWords:
 def is_held(answer: Answer, box: ReaderStatus) -> bool:
     """Whether a picture waits for a box that cannot read."""
     return answer.state is ScreenState.WORKING and box.cannot_answer
+
+
+def views_words(whole: Answer) -> list[str]:
+    """What an answer for several views rests on."""
+    said = [gettext("This is the answer for all %(count)s views together.", count=whole.views)]
+    if whole.gravest in (ScreenState.FRACTURE, ScreenState.DOUBT) and whole.gravest is not whole.state:
+        alone = STATES[whole.gravest].headline
+        said.append(gettext("One view by itself says: %(answer)s. Look at it with extra care.", answer=alone))
+    if whole.state is ScreenState.UNREADABLE:
+        said.append(gettext("Not all views could be read."))
+    return said
+
+
+def may_be_corrected(answer: Answer) -> bool:
+    """Whether it was refused for what is said of it."""
+    return answer.state is ScreenState.UNREADABLE and answer.reason in _OF_FACTS
+
+
+_OF_FACTS = (RefusalCode.BODY_PART, RefusalCode.AGE, RefusalCode.VIEW)
 
 
 def place_marked(answer: Answer) -> str:
@@ -242,6 +284,12 @@ def told_words(told: FactsUsed) -> list[str]:
         else gettext("The box was told nothing of the patient. It went by the picture alone.")
     )
     return [first, *told.notes]
+
+
+def shows_words(answer: Answer) -> str:
+    """What a picture is said to show; "" where nothing is."""
+    words = [fact_word(word) for text in answer.shows for word in _parts(text)]
+    return gettext("The picture is said to show: %(facts)s.", facts=", ".join(words)) if words else ""
 
 
 def _parts(text: str) -> list[str]:
@@ -335,6 +383,9 @@ ACTIONS = {
     Action.FAILED: _("Picture could not be read"),
     Action.RETRIED: _("Another try asked for"),
     Action.READ: _("Read by a person"),
+    Action.CORRECTED: _("Body part or patient corrected, read again"),
+    Action.JOINED: _("Views joined into one examination"),
+    Action.PARTED: _("View taken out of an examination"),
     Action.SIGNED_IN: _("Signed in"),
     Action.REFUSED: _("Wrong PIN"),
     Action.SIGNED_OUT: _("Signed out"),
@@ -343,6 +394,14 @@ ACTIONS = {
     Action.PIN_CHANGED: _("PIN changed"),
     Action.SETTING_CHANGED: _("Setting changed"),
     Action.EXPORTED: _("Log exported"),
+    Action.CONSENT_GIVEN: _("Patient agrees to an export without her name"),
+    Action.CONSENT_WITHDRAWN: _("Patient agrees to an export no longer"),
+    Action.CASE_EXPORTED: _("Picture left the box without a name"),
+    Action.CASES_EXPORTED: _("Export of pictures ended"),
+    Action.POINTS_CHANGED: _("Limits of the box's answers changed"),
+    Action.REPORTED: _("Report made as PDF"),
+    Action.MENDED: _("Database mended"),
+    Action.REMOVED: _("Pictures removed because their time was over"),
 }
 
 
@@ -405,12 +464,10 @@ def figure_words(figures: Figures) -> tuple[tuple[str, tuple[tuple[str, str], ..
             ),
         ),
         (
-            _("Against what it was in the end"),
+            _("People's own readings against what it was in the end"),
             (
-                (_("Fractures that the box suspected or doubted"), figures.sensitivity),
-                (_("Others that the box called no fracture"), figures.specificity),
-                (_("Fractures that people suspected or doubted"), figures.own_sensitivity),
-                (_("Others that people called no fracture"), figures.own_specificity),
+                (_("Fractures that people suspected or doubted"), figures.sensitivity),
+                (_("Others that people called no fracture"), figures.specificity),
             ),
         ),
     )

@@ -17,17 +17,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 
 from device_app import facts
 from device_app.config import KioskConfig
 from device_app.gray_values import pack, view_facts
 from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
+from device_app.limits_text import limits_text
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
+from device_app.settings import Settings
 from device_app.status import Phase
 from device_app.store import DATABASE_NAME, Store, open_store
 from device_app.store.database import DatabaseUnusableError, check_integrity
+from device_app.store.grouping import FileSays
 from device_app.store.queue import Claim, FailureCode, ReadResult
+from device_app.store.site_points import SitePointsError, given_points
 from device_app.update.state import BUILT_ENGINES
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
@@ -36,7 +41,8 @@ from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
 from runtime.metadata import PatientFacts
 from runtime.radiograph import Radiograph
-from runtime.readers import read_bytes
+from runtime.readers import ReadLimits, read_bytes
+from runtime.readers.limits import DEFAULT_LIMITS
 from runtime.selftest import Choice, SelfTestPlan, choose
 from runtime.service_record import ServiceRecord
 from runtime.standby import Places, open_detector
@@ -87,17 +93,19 @@ def main(argv: list[str] | None = None) -> int:
     arguments = WorkerArguments.from_argv(sys.argv[1:] if argv is None else argv)
     _confine(arguments.memory_bytes)
     reports, orders = Reports(arguments.report_fd), Orders()
+    reader: Reader | None = None
     try:
         store = _open_store(arguments)
         reader = _open_reader(arguments, reports)
+        reader.take_points(store)
         reader.report(reports)
     except Exception as error:  # whatever is wrong, the screens must say so
-        _say_why_not(reports, error)
+        _say_why_not(reports, error, reader)
         return EXIT_CANNOT_ANSWER
     try:
         return _work(arguments.owner, store, reader, reports, orders)
-    except DatabaseUnusableError as error:  # no picture's fault, and not mended by the next start
-        _say_why_not(reports, error)
+    except (DatabaseUnusableError, SitePointsError) as error:  # no picture's fault
+        _say_why_not(reports, error, reader)
         return EXIT_CANNOT_ANSWER
     finally:
         reader.detector.close()
@@ -114,15 +122,21 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     DiskFullError for no room.
     """
     data = store.files.read(claim.sha256)
-    findings = _look(data, detector, facts.of_text(claim.facts_json), partial(_store_pictures, claim, store))
+    limits = replace(DEFAULT_LIMITS, patient=int(Settings(store.database).now().label_from_file))
+    findings = _look(
+        data, detector, facts.of_text(claim.facts_json), partial(_store_pictures, claim, store), limits
+    )
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
     if findings.evidence is not None:
         heat = heat_png(findings.evidence, findings.width_px, findings.height_px)
         store.files.write_derived(claim.sha256, "heat", heat)
+    more: dict[str, object] = {"examination": asdict(detector.spec.examination)}  # how views become one answer
+    if findings.operating_points not in (None, detector.spec.operating_points):
+        more["bundle_points"] = asdict(detector.spec.operating_points)  # those that a site's stood in for
     return ReadResult(
         verdict=str(findings.verdict),
-        findings_json=json.dumps(findings.to_json(), allow_nan=False),
+        findings_json=json.dumps({**findings.to_json(), **more}, allow_nan=False),
         bundle_sha256=findings.provenance.bundle_sha256,
         thresholds_sha256=findings.provenance.thresholds_sha256,
     )
@@ -134,25 +148,32 @@ class Reader:
     def __init__(self, bundle: Bundle, choice: Choice, record: ServiceRecord, detector: Detector) -> None:
         self._bundle, self._choice, self._record = bundle, choice, record
         self.detector = detector
-        self._reported = ""
+        self._reported = ("", "")
+
+    def take_points(self, store: Store) -> None:
+        """Decide by the site's limits from the next picture on. Raises SitePointsError, StoreError."""
+        self.detector.given = given_points(store.database, self._bundle.digest)
 
     def report(self, reports: Reports) -> None:
-        """Say that it is ready, once, and again when another engine has taken over."""
-        source = self.detector.spec.provenance
-        engine = f"{source.engine}-{source.precision}"
-        if engine == self._reported:
-            return
-        self._reported = engine
-        manifest = self._bundle.manifest
-        reports.send(
-            str(Phase.READY),
-            engine=engine,
-            engine_reason=self._reason(),
-            bundle_name=manifest.name,
-            bundle_version=manifest.version,
-            bundle_sha256=self._bundle.digest,
-            asks=facts.spec_text(manifest.metadata),
-        )
+        """Say that it is ready, once, and again when another engine or other limits are at work."""
+        known = self.facts()
+        now = (known["engine"], known["limits"])
+        if now != self._reported:
+            self._reported = now
+            reports.send(str(Phase.READY), **known)
+
+    def facts(self) -> dict[str, str]:
+        """What the screens know of bundle and engine."""
+        source, manifest = self.detector.spec.provenance, self._bundle.manifest
+        return {
+            "engine": f"{source.engine}-{source.precision}",
+            "engine_reason": self._reason(),
+            "bundle_name": manifest.name,
+            "bundle_version": manifest.version,
+            "bundle_sha256": self._bundle.digest,
+            "asks": facts.spec_text(manifest.metadata),
+            "limits": limits_text(self.detector),
+        }
 
     def _reason(self) -> str:
         out = [f"{one.key} is out of service: {one.reason}" for one in self._record.retired()]
@@ -164,11 +185,15 @@ class EngineFailedError(Exception):
 
 
 def _look(
-    data: bytes, detector: Detector, said: PatientFacts, show: Callable[[Radiograph], None]
+    data: bytes,
+    detector: Detector,
+    said: PatientFacts,
+    show: Callable[[Radiograph], None],
+    limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Findings:
     """The answer; `show` gets the picture as soon as it is read."""
     try:
-        radiograph = read_bytes(data)
+        radiograph = read_bytes(data, limits=limits)
     except Exception as error:
         return detector.refuse(error, data)  # whatever it was, the detector has the words for it
     try:
@@ -182,6 +207,9 @@ def _look(
 
 def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
     """Its facts first: a screen that finds the picture finds what it needs to show it."""
+    store.grouping.settle(
+        claim.image_id, FileSays(radiograph.facts.study_sha256 or "", radiograph.facts.patient or "")
+    )
     write = partial(store.files.write_derived, claim.sha256)
     write("facts", view_facts(radiograph).to_json())
     write("screen", screen_png(radiograph))
@@ -192,6 +220,8 @@ def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
 def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Orders) -> int:
     detector = reader.detector
     while not orders.stopping:
+        reader.take_points(store)  # before a picture is taken, which is then not lost if this fails
+        reader.report(reports)
         claim = store.queue.claim(owner)
         if claim is None:
             reports.send("idle")
@@ -251,11 +281,11 @@ def _heartbeat(reports: Reports) -> Listener:
     return say
 
 
-def _say_why_not(reports: Reports, error: Exception) -> None:
-    known = isinstance(error, UlnaError)
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
+def _say_why_not(reports: Reports, error: Exception, reader: Reader | None = None) -> None:
+    reason = str(error) if isinstance(error, UlnaError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, UlnaError) else ""
-    reports.send(str(Phase.CANNOT_ANSWER), reason=reason, hint=hint)
+    known = {} if reader is None else reader.facts()  # what is wrong may be mended from a page about this model
+    reports.send(str(Phase.CANNOT_ANSWER), **{**known, "reason": reason, "hint": hint})
 
 
 def _confine(memory_bytes: int) -> None:

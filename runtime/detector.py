@@ -17,6 +17,7 @@ from runtime.errors import InferenceError, InputError
 from runtime.examination import ExaminationSpec
 from runtime.findings import (
     Findings,
+    GivenPoints,
     OperatingPoints,
     Provenance,
     Refusal,
@@ -35,6 +36,7 @@ from runtime.readers import read_bytes
 from runtime.refusing import ENGINE_ADVICE, refusal_of
 from runtime.scoring import Score, ask
 from runtime.stages import Clock
+from runtime.words import as_words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,10 +107,12 @@ class Detector:
 
     reserve: where another engine is found when this one fails; None for a detector that then has no answer.
     With a reserve it is for one thread.
+    given: thresholds of a site's own, None for those of `spec`; may be changed between two pictures.
     """
 
     def __init__(self, backend: Backend, spec: DetectorSpec, reserve: Reserve | None = None) -> None:
         self.spec = spec
+        self.given: GivenPoints | None = None
         self._backend = backend
         self._reserve = reserve
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="see")
@@ -174,6 +178,12 @@ class Detector:
         return None, (_UNUSUAL,) if detector.is_unusual(seen) else ()
 
     @property
+    def points(self) -> OperatingPoints:
+        """By which it decides with the engine at work now: given ones where they stand in for that one's own."""
+        own, given = self.spec.operating_points, self.given
+        return given.points if given is not None and given.instead_of == own else own
+
+    @property
     def must_end(self) -> bool:
         """Whether an engine hangs in this process, which should end once its answers are stored."""
         return self._reserve is not None and self._reserve.must_end
@@ -223,7 +233,8 @@ class Detector:
             said = _Said(facts.over(facts_of(radiograph.facts)), NOTHING_SAID if told is None else told.facts)
             preparing = self._aside.submit(self._prepare, radiograph)  # meanwhile, on another core
             with clock.stage("quality"):
-                assessment = assess(radiograph, body_parts=self.spec.body_parts, aside=self._aside)
+                stated = _stated(radiograph, facts)
+                assessment = assess(stated, body_parts=self.spec.body_parts, aside=self._aside)
             use = judge_use(said.known, self.spec.ages_years, self.spec.views)
             if (refusal := assessment.refusal or use.refusal) is not None:
                 refused = self._unreadable(refusal, radiograph.sha256, clock, assessment.warnings)
@@ -265,12 +276,13 @@ class Detector:
         with clock.stage("locate"):
             boxes, evidence = locate(score.map, seen.placement)
         chance = probability(score.logit)
-        verdict = self.spec.operating_points.decide(chance)
+        points = self.points
+        verdict = points.decide(chance)
         return Findings(
             verdict=verdict,
             provenance=self._provenance(radiograph.sha256),
             probability=chance,
-            operating_points=self.spec.operating_points,
+            operating_points=points,
             boxes=() if verdict is Verdict.NONE else boxes,
             evidence=evidence,
             warnings=((_RIGHTED,) if seen.righted else ()) + unusual,
@@ -316,7 +328,17 @@ class Detector:
         )
 
     def _provenance(self, image_sha256: str) -> Provenance:
-        return replace(self.spec.provenance, image_sha256=image_sha256)
+        source = replace(self.spec.provenance, image_sha256=image_sha256)
+        points = self.points
+        if points == self.spec.operating_points:
+            return source
+        return replace(source, thresholds_sha256=points.digest)
+
+
+def _stated(radiograph: Radiograph, said: PatientFacts) -> Radiograph:
+    """With the body part that a person says, where one does: files are often wrong, or say nothing."""
+    part = as_words(said.body_part)
+    return replace(radiograph, facts=replace(radiograph.facts, body_part=part)) if part else radiograph
 
 
 def from_bundle(

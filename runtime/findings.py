@@ -63,6 +63,16 @@ class OperatingPoints:
 
 
 @dataclass(frozen=True)
+class GivenPoints:
+    """Thresholds that a site decides by. instead_of: the only ones that they stand in for: an engine that would
+    decide by others has scores on another scale, on which these mean something else.
+    """
+
+    points: OperatingPoints
+    instead_of: OperatingPoints
+
+
+@dataclass(frozen=True)
 class Box:
     """A suspected place in source pixels, (x0, y0) inside, (x1, y1) outside; score within 0 to 1.
 
@@ -95,6 +105,13 @@ class RefusalCode(StrEnum):
     AGE = "age"
     VIEW = "view"
     UNFAMILIAR = "unfamiliar"
+    FILM_NOT_FOUND = "film_not_found"
+    FILM_SEVERAL = "film_several"
+    FILM_OBLIQUE = "film_oblique"
+    FILM_SMALL = "film_small"
+    FILM_BLURRED = "film_blurred"
+    FILM_GLARE = "film_glare"
+    FILM_LIGHT = "film_light"
     ENGINE = "engine"
 
 

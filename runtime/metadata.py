@@ -40,6 +40,8 @@ _SEXES = {
     "o": "other",
     "other": "other",
 }
+_JUDGED = ("body_part", "view")
+"""Whatever a network takes, these are held against what a bundle was made for."""
 _TITLES = {"age": "age", "sex": "sex", "body_part": "body part", "view": "view"}
 
 
@@ -268,7 +270,7 @@ def _match(name: str, words: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def _unused(given: PatientFacts, taken: tuple[str, ...]) -> Iterator[str]:
     for item in fields(given):
-        if vars(given)[item.name].strip() and item.name not in taken:
+        if vars(given)[item.name].strip() and item.name not in (*taken, *_JUDGED):
             yield f"{_TITLES[item.name]}: this model does not use it"
 
 

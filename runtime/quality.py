@@ -168,9 +168,8 @@ def _outside_use(radiograph: Radiograph, body_parts: tuple[str, ...]) -> Refusal
         return None
     return Refusal(
         RefusalCode.BODY_PART,
-        f"The file says that it shows: {stated}. This model reads: {', '.join(body_parts)}.",
-        "Have a clinician read this radiograph. If the body part is wrong in the file, correct it at the "
-        "X-ray system and send the image again.",
+        f"It is said to show: {stated}. This model reads: {', '.join(body_parts)}.",
+        "Have a clinician read this radiograph. If the body part is wrong, correct it and send the image again.",
     )
 
 

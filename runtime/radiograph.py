@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,38 @@ MIN_BIT_DEPTH = 8
 MAX_BIT_DEPTH = 16
 
 
+class SpacingOrigin(StrEnum):
+    """Where a spacing holds, which decides what a length measured by it is a length of."""
+
+    CALIBRATED = "calibrated"
+    """In the patient, by an object of known size in the picture."""
+    CORRECTED = "corrected"
+    """In the patient, by an estimate of how much larger the shadow is."""
+    DETECTOR = "detector"
+    """At the detector, where everything is larger than in the patient."""
+    FILM = "film"
+    """On a film that was scanned, larger likewise."""
+    STATED = "stated"
+    """The file does not say where."""
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Distance of two neighbouring rows and of two columns in mm, and where it holds."""
+
+    row_mm: float
+    column_mm: float
+    origin: SpacingOrigin
+
+
 @dataclass(frozen=True)
 class AcquisitionFacts:
     """What the file says about the exposure; None where it does not say.
 
     `body_part`, `view` and `laterality` are lower-case words ("hand", "frontal", "left").
-    `window` is (center, width) in stored values. Nothing here names the patient.
+    `window` is (center, width) in stored values. `study_sha256` is the digest of the DICOM study's UID, equal
+    for all pictures of it. Nothing here names the patient, but for `patient`, her number, which is None
+    unless it was asked for (runtime.readers.limits).
     """
 
     modality: str | None = None
@@ -30,9 +57,13 @@ class AcquisitionFacts:
     window: tuple[float, float] | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     """(row, column) spacing."""
+    spacing_origin: str | None = None
+    """A SpacingOrigin."""
     declared: bool = False
     """Whether the X-ray system says that this, its own image, is a projection radiograph: no JPEG can say so,
     and a secondary capture may hold anything."""
+    study_sha256: str | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from runtime.findings import Verdict
+from runtime.findings import OperatingPoints, Verdict
 
 FAILED = "failed"
 """Verdict of a try that ended without any answer."""
@@ -29,7 +29,7 @@ class Tally(NamedTuple):
     verdict: a Verdict, "failed", or "" for what cannot be understood. reason: code of a refusal.
 
     probability: None without one. engine: like "onnxruntime-int8". warnings: their kinds. timings_ms: per
-    stage.
+    stage. by_bundle: the verdict by the bundle's own limits, where a site's stood in for them, else "".
     """
 
     verdict: str
@@ -38,10 +38,12 @@ class Tally(NamedTuple):
     engine: str = ""
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = MappingProxyType({})
+    by_bundle: str = ""
 
     def detail_json(self) -> str:
         """What has no column of its own."""
-        return json.dumps({"warnings": self.warnings, "timings_ms": dict(self.timings_ms)})
+        more = {"by_bundle": self.by_bundle} if self.by_bundle else {}
+        return json.dumps({"warnings": self.warnings, "timings_ms": dict(self.timings_ms), **more})
 
 
 def tally(findings_json: str) -> Tally:
@@ -53,14 +55,15 @@ def tally(findings_json: str) -> Tally:
     record = record if isinstance(record, dict) else {}
     source = _table(record.get("provenance"))
     engine = "-".join(str(part) for part in (source.get("engine"), source.get("precision")) if part)
-    verdict = str(record.get("verdict"))
+    verdict, chance = str(record.get("verdict")), _probability(record.get("probability"))
     return Tally(
         verdict=verdict if verdict in set(map(str, Verdict)) else "",
         reason=str(_table(record.get("refusal")).get("code", ""))[:_MAX_CODE_CHARS],
-        probability=_probability(record.get("probability")),
+        probability=chance,
         engine=engine[:_MAX_ENGINE_CHARS],
         warnings=tuple(map(warning_kind, filter(_is_text, _list(record.get("warnings"))))),
         timings_ms=_timings(record.get("timings_ms")),
+        by_bundle=_by_bundle(record.get("bundle_points"), chance),
     )
 
 
@@ -69,13 +72,24 @@ def warning_kind(warning: str) -> str:
     return _SAID_BY_A_FILE.split(warning, maxsplit=1)[0].strip(" .,")[:_MAX_KIND_CHARS]
 
 
-def details(text: str) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Kinds of warnings and milliseconds per stage, as `Tally.detail_json` wrote them; none in other text."""
+def details(text: str) -> tuple[tuple[str, ...], dict[str, float], str]:
+    """Kinds of warnings, milliseconds per stage and the verdict by the bundle's own limits, as
+    `Tally.detail_json` wrote them; nothing in other text.
+    """
     try:
         table = json.loads(text)
-        return tuple(table["warnings"]), table["timings_ms"]
+        return tuple(table["warnings"]), table["timings_ms"], str(table.get("by_bundle", ""))
     except (KeyError, TypeError, ValueError):
-        return (), {}
+        return (), {}, ""
+
+
+def _by_bundle(points: Any, chance: float | None) -> str:
+    if chance is None or not isinstance(points, dict):
+        return ""
+    try:
+        return str(OperatingPoints(**points).decide(chance))
+    except (TypeError, ValueError):
+        return ""
 
 
 def _probability(value: Any) -> float | None:

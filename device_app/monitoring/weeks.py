@@ -102,7 +102,11 @@ class WeekFigures:
 
 
 class Picture(NamedTuple):
-    """What the watch needs of one that was looked at: small, for there are many."""
+    """What the watch needs of one that was looked at: small, for there are many.
+
+    verdict: by the bundle's own limits: what is watched is what comes, and a site that changes its limits
+    changes nothing of that.
+    """
 
     verdict: str
     reason: str
@@ -140,7 +144,8 @@ class WeekCount:
             self._engines[said.engine] += 1
             for stage, spent_ms in said.timings_ms.items():
                 self._times_ms[said.engine, stage].append(spent_ms)
-        seen = Picture(sys.intern(said.verdict), sys.intern(said.reason), said.probability)
+        verdict = said.by_bundle or said.verdict
+        seen = Picture(sys.intern(verdict), sys.intern(said.reason), said.probability)
         self._examinations[examination].append(seen)
 
     def figures(self) -> WeekFigures:

@@ -25,6 +25,7 @@
     shown.toggle(`hide-${button.dataset.toggle}`, !on);
   });
   for (const article of document.querySelectorAll("article")) start(article);
+  ulna.bindReadings();
 
   // What is enlarged or measured stays as it is: only what the answer adds is put in.
   const renewViewer = (old, fresh) => {
@@ -60,6 +61,9 @@
     if (articles.some((article) => !fresh.getElementById(article.id))) return location.reload();
     const ended = articles.filter((article) => article.dataset.state).length;
     for (const article of articles) renewArticle(article, fresh.getElementById(article.id));
+    document.getElementById("whole")?.replaceWith(fresh.getElementById("whole"));
+    for (const part of fresh.querySelectorAll("#agree, #people-say")) document.getElementById(part.id)?.replaceWith(part);
+    ulna.bindReadings();
     document.title = fresh.title;
     if (articles.filter((article) => article.dataset.state).length < ended)
       document.getElementById("news").textContent = document.querySelector("h1").textContent;

@@ -53,6 +53,30 @@
 
   // Facts of the patient, where this box's model uses any.
   const facts = [...form.querySelectorAll("#facts input, #facts select")];
+  const valueOf = (field) => (field.type === "radio" && !field.checked ? null : field.value);
+  const emptyFacts = () => {
+    for (const field of facts) {
+      if (field.type === "radio") field.checked = field.defaultChecked;
+      else field.value = "";
+    }
+    for (const body of form.querySelectorAll(".body")) body.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  // Several pictures at once: whether they are views of one examination only a person can say.
+  const ask = document.getElementById("ask");
+  const belong = (files) =>
+    new Promise((answer) => {
+      document.getElementById("ask-files").textContent = files.map((file) => file.name).join(", ");
+      ask.hidden = false;
+      ask.scrollIntoView({ block: "nearest" });
+      document.getElementById("ask-what").focus();
+      for (const button of ask.querySelectorAll("button")) {
+        button.onclick = () => {
+          ask.hidden = true;
+          answer(button.value);
+        };
+      }
+    });
 
   const send = (file, label, said) =>
     new Promise((done) => {
@@ -73,7 +97,7 @@
       });
       request.addEventListener("load", () => {
         const said = understand(request);
-        if (said.url) done(settle(item, true, said.says, said.url));
+        if (said.url) done({ url: settle(item, true, said.says, said.url), examination: said.examination });
         else done(settle(item, false, [said.error, said.hint].filter(Boolean).join(" ")));
       });
       request.addEventListener("error", async () => done(settle(item, false, await whyLost())));
@@ -86,24 +110,35 @@
   });
 
   const sendAll = async (files) => {
+    if (files.length === 0 || !ask.hidden) return;
+    const fixed = form.elements.examination?.value ?? "";
+    const together = files.length > 1 && !fixed ? await belong(files) : "no";
+    if (!together) return;
     const who = form.elements.patient_label;
     const label = who.value.trim();
-    const addresses = [];
     const isOne = files.length === 1; // of several pictures nobody can say one view
-    const said = facts.map((field) => [field.name, isOne || field.name !== "view" ? field.value : ""]);
+    const said = facts.filter((field) => valueOf(field) !== null).map((field) => [field, isOne || field.name !== "view" ? field.value : ""]);
     who.value = ""; // the next picture may be another patient's
-    for (const field of facts) field.value = "";
+    emptyFacts();
+    let examination = fixed;
+    let first = null;
     underWay += 1;
-    for (const file of files) addresses.push(await send(file, label, said));
+    for (const file of files) {
+      const more = said.map(([field, value]) => [field.name, value]);
+      const stored = await send(file, label, [...more, ["examination", examination]]);
+      first ??= stored;
+      if (together === "yes" && !examination && stored?.examination) examination = stored.examination;
+    }
     underWay -= 1;
     // What was typed meanwhile is of the next patient.
-    if (!addresses.some(Boolean) && [who, ...facts].every((field) => !field.value.trim())) {
+    if (!first && !who.value.trim() && facts.every((field) => field.type === "radio" || !field.value.trim())) {
       who.value = label;
-      facts.forEach((field, number) => {
-        field.value = said[number][1];
-      });
+      for (const [field, value] of said) {
+        if (field.type === "radio") field.checked = true;
+        else field.value = value;
+      }
     }
-    if (files.length === 1 && addresses[0] && underWay === 0) location.assign(addresses[0]);
+    if (first && (isOne || fixed || together === "yes") && underWay === 0) location.assign(first.url);
   };
 
   const dropped = (transfer) =>

@@ -13,15 +13,26 @@ from typing import Self
 
 from device_app.config import KioskConfig
 from device_app.store.database import Database, disk_full, is_disk_full
-from device_app.store.files import ImageFiles
+from device_app.store.files import ImageFiles, stored_pictures
+from device_app.store.grouping import Grouping
 from device_app.store.log import AuditLog
-from device_app.store.migrate import migrate
+from device_app.store.migrate import has_tables, migrate
 from device_app.store.queue import Queue
 from device_app.store.readings import Readings
 from device_app.store.records import IntakeLimits, Records
 from runtime.errors import StoreError
 
 DATABASE_NAME = "kiosk.sqlite3"
+MENDED_SUFFIX = ".mended"
+"""Of a database that `ulna mend` has finished and not yet put in its place."""
+
+
+class FolderHeldError(StoreError):
+    """Another kiosk uses the data folder."""
+
+
+class DatabaseLostError(StoreError):
+    """Pictures are there and the database that speaks of them is not."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Store:
     queue: Queue
     log: AuditLog
     readings: Readings
+    grouping: Grouping
 
     def close(self) -> None:
         """Close the database."""
@@ -43,7 +55,7 @@ class Store:
 class FolderLock:
     """One kiosk a data folder, until this process ends, however it ends.
 
-    Raises StoreError when another kiosk holds it or nothing can be written there.
+    Raises FolderHeldError when another kiosk holds it, StoreError when nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +66,7 @@ class FolderLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)
-            raise StoreError(
+            raise FolderHeldError(
                 f"another kiosk already uses {folder}", hint="stop it or choose another --data"
             ) from error
 
@@ -70,11 +82,14 @@ class FolderLock:
 def prepare_store(config: KioskConfig) -> None:
     """Once at start-up, under the folder's lock: migrate, end old leases, sweep unconfirmed files.
 
-    Raises MigrationError, DiskFullError, StoreError for a folder that cannot be used.
+    Raises MigrationError, DiskFullError, StoreError for a folder that cannot be used, DatabaseLostError.
     """
     with _usable(config.data_dir):
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        migrate(config.data_dir / DATABASE_NAME)
+        path = config.data_dir / DATABASE_NAME
+        _require_database(path)
+        migrate(path)
+        path.with_name(DATABASE_NAME + MENDED_SUFFIX).unlink(missing_ok=True)  # this one is sound and newer
         store = open_store(config)
         try:
             store.queue.recover()
@@ -95,6 +110,17 @@ def open_store(config: KioskConfig) -> Store:
         Queue(database),
         AuditLog(database),
         Readings(database),
+        Grouping(database),
+    )
+
+
+def _require_database(path: Path) -> None:
+    """A new database would know of no picture, and what no database knows of is swept."""
+    if has_tables(path) or not any(stored_pictures(path.parent)):
+        return
+    raise DatabaseLostError(
+        f"{path.name} is gone or empty, and there are pictures in {path.parent}",
+        hint="run `ulna mend`, or put the database back",
     )
 
 

@@ -33,7 +33,11 @@ def earlier_examinations(database: Database, public_id: str, limit: int = MOST_S
             return ()
         rows = session.execute(
             select(Examination.public_id, Examination.received_utc)
-            .where(Examination.patient_label == found.patient_label, Examination.id < found.id)
+            .where(
+                Examination.patient_label == found.patient_label,
+                Examination.joined_into_id.is_(None),
+                Examination.id < found.id,
+            )
             .order_by(Examination.id.desc())
             .limit(limit)
         ).all()

@@ -117,6 +117,11 @@ class ImageFiles:
         return len(stray)
 
 
+def stored_pictures(folder: Path) -> Iterator[Path]:
+    """Of a data folder: every file that lies where a received picture does, in no order."""
+    return (path for path in (folder / "images").glob("*/*") if _DIGEST.match(path.name))
+
+
 def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:
     digest, size_bytes = hashlib.sha256(), 0
     with path.open("xb") as file:

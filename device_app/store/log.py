@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,6 +29,9 @@ class Action(StrEnum):
     FAILED = "failed"
     RETRIED = "retried"
     READ = "read_by_person"
+    CORRECTED = "facts_corrected"
+    JOINED = "views_joined"
+    PARTED = "view_parted"
     SIGNED_IN = "signed_in"
     REFUSED = "sign_in_refused"
     SIGNED_OUT = "signed_out"
@@ -37,6 +40,14 @@ class Action(StrEnum):
     PIN_CHANGED = "pin_changed"
     SETTING_CHANGED = "setting_changed"
     EXPORTED = "log_exported"
+    CONSENT_GIVEN = "consent_given"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    CASE_EXPORTED = "case_exported"
+    CASES_EXPORTED = "cases_exported"
+    POINTS_CHANGED = "limits_changed"
+    REPORTED = "report_made"
+    MENDED = "database_mended"
+    REMOVED = "pictures_removed"
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,13 @@ class AuditLog:
                 .limit(page_size)
             ).all()
             return LogPage(tuple(map(_entry, rows)), page, pages, total)
+
+
+def written_of(columns: Mapping[str, Any]) -> Written:
+    """An entry from the columns of its row, whatever stands there."""
+    names = [column.name for column in AuditEntry.__table__.columns]
+    row = AuditEntry(**{name: columns.get(name) for name in names})
+    return Written(_entry(row), str(row.sha256))
 
 
 def _entry(row: AuditEntry) -> Entry:

@@ -55,6 +55,24 @@ def is_current(path: Path) -> bool:
     return _revision(path) == _head()
 
 
+def known_revisions() -> frozenset[str]:
+    """Those that this version can bring to its own."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def has_tables(path: Path) -> bool:
+    """Whether there is a database with anything in it; a damaged one has."""
+    if not path.exists() or (path.stat().st_size == 0 and not path.with_name(f"{path.name}-wal").exists()):
+        return False
+    connection = sqlite3.connect(path)
+    try:
+        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return True
+    finally:
+        connection.close()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -75,8 +93,7 @@ def _revision(path: Path) -> str | None:
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.connect() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in known_revisions():
         raise MigrationError(
             f"the database is of a newer version ({revision}) than this program ({_head()})",
             hint="start the newer version of Ulna",

@@ -191,7 +191,7 @@ class Reading(Base):
 
     kind: own (before the box's answer was shown), second (after), outcome (what it was in the end).
     verdict: a device_app.readings.Judgement. boxes_json: places in source pixels, by image. box_verdict: what
-    the box had said by then, empty for nothing yet.
+    the box had said by then, empty for nothing yet. views: how many the examination had.
     """
 
     __tablename__ = "readings"
@@ -208,6 +208,7 @@ class Reading(Base):
     boxes_json: Mapped[str] = mapped_column(Text, default="[]")
     note: Mapped[str] = mapped_column(Text, default="")
     box_verdict: Mapped[str] = mapped_column(String(10), default="")
+    views: Mapped[int] = mapped_column(default=1)
     at_utc: Mapped[datetime]
 
 

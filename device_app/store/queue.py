@@ -23,6 +23,7 @@ from device_app.store.database import Database, now_utc
 from device_app.store.log import BOX, KIOSK, Action, append
 from device_app.store.models import Job, JobState, Result
 from device_app.store.tallies import answered, failed
+from runtime.findings import Verdict
 
 
 class FailureCode(StrEnum):
@@ -172,6 +173,26 @@ class Queue:
             job.attempts, job.deaths, job.detail = 0, 0, ""
             _end(job, JobState.QUEUED)
             append(session, actor, Action.RETRIED, job.image.examination.public_id)
+            return True
+
+    def correct(self, image_id: int, facts_json: str, actor: str = KIOSK) -> bool:
+        """A person says otherwise of a picture that was refused, and it is read again; False where it was not
+        refused. No answer is ever replaced: a refusal is none, and the log keeps that there was one.
+        """
+        with self._database.write() as session:
+            job = session.scalars(
+                select(Job).where(Job.image_id == image_id, Job.state == JobState.DONE)
+            ).first()
+            result = None if job is None else job.image.result
+            if job is None or result is None or result.verdict != str(Verdict.UNREADABLE):
+                return False
+            digest = hashlib.sha256(result.findings_json.encode()).hexdigest()
+            job.image.facts_json, job.attempts, job.deaths = facts_json, 0, 0
+            session.delete(result)
+            _end(job, JobState.QUEUED)
+            append(
+                session, actor, Action.CORRECTED, job.image.examination.public_id, findings_sha256=digest
+            )
             return True
 
     def counts(self) -> QueueCounts:

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from device_app.readings import Draft, Judgement, Kind, Place, Said, places_of_text, places_text
+from device_app.readings import (
+    Draft,
+    Judgement,
+    Kind,
+    Place,
+    PlaceError,
+    Said,
+    places_of_text,
+    places_text,
+)
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
 from device_app.store.models import Examination, Reading
@@ -37,9 +46,9 @@ class Readings:
             if row is None:
                 raise InputError("there is no such examination", "open it again from the history")
             if {place.image_id for place in draft.places} - {image.id for image in row.images}:
-                raise InputError("a place is marked on another picture", "draw the box again")
+                raise PlaceError("a place is marked on another picture", "draw the box again")
             box_verdict = permit(examination_record(session, row))
-            if draft.kind is Kind.OWN and _has_said(session, row.id, actor):
+            if draft.kind is Kind.OWN and _has_said(session, row, actor):
                 raise InputError("this was read already", "say what you think now as a second reading")
             reading = Reading(
                 examination_id=row.id,
@@ -49,6 +58,7 @@ class Readings:
                 boxes_json=places_text(draft.places),
                 note=draft.note,
                 box_verdict=box_verdict,
+                views=len(row.images),
                 at_utc=now_utc(),
             )
             session.add(reading)
@@ -76,9 +86,11 @@ class Readings:
             )
 
 
-def _has_said(session: Session, examination_id: int, actor: str) -> bool:
-    """Who has read it once knows the box's answer."""
-    rows = select(Reading.id).where(Reading.examination_id == examination_id, Reading.actor == actor)
+def _has_said(session: Session, row: Examination, actor: str) -> bool:
+    """Who has read it once knows the box's answer, unless views have come since."""
+    rows = select(Reading.id).where(
+        Reading.examination_id == row.id, Reading.actor == actor, Reading.views >= len(row.images)
+    )
     return session.scalars(rows.limit(1)).first() is not None
 
 
@@ -92,6 +104,7 @@ def _said(row: Reading, examination: str) -> Said:
         row.box_verdict,
         _places(row.boxes_json),
         row.note,
+        row.views,
     )
 
 

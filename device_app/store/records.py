@@ -21,6 +21,8 @@ from runtime.errors import StoreError
 
 MAX_LABEL_CHARS = 80
 MAX_NAME_CHARS = 120
+MAX_VIEWS = 8
+"""Of one examination."""
 
 
 class QueueFullError(StoreError):
@@ -33,6 +35,7 @@ class Upload:
 
     facts_json: what a person says of the patient (device_app.facts), "" for nothing. actor: who sends it, as
     the log names them (device_app.audit). photographed: it is a photograph of a film.
+    examination: the public id of one that this is another view of, "" for a new one.
     """
 
     file_name: str
@@ -41,11 +44,16 @@ class Upload:
     facts_json: str = ""
     actor: str = KIOSK
     photographed: bool = False
+    examination: str = ""
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A confirmed upload; `known` when the same bytes were here before, under `patient_label`."""
+    """A confirmed upload; `known` when the same bytes were here before, under `patient_label`.
+
+    public_id: of the examination that holds it: another than the one asked for where that is full or gone,
+    because a picture is taken in all the same.
+    """
 
     public_id: str
     known: bool
@@ -84,13 +92,17 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class ExaminationRecord:
-    """One examination with its images, oldest first. consent_utc: see store.models.Examination."""
+    """One examination with its images, oldest first. consent_utc: see store.models.Examination.
+
+    joined_into: the public id of the one that holds its images now, "" while it holds them itself.
+    """
 
     public_id: str
     received_utc: datetime
     patient_label: str
     images: tuple[ImageRecord, ...]
     consent_utc: datetime | None = None
+    joined_into: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,11 +160,16 @@ class Records:
     def history(self, page: int, page_size: int) -> HistoryPage:
         """A page of examinations, newest first; a page beyond the last is the last."""
         with self._database.read() as session:
-            total = session.scalar(select(func.count()).select_from(Examination)) or 0
+            here = Examination.joined_into_id.is_(None)
+            total = session.scalar(select(func.count()).select_from(Examination).where(here)) or 0
             pages = max(1, -(-total // page_size))
             page = min(max(1, page), pages)
             rows = session.scalars(
-                _whole().order_by(Examination.id.desc()).offset((page - 1) * page_size).limit(page_size)
+                _whole()
+                .where(here)
+                .order_by(Examination.id.desc())
+                .offset((page - 1) * page_size)
+                .limit(page_size)
             ).all()
             return HistoryPage(tuple(examination_record(session, row) for row in rows), page, pages, total)
 
@@ -182,8 +199,7 @@ class Records:
             raise
 
     def _insert(self, staged: StagedFile, upload: Upload) -> Receipt:
-        public_id, moment = secrets.token_urlsafe(12), now_utc()
-        label = display_text(upload.patient_label, MAX_LABEL_CHARS)
+        moment = now_utc()
         with self._database.write() as session:
             waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
             if (session.scalar(waiting) or 0) >= self._limits.max_waiting:
@@ -199,22 +215,38 @@ class Records:
                 photographed=upload.photographed,
                 job=Job(state=JobState.QUEUED),
             )
-            examination = Examination(
-                public_id=public_id,
+            examination = _with_room(session, upload.examination) or Examination(
+                public_id=secrets.token_urlsafe(12),
                 received_utc=moment,
                 source=upload.source,
-                patient_label=label,
-                images=[image],
+                patient_label=display_text(upload.patient_label, MAX_LABEL_CHARS),
             )
+            examination.images.append(image)
+            examination.consent_utc = None  # what was agreed to for some views is not agreed to for all
             session.add(examination)
-            append(session, upload.actor, Action.RECEIVED, public_id, image_sha256=staged.sha256)
-        return Receipt(public_id, False, label)
+            receipt = Receipt(examination.public_id, False, examination.patient_label)
+            append(session, upload.actor, Action.RECEIVED, receipt.public_id, image_sha256=staged.sha256)
+        return receipt
 
 
 def display_text(text: str, limit_chars: int) -> str:
     """Text fit to be shown: printable, one line, no longer than the limit."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:limit_chars]
+
+
+def _with_room(session: Session, public_id: str) -> Examination | None:
+    """The examination that is to get another view; None where it cannot."""
+    found = by_address(session, public_id) if public_id else None
+    return None if found is None or len(found.images) >= MAX_VIEWS else found
+
+
+def by_address(session: Session, public_id: str) -> Examination | None:
+    """The examination at an address, or the one that holds its images now; None for none."""
+    found = session.scalars(select(Examination).where(Examination.public_id == public_id)).first()
+    while found is not None and found.joined_into_id is not None:
+        found = session.get(Examination, found.joined_into_id)
+    return found
 
 
 def _whole() -> Select[Examination]:
@@ -225,7 +257,10 @@ def _whole() -> Select[Examination]:
 def examination_record(session: Session, row: Examination) -> ExaminationRecord:
     """A row as the screens know it, as it is in this session."""
     images = tuple(_image(session, image) for image in row.images)
-    return ExaminationRecord(row.public_id, row.received_utc, row.patient_label, images, row.consent_utc)
+    now = row if row.joined_into_id is None else by_address(session, row.public_id)
+    joined_into = "" if now is None or now is row else now.public_id
+    facts = (row.public_id, row.received_utc, row.patient_label)
+    return ExaminationRecord(*facts, images, row.consent_utc, joined_into)
 
 
 def _image(session: Session, row: Image) -> ImageRecord:

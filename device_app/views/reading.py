@@ -10,7 +10,9 @@ from device_app.access.roles import Role
 from device_app.agreement import figures
 from device_app.answers import summary
 from device_app.language import gettext
-from device_app.readings import MAX_NOTE_CHARS, Draft, Judgement, Kind
+from device_app.places import require_within, sizes_px
+from device_app.plates import plates
+from device_app.readings import MAX_NOTE_CHARS, Draft, Judgement, Kind, PlaceError, places_of_text
 from device_app.store.records import ExaminationRecord, display_text
 from device_app.views.judging import is_hidden, may_be_judged
 from device_app.views.result import find_examination
@@ -49,23 +51,35 @@ def agreement() -> ResponseReturnValue:
 
 
 def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
-    find_examination(public_id)
+    here = find_examination(public_id).public_id
     try:
-        judgement = Judgement(request.form.get("judgement", ""))
-        note = display_text(request.form.get("note", ""), MAX_NOTE_CHARS)
-        draft = Draft(kind, judgement, note=note)
-        kiosk().store.readings.add(public_id, draft, actor(), lambda found: _box_says(found, kind))
+        draft = _draft(kind)
+        kiosk().store.readings.add(here, draft, actor(), lambda found: _box_says(found, draft))
+    except PlaceError:
+        return problem(
+            400,
+            gettext("This reading was not stored: a marked place does not belong to this picture and answer."),
+            gettext("Go back to the picture, remove the marked places or draw them again, and store once more."),
+        )
     except (InputError, ValueError):
         return problem(
             400,
             gettext("This reading was not stored: it was given already, or nothing was chosen."),
             gettext("Go back to the picture and choose one of the answers."),
         )
-    return redirect(url_for("result.page", public_id=public_id), 303)
+    return redirect(url_for("result.page", public_id=here), 303)
 
 
-def _box_says(examination: ExaminationRecord, kind: Kind) -> str:
+def _draft(kind: Kind) -> Draft:
+    """What the form says. Raises InputError, and ValueError for no judgement."""
+    judgement = Judgement(request.form.get("judgement", ""))
+    places = places_of_text(request.form.get("places") or "[]")
+    return Draft(kind, judgement, places, display_text(request.form.get("note", ""), MAX_NOTE_CHARS))
+
+
+def _box_says(examination: ExaminationRecord, draft: Draft) -> str:
     """One's own comes before the box's answer is seen, everything else after it. Raises InputError."""
-    if is_hidden(examination) is not (kind is Kind.OWN) or not may_be_judged(examination):
+    if is_hidden(examination) is not (draft.kind is Kind.OWN) or not may_be_judged(examination):
         raise InputError("this cannot be said of it now", "open the picture again")
+    require_within(draft.places, sizes_px(plates(examination, kiosk().store.files)))
     return str(summary(examination).state)

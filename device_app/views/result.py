@@ -8,12 +8,14 @@ from flask.typing import ResponseReturnValue
 from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
 from device_app.answers import ScreenState, summary
+from device_app.facts import asked_by, facts_of_form, to_text
 from device_app.own_first import bare
 from device_app.plates import Plate, plates
 from device_app.readings import OUTCOMES, Judgement
 from device_app.store.earlier import earlier_examinations
-from device_app.store.records import ExaminationRecord
-from device_app.views.judging import is_hidden, may_judge, names_of_people
+from device_app.store.records import MAX_VIEWS, ExaminationRecord
+from device_app.views.judging import is_hidden
+from device_app.views.reading_page import marking, reading_page
 from device_app.web import kiosk
 from device_app.words import place_words
 
@@ -25,11 +27,13 @@ blueprint = Blueprint("result", __name__, url_prefix="/examinations/<public_id>"
 def page(public_id: str) -> ResponseReturnValue:
     """The result page; while waiting it looks again by itself."""
     examination = find_examination(public_id)
+    if examination.public_id != public_id:
+        return redirect(url_for("result.page", public_id=examination.public_id))
     shown = plates(examination, kiosk().store.files)
     if is_hidden(examination):
         pictures = [bare(plate) for plate in shown]
         return render_template(
-            "read_first.html", examination=examination, shown=pictures, judgement_kinds=tuple(Judgement)
+            "read_first.html", examination=examination, shown=pictures, judgement_kinds=tuple(Judgement), marking=marking()
         )
     past = _earlier(public_id)
     beside = next((one for one in past if str(one.image.id) == request.args.get("beside")), None)
@@ -37,15 +41,18 @@ def page(public_id: str) -> ResponseReturnValue:
         "result.html",
         examination=examination,
         shown=shown,
+        whole=summary(examination),
+        near=_near(examination),
+        most_views=MAX_VIEWS,
+        asks=asked_by(kiosk().reader.status()),
         earlier=past,
         beside=beside,
         seen=_seen(shown),
         waiting=any(plate.answer.state is ScreenState.WORKING for plate in shown),
         known=request.args.get("known", ""),
         facts_given=request.args.get("facts", "") == "unused",
-        readings=kiosk().store.readings.of(public_id),
-        names=names_of_people(),
-        may_judge=may_judge(examination),
+        reading=reading_page(examination, shown),
+        marking=marking(),
         judgement_kinds=tuple(Judgement),
         outcomes=OUTCOMES,
     )
@@ -74,12 +81,36 @@ def retry(public_id: str, image_id: int) -> ResponseReturnValue:
     return redirect(url_for("result.page", public_id=public_id), 303)
 
 
+@blueprint.post("/images/<int:image_id>/correct")
+@open_to(Role.USER)
+def correct(public_id: str, image_id: int) -> ResponseReturnValue:
+    """Say otherwise what a refused picture shows, and have it read again."""
+    examination = find_examination(public_id)
+    if image_id not in [image.id for image in examination.images]:
+        abort(404)
+    said = facts_of_form(request.form, asked_by(kiosk().reader.status()))
+    if kiosk().store.queue.correct(image_id, to_text(said), actor()):
+        kiosk().reader.wake()
+    return redirect(url_for("result.page", public_id=examination.public_id), 303)
+
+
 def find_examination(public_id: str) -> ExaminationRecord:
-    """The examination under this address, else 404."""
+    """The examination under this address, or that which holds its views now, else 404."""
     examination = kiosk().store.records.examination(public_id)
+    if examination is not None and examination.joined_into:
+        examination = kiosk().store.records.examination(examination.joined_into)
     if examination is None:
         abort(404)
     return examination
+
+
+def _near(examination: ExaminationRecord) -> list[Plate]:
+    """The first picture, bare, of each examination that may be another view of the same."""
+    if len(examination.images) >= MAX_VIEWS:
+        return []
+    store = kiosk().store
+    found = [store.records.examination(one) for one in store.grouping.near(examination.public_id)]
+    return [bare(plates(one, store.files)[0]) for one in found if one and one.images]
 
 
 def _earlier(public_id: str) -> list[Plate]:

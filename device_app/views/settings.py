@@ -31,6 +31,7 @@ def change() -> ResponseReturnValue:
             actor(),
             clinic=display_text(request.form.get("clinic", ""), MAX_CLINIC_CHARS),
             sign_in_to_use=request.form.get("sign_in_to_use") == "yes",
+            label_from_file=request.form.get("label_from_file") == "yes",
             own_read_first=request.form.get("own_read_first") == "yes",
             idle_minutes=_number(request.form.get("idle_minutes", "")),
         )

@@ -31,11 +31,15 @@ blueprint = Blueprint("upload", __name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `url` of its result page and `says`, or `error` and `hint`."""
+    """What became of one file: `url` of its result page and `says`, or `error` and `hint`.
+
+    examination: that newly holds it, to which other views can be added; "" where it was here already.
+    """
 
     name: str
     status: int
     url: str = ""
+    examination: str = ""
     known: bool = False
     says: str = ""
     error: str = ""
@@ -53,10 +57,15 @@ def page() -> ResponseReturnValue:
 @open_to(Role.USER)
 def receive() -> ResponseReturnValue:
     """Store each file and answer only after it is on disk and committed."""
-    label = request.form.get("patient_label", "")
     files = [file for file in request.files.getlist("picture") if file.filename]
-    said = to_text(_said(len(files)))
-    outcomes = [_receive_one(file, label, said) for file in files] or [_nothing_chosen()]
+    upload = Upload(
+        "",
+        request.form.get("patient_label", ""),
+        facts_json=to_text(_said(len(files))),
+        actor=actor(),
+        examination=request.form.get("examination", ""),
+    )
+    outcomes = _receive_all(files, upload, request.form.get("together") == "yes") or [_nothing_chosen()]
     kiosk().reader.wake()
     status = max(outcome.status for outcome in outcomes)
     if wants_json():
@@ -66,9 +75,23 @@ def receive() -> ResponseReturnValue:
     return _screen(outcomes), status
 
 
+def _receive_all(files: Sequence[FileStorage], upload: Upload, together: bool) -> list[Outcome]:
+    """One after the other; those that belong together follow the first that is new."""
+    outcomes = []
+    for file in files:
+        outcomes.append(_receive_one(file, upload))
+        if together and not upload.examination:
+            upload = replace(upload, examination=outcomes[-1].examination)
+    return outcomes
+
+
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
     asks = asked_by(kiosk().reader.status())
-    return render_template("upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks)
+    wanted = request.args.get("examination", "")
+    another = kiosk().store.records.examination(wanted) if wanted else None
+    return render_template(
+        "upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks, another=another
+    )
 
 
 def _said(pictures: int) -> PatientFacts:
@@ -77,21 +100,23 @@ def _said(pictures: int) -> PatientFacts:
     return facts if pictures == 1 else replace(facts, view="")
 
 
-def _receive_one(file: FileStorage, label: str, said: str) -> Outcome:
+def _receive_one(file: FileStorage, upload: Upload) -> Outcome:
     name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS)
     try:
-        receipt = kiosk().store.records.receive(
-            file.stream, Upload(name, label, facts_json=said, actor=actor())
-        )
+        receipt = kiosk().store.records.receive(file.stream, replace(upload, file_name=name))
     except (InputError, StoreError, OSError) as error:
         return _not_stored(name, error)
-    return _stored(name, receipt, display_text(label, MAX_LABEL_CHARS), bool(said))
+    return _stored(name, receipt, upload)
 
 
-def _stored(name: str, receipt: Receipt, label: str, facts_given: bool) -> Outcome:
+def _stored(name: str, receipt: Receipt, upload: Upload) -> Outcome:
+    label, facts_given = display_text(upload.patient_label, MAX_LABEL_CHARS), bool(upload.facts_json)
     if not receipt.known:
         url = url_for("result.page", public_id=receipt.public_id)
-        return Outcome(name, 201, url=url, says=gettext("Stored. It is being read."))
+        says = gettext("Stored. It is being read.")
+        if upload.examination not in ("", receipt.public_id):
+            says = gettext("Stored by itself: the other examination is full. It is being read.")
+        return Outcome(name, 201, url=url, examination=receipt.public_id, says=says)
     other = bool(label) and label != receipt.patient_label
     says = already_here(receipt.patient_label, other, facts_given)
     known, facts = "other" if other else "same", "unused" if facts_given else None

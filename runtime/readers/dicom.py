@@ -64,7 +64,10 @@ def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits = DEFAULT_LIMI
         dataset = _parse(data, syntax, dataset_at)
         _check_kind(dataset)
         _check_layout(dataset, limits)
-        return _radiograph(dataset, syntax, sha256, _in_place(dataset, data))
+        found = _radiograph(dataset, syntax, sha256, _in_place(dataset, data))
+        if not limits.patient:
+            return found
+        return replace(found, facts=replace(found.facts, patient=text(dataset, "PatientID") or None))
 
 
 def _radiograph(dataset: Dataset, syntax: str, sha256: str, in_place: memoryview | None) -> Radiograph:

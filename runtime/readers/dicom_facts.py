@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.metadata import parse_age
 from runtime.radiograph import AcquisitionFacts
+from runtime.readers.dicom_spacing import spacing
 from runtime.words import as_words, view_word
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Mapping(Protocol):
 
 def acquisition_facts(dataset: Dataset, mapping: Mapping) -> AcquisitionFacts:
     """Facts in Ulna's words. The window is expressed in the values of the pixels that were made."""
-    view = words(dataset, "ViewPosition")
+    view, found = words(dataset, "ViewPosition"), spacing(dataset)
     return AcquisitionFacts(
         modality=text(dataset, "Modality").lower() or None,
         body_part=words(dataset, "BodyPartExamined") or _anatomic_region(dataset),
@@ -44,8 +46,15 @@ def acquisition_facts(dataset: Dataset, mapping: Mapping) -> AcquisitionFacts:
         age_years=_age_years(text(dataset, "PatientAge")),
         sex=_SEXES.get(words(dataset, "PatientSex") or ""),
         window=_window(dataset, mapping),
-        pixel_spacing_mm=_spacing_mm(dataset),
+        pixel_spacing_mm=(found.row_mm, found.column_mm) if found else None,
+        spacing_origin=str(found.origin) if found else None,
+        study_sha256=_study_sha256(dataset),
     )
+
+
+def _study_sha256(dataset: Dataset) -> str | None:
+    uid = text(dataset, "StudyInstanceUID")
+    return hashlib.sha256(uid.encode()).hexdigest() if uid else None
 
 
 def notices(dataset: Dataset) -> tuple[str, ...]:
@@ -53,9 +62,9 @@ def notices(dataset: Dataset) -> tuple[str, ...]:
     found = []
     if text(dataset, "BurnedInAnnotation").upper() == "YES":
         found.append("The image has writing burned into it; it may name the patient.")
-    spacing = _spacing_mm(dataset)
-    if spacing is not None and abs(spacing[0] / spacing[1] - 1) > _SQUARE_WITHIN:
-        found.append(f"Pixels are not square: {spacing[0]:g} x {spacing[1]:g} mm.")
+    apart = spacing(dataset)
+    if apart is not None and abs(apart.row_mm / apart.column_mm - 1) > _SQUARE_WITHIN:
+        found.append(f"Pixels are not square: {apart.row_mm:g} x {apart.column_mm:g} mm.")
     return tuple(found)
 
 
@@ -120,19 +129,3 @@ def _window(dataset: Dataset, mapping: Mapping) -> tuple[float, float] | None:
         slope, intercept = 1.0, 0.0
     window = mapping.scale * (center - intercept) / slope + mapping.offset, width / abs(slope)
     return window if all(map(math.isfinite, window)) else None
-
-
-def _spacing_mm(dataset: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        pair = _pair(dataset, keyword)
-        if pair is not None and all(0 < value < math.inf for value in pair):
-            return pair
-    return None
-
-
-def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
-    try:
-        first, second = (float(value) for value in dataset.get(keyword) or ())
-    except Exception:  # absent or malformed
-        return None
-    return first, second

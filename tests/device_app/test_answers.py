@@ -1,6 +1,7 @@
 """What a screen may conclude from a stored row; "no fracture found" must be hard to reach."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from device_app.answers import BAD_RECORD, ScreenState, answer, summary
 from device_app.store.models import JobState
 from device_app.store.records import ExaminationRecord, ImageRecord
+from runtime.examination import ExaminationSpec, combine
 from runtime.findings import Box, Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 
 SHA = "ab" * 32
@@ -94,11 +96,56 @@ def test_arbitrary_text_is_never_a_result(text):
     assert answer(record(verdict="none", findings_json=text)).state is ScreenState.UNREADABLE
 
 
-def test_a_view_without_a_finding_never_hides_another():
-    views = [findings(0.1), findings(0.5), findings(0.9)]
-    for count, expected in ((1, ScreenState.NONE), (2, ScreenState.DOUBT), (3, ScreenState.FRACTURE)):
-        images = tuple(record(view) for view in views[:count])
-        shown = summary(ExaminationRecord("x", datetime(2026, 1, 1), "", images))
-        assert shown.state is expected
-    waiting = (record(views[0]), record(state=JobState.QUEUED))
-    assert summary(ExaminationRecord("x", datetime(2026, 1, 1), "", waiting)).state is ScreenState.WORKING
+def together(*images):
+    return summary(ExaminationRecord("x", datetime(2026, 1, 1), "", images))
+
+
+REFUSED = Findings(
+    Verdict.UNREADABLE,
+    Provenance(SHA, "cd" * 32, "b", "1"),
+    refusal=Refusal(RefusalCode.TOO_SMALL, "too small", "larger"),
+)
+
+
+@given(st.lists(st.floats(0.001, 0.999), min_size=1, max_size=8))
+def test_an_examination_gets_the_answer_of_the_rule(probabilities):
+    views = [findings(probability) for probability in probabilities]
+    whole = combine(views, ExaminationSpec())
+    shown = together(*map(record, views))
+    assert (shown.state, shown.probability, shown.views) == (
+        str(whole.verdict),
+        whole.probability,
+        len(views),
+    )
+
+
+def test_a_view_that_suspects_a_fracture_is_never_averaged_away():
+    shown = together(*(record(findings(probability)) for probability in (0.75, 0.01, 0.01)))
+    assert (shown.state, shown.gravest) == (ScreenState.DOUBT, ScreenState.FRACTURE)
+
+
+@pytest.mark.parametrize("unread", [record(REFUSED), record(state=JobState.FAILED, failure="died"), record()])
+def test_a_view_that_was_not_read_is_never_hidden_by_one_without_a_finding(unread):
+    for order in ((record(findings(0.1)), unread), (unread, record(findings(0.1)))):
+        shown = together(*order)
+        assert shown.state is ScreenState.UNREADABLE and shown.reason and shown.probability is None
+    assert together(record(findings(0.9)), unread).state is ScreenState.FRACTURE
+
+
+def test_a_view_that_is_awaited_is_never_hidden_by_one_without_a_finding():
+    waiting = record(state=JobState.QUEUED)
+    assert together(record(findings(0.1)), waiting).state is ScreenState.WORKING
+    assert together(record(findings(0.9)), waiting).state is ScreenState.FRACTURE
+
+
+def test_views_that_were_judged_in_different_ways_are_not_averaged():
+    other = replace(findings(0.9), operating_points=OperatingPoints(0.3, 0.8))
+    assert together(record(findings(0.01)), record(other)).state is ScreenState.FRACTURE
+
+
+def test_thresholds_of_examinations_are_those_that_stand_beside_the_answer():
+    rule = {"rule": "mean_logit", "operating_points": {"high_sensitivity": 0.05, "high_specificity": 0.7}}
+    texts = [json.dumps({**findings(0.1).to_json(), "examination": rule})] * 2
+    views = [record(verdict="none", findings_json=text) for text in texts]
+    assert together(views[0]).state is ScreenState.NONE
+    assert together(*views).state is ScreenState.DOUBT

@@ -68,20 +68,30 @@ def test_the_form_asks_what_the_model_uses_and_requires_none_of_it(asking):
     page = asking.get("/").text
     for name in FIELDS:
         assert f'name="{name}"' in page
-    for word in ("hand", "leg", "frontal", "lateral", "female", "male"):
+    for word in ("hand", "knee", "frontal", "lateral", "female", "male"):
         assert f'value="{word}"' in page
     assert "required" not in page
 
 
-def test_the_form_asks_nothing_for_a_model_of_the_picture_alone(config, store):
+def test_for_a_model_of_the_picture_alone_the_form_asks_what_it_shows(config, store):
     page = create_app(config, FixedReader(ALONE)).test_client().get("/").text
-    assert 'id="facts"' not in page and 'name="age"' not in page
+    assert 'name="body_part"' in page and 'name="view"' in page
+    assert 'name="age"' not in page and 'name="sex"' not in page
 
 
-def test_the_form_asks_only_the_fields_that_the_model_takes(config, store):
+def test_the_form_asks_only_the_fields_that_the_model_takes_and_what_the_picture_shows(config, store):
     status = dataclasses.replace(ASKING, asks=facts.spec_text(MetadataSpec(("sex",))))
     page = create_app(config, FixedReader(status)).test_client().get("/").text
-    assert 'name="sex"' in page and 'name="age"' not in page and 'name="view"' not in page
+    assert 'name="sex"' in page and 'name="age"' not in page and 'name="view"' in page
+
+
+def test_words_of_a_model_that_no_picture_shows_are_chosen_from_a_list(config, store):
+    spec = MetadataSpec(("body_part", "view"), ("hand", "mixed"), ("frontal", "skyline"))
+    status = dataclasses.replace(ASKING, asks=facts.spec_text(spec))
+    page = create_app(config, FixedReader(status)).test_client().get("/").text
+    for name, word in (("body_part", "mixed"), ("view", "skyline")):
+        assert f'<select id="{name}"' in page and f'<option value="{word}">' in page
+    assert 'class="body"' not in page
 
 
 def test_what_is_said_is_stored_with_the_picture_and_outlives_a_crash(asking, config, store):
@@ -124,23 +134,24 @@ def test_a_wrong_value_is_told_and_does_not_stop_the_answer(asking, store, infor
 def test_what_the_model_does_not_ask_is_not_kept(config, store):
     status = dataclasses.replace(ASKING, asks=facts.spec_text(MetadataSpec(("sex",))))
     send(create_app(config, FixedReader(status)).test_client(), SAID)
-    assert facts.of_text(store.queue.claim("here").facts_json) == PatientFacts(sex="female")
+    kept = facts.of_text(store.queue.claim("here").facts_json)
+    assert kept == PatientFacts(sex="female", body_part="hand", view="lateral")
 
 
 def test_while_the_model_is_not_known_yet_everything_is_asked_and_kept(config, store):
     client = create_app(config, FixedReader(STARTING)).test_client()
     page = client.get("/").text
     assert all(f'name="{name}"' in page for name in FIELDS)
-    assert 'value="oblique"' in page and '<input id="body_part"' in page
-    send(client, {**SAID, "body_part": "LT wrist"})
+    assert 'value="oblique"' in page and 'value="wrist"' in page
+    send(client, {**SAID, "body_part": "wrist"})
     kept = facts.of_text(store.queue.claim("here").facts_json)
-    assert kept == PatientFacts(**{**SAID, "body_part": "LT wrist"})
+    assert kept == PatientFacts(**{**SAID, "body_part": "wrist"})
 
 
 def test_a_choice_is_not_remembered_by_the_browser_for_the_next_patient(asking):
-    form = re.search(r"<fieldset.*?</fieldset>", asking.get("/").text, re.DOTALL)[0]
+    form = re.search(r'<details class="about".*?</details>', asking.get("/").text, re.DOTALL)[0]
     questions = re.findall(r"<(?:input|select)[^>]*>", form)
-    assert len(questions) == len(FIELDS)
+    assert {re.search(r'name="(\w+)"', question)[1] for question in questions} == set(FIELDS)
     assert all('autocomplete="off"' in question for question in questions)
 
 
@@ -157,12 +168,14 @@ def test_a_view_is_not_believed_of_several_pictures_sent_at_once(asking, store):
     assert [facts.of_text(claim.facts_json) for claim in claims] == [PatientFacts(**{**SAID, "view": ""})] * 2
 
 
-def test_a_model_of_the_picture_alone_leaves_no_word_of_facts(config, store, work_off):
+def test_for_a_model_of_the_picture_alone_the_page_says_what_the_picture_is_said_to_show(
+    config, store, work_off
+):
     client = create_app(config, FixedReader(ALONE)).test_client()
-    address = send(client, SAID).headers["Location"]
+    address = send(client, {**SAID, "body_part": "forearm"}).headers["Location"]
     work_off()
     page = client.get(address).text
-    assert "The box was told" not in page and "About the patient" not in page
+    assert "The picture is said to show: forearm, lateral." in page and "7 years" not in page
 
 
 def test_facts_said_of_a_picture_that_was_here_already_are_not_taken_and_that_is_said(asking):

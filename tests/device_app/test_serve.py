@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,10 +161,3 @@ def test_the_command_line_imports_none_of_the_kiosks_libraries():
     code = "import sys, device_app.cli; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not heavy & set(done.stdout.split())
-
-
-def test_a_data_folder_that_cannot_be_made_is_one_clear_line(config, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.touch()
-    said = serve_in_vain(replace(config, data_dir=blocked / "data"), 0)
-    assert "cannot be used" in said and "--data" in said

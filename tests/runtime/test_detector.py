@@ -18,6 +18,7 @@ from runtime.bundle import open_bundle
 from runtime.detector import Detector, DetectorSpec, from_bundle
 from runtime.errors import BackendError, BundleError, InferenceError
 from runtime.findings import Findings, OperatingPoints, Provenance, RefusalCode, Verdict
+from runtime.metadata import PatientFacts
 from runtime.preprocess import PreprocessSpec
 from runtime.radiograph import AcquisitionFacts, Radiograph
 from runtime.trust import TrustStore, generate_key
@@ -153,6 +154,19 @@ def test_an_engine_that_fails_or_answers_nonsense_is_unreadable(answer: Any) -> 
     assert findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE
     assert "no result" in findings.refusal.message
     assert problems(findings.to_json()) == []
+
+
+@pytest.mark.parametrize(
+    ("in_file", "said", "refused"),
+    [(None, "chest", True), ("forearm", "Chest", True), ("chest", "forearm", False), ("chest", "", True)],
+)
+def test_the_body_part_that_a_person_says_goes_before_that_in_the_file(
+    detector: Detector, in_file: str | None, said: str, refused: bool
+) -> None:
+    picture = Radiograph(radiograph_pixels(True), 12, "0" * 64, facts=AcquisitionFacts(body_part=in_file))
+    findings = detector.detect(picture, PatientFacts(body_part=said))
+    found = None if findings.refusal is None else findings.refusal.code
+    assert found is (RefusalCode.BODY_PART if refused else None)
 
 
 @given(st.floats(-30, 30, width=32), st.integers(0, 2**32 - 1))

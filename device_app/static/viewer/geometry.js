@@ -1,7 +1,8 @@
 // Where each point of the picture is on the stage. Pure: every function gives a new view.
 // A view: {zoom, x, y, turn}. zoom: 1 shows the whole picture, which is the least. x, y: the picture's point,
 // in the file's pixels, in the middle of the stage. turn: quarter turns clockwise, 0 to 3.
-// A place: {width, height, stageWidth, stageHeight}, the picture's in its pixels, the stage's in CSS pixels.
+// A place: {width, height, aspect, stageWidth, stageHeight}, the picture's in its pixels, the stage's in CSS
+// pixels. aspect: a pixel's height as a multiple of its width, 1 where it is left out.
 "use strict";
 (() => {
   const ulna = (window.ulna ??= {});
@@ -12,23 +13,28 @@
 
   const whole = (place) => ({ zoom: 1, x: place.width / 2, y: place.height / 2, turn: 0 });
 
+  const aspectOf = (place) => place.aspect ?? 1;
+
   const fitScale = (place, turn) => {
-    const [width, height] = turn % 2 ? [place.height, place.width] : [place.width, place.height];
+    const [across, down] = [place.width, place.height * aspectOf(place)];
+    const [width, height] = turn % 2 ? [down, across] : [across, down];
     return Math.min(place.stageWidth / width, place.stageHeight / height);
   };
 
+  // CSS pixels for the width of one pixel of the picture.
   const scaleOf = (view, place) => fitScale(place, view.turn) * view.zoom;
 
   const mostZoom = (place, turn) => Math.max(4, MOST_PX / fitScale(place, turn));
 
   // A vector of the picture, turned and enlarged as on the stage, and back.
   const onStage = (view, place, dx, dy) => {
-    const scale = scaleOf(view, place);
-    return { x: scale * (COS[view.turn] * dx - SIN[view.turn] * dy), y: scale * (SIN[view.turn] * dx + COS[view.turn] * dy) };
+    const [scale, down] = [scaleOf(view, place), dy * aspectOf(place)];
+    return { x: scale * (COS[view.turn] * dx - SIN[view.turn] * down), y: scale * (SIN[view.turn] * dx + COS[view.turn] * down) };
   };
   const onPicture = (view, place, dx, dy) => {
     const scale = scaleOf(view, place);
-    return { x: (COS[view.turn] * dx + SIN[view.turn] * dy) / scale, y: (COS[view.turn] * dy - SIN[view.turn] * dx) / scale };
+    const down = (COS[view.turn] * dy - SIN[view.turn] * dx) / scale;
+    return { x: (COS[view.turn] * dx + SIN[view.turn] * dy) / scale, y: down / aspectOf(place) };
   };
 
   const toStage = (view, place, point) => {
@@ -68,11 +74,16 @@
 
   // a to f of a transformation from the picture's pixels to the stage's.
   const matrix = (view, place) => {
-    const scale = scaleOf(view, place);
-    const [a, b] = [scale * COS[view.turn], scale * SIN[view.turn]];
+    const [right, down] = [onStage(view, place, 1, 0), onStage(view, place, 0, 1)];
     const origin = toStage(view, place, { x: 0, y: 0 });
-    return [a, b, -b, a, origin.x, origin.y];
+    return [right.x, right.y, down.x, down.y, origin.x, origin.y];
   };
 
-  ulna.geometry = { whole, kept, pinched, zoomed, moved, turned, toStage, toPicture, matrix, scaleOf };
+  // The same for what stands at a point of the picture and keeps its size and its upright way on the stage.
+  const upright = (view, place, point) => {
+    const [right, down] = [onPicture(view, place, 1, 0), onPicture(view, place, 0, 1)];
+    return [right.x, right.y, down.x, down.y, point.x, point.y];
+  };
+
+  ulna.geometry = { whole, kept, pinched, zoomed, moved, turned, toStage, toPicture, matrix, upright, scaleOf };
 })();

@@ -29,12 +29,13 @@
     down(event) {
       if (event.target.closest("button") || event.button > 0) return;
       const point = this.at(event);
+      this.grip?.cancel?.(); // a second finger: both mean the picture
+      this.grip = this.fingers.size ? null : (this.viewer.hand?.grip(point) ?? null);
       this.fingers.set(event.pointerId, point);
       this.viewer.stage.setPointerCapture(event.pointerId);
       this.moves = this.fingers.size > 1;
       this.startPinch();
       this.start = point;
-      this.end = this.viewer.mode === "ruler" ? this.viewer.measure.endAt(point) : null;
     }
 
     move(event) {
@@ -51,7 +52,7 @@
       this.moves ||= Math.hypot(now.x - this.start.x, now.y - this.start.y) > TAP_PX / 2;
       if (!this.moves) return;
       const { viewer } = this;
-      if (this.end !== null) viewer.measure.moveEnd(this.end, now);
+      if (this.grip?.move) this.grip.move(now);
       else if (viewer.mode === "light") viewer.light.drag(now.x - before.x, now.y - before.y);
       else viewer.pan(now.x - before.x, now.y - before.y);
     }
@@ -78,11 +79,12 @@
     up(event) {
       if (!this.fingers.delete(event.pointerId)) return;
       this.startPinch();
-      if (this.fingers.size > 0 || this.moves || event.type === "pointercancel") return;
-      if (this.viewer.mode === "ruler") {
-        if (this.end !== null) this.viewer.measure.hold(this.end);
-        else this.viewer.measure.touch(this.start);
-      } else this.tap(this.start, event.timeStamp);
+      const { grip } = this;
+      this.grip = null;
+      if (event.type === "pointercancel") return grip?.cancel?.();
+      if (this.fingers.size > 0) return undefined;
+      if (this.moves) return grip?.end?.();
+      return grip ? grip.tap() : this.tap(this.start, event.timeStamp);
     }
 
     tap(point, now) {

@@ -1,5 +1,6 @@
 // From stored values to shades of gray. Pure.
-// A window: {low, high, inverted}: the values shown black and white. Bounds: {least, most} of the values.
+// A window: {low, high, inverted}: the values shown black and white. Bounds: {least, most} of the values, and
+// narrowest, the width of the narrowest window, where that is another than a share of them.
 "use strict";
 (() => {
   const ulna = (window.ulna ??= {});
@@ -19,7 +20,7 @@
   };
 
   const range = (bounds) => Math.max(1, bounds.most - bounds.least);
-  const narrowest = (bounds) => Math.max(1, range(bounds) * NARROWEST);
+  const narrowest = (bounds) => bounds.narrowest ?? Math.max(1, range(bounds) * NARROWEST);
   const level = (window) => (window.low + window.high) / 2;
   const width = (window) => window.high - window.low;
 
@@ -31,13 +32,20 @@
     return within(100 * share, 0, 100);
   };
 
+  // What brightness and contrast reach: the values, and the window shown first wherever it lies. A file's own
+  // window may lie partly beyond the values; without it the first touch would jump to where it could be named.
+  const reach = (bounds, first) => {
+    const wider = { least: Math.min(bounds.least, first.low), most: Math.max(bounds.most, first.high) };
+    return { ...wider, narrowest: Math.min(narrowest(bounds), width(first)) };
+  };
+
   const around = (middle, wide, window) => ({ ...window, low: middle - wide / 2, high: middle + wide / 2 });
   const withBrightness = (window, bounds, value) =>
     around(bounds.most - (within(value, 0, 100) * range(bounds)) / 100, width(window), window);
   const withContrast = (window, bounds, value) => {
     const wide = range(bounds) * (narrowest(bounds) / range(bounds)) ** (within(value, 0, 100) / 100);
-    return around(level(window), Math.max(1, wide), window);
+    return around(level(window), wide, window);
   };
 
-  ulna.gray = { shade, table, level, width, brightness, contrast, withBrightness, withContrast };
+  ulna.gray = { shade, table, level, width, brightness, contrast, withBrightness, withContrast, reach };
 })();

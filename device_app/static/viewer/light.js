@@ -13,6 +13,7 @@
       this.facts = facts;
       this.first = { low: facts.low, high: facts.high, inverted: false };
       this.window = this.first;
+      this.reach = gray.reach(facts, this.first);
       this.strip = viewer.root.querySelector(".strip-light");
       this.output = this.strip.querySelector("[data-window]");
       for (const slider of this.strip.querySelectorAll("[data-slider]"))
@@ -49,21 +50,21 @@
     }
 
     percent(name) {
-      return gray[name](this.window, this.facts);
+      return gray[name](this.window, this.reach);
     }
 
     set(name, percent) {
       const change = name === "brightness" ? gray.withBrightness : gray.withContrast;
-      this.use(change(this.window, this.facts, percent));
+      this.use(change(this.window, this.reach, percent));
     }
 
     step(name, steps) {
-      this.set(name, Math.round(this.percent(name)) + STEP * steps);
+      this.set(name, this.percent(name) + STEP * steps);
     }
 
     drag(dx, dy) {
-      const bright = gray.withBrightness(this.window, this.facts, this.percent("brightness") - DRAG * dy);
-      this.use(gray.withContrast(bright, this.facts, gray.contrast(bright, this.facts) + DRAG * dx));
+      const bright = gray.withBrightness(this.window, this.reach, this.percent("brightness") - DRAG * dy);
+      this.use(gray.withContrast(bright, this.reach, gray.contrast(bright, this.reach) + DRAG * dx));
     }
 
     invert() {

@@ -2,19 +2,16 @@
 "use strict";
 (() => {
   const ulna = (window.ulna ??= {});
-  const NAMESPACE = "http://www.w3.org/2000/svg";
   const TEXT_WIDTH_PX = 58; // half of what the longest length takes
+  const NUDGE_PX = 1;
   const START = 0.2; // of the stage: how far from its middle the ends of a new ruler are
 
-  const shape = (parent, name, attributes) => {
-    const made = document.createElementNS(NAMESPACE, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return parent.appendChild(made);
-  };
+  const { shape } = ulna;
 
   class Measure {
     constructor(viewer, facts) {
       this.viewer = viewer;
+      this.origin = facts?.spacing_origin || "stated";
       this.scale = facts?.row_mm && facts?.column_mm ? { rowMm: facts.row_mm, columnMm: facts.column_mm } : null;
       this.ruler = ulna.ruler.empty();
       this.output = viewer.root.querySelector("[data-length]");
@@ -25,9 +22,15 @@
       this.use(ulna.ruler.touched(this.ruler, this.viewer.toPicture(point), this.viewer.place));
     }
 
-    // Which end a finger at a point of the stage takes, null for none.
-    endAt(point) {
-      return ulna.ruler.endAt(this.ruler, (end) => this.viewer.toStage(end), point);
+    // What a finger at a point of the stage takes hold of: an end of the ruler, or nothing that moves.
+    grip(point) {
+      const number = ulna.ruler.endAt(this.ruler, (end) => this.viewer.toStage(end), point);
+      if (number === null) return { tap: () => this.touch(point) };
+      return { move: (to) => this.moveEnd(number, to), tap: () => this.hold(number) };
+    }
+
+    arrow(x, y, far) {
+      this.nudge(x * NUDGE_PX * far, y * NUDGE_PX * far);
     }
 
     hold(number) {
@@ -69,16 +72,25 @@
       this.viewer.redraw();
     }
 
-    text(kind) {
+    figure() {
       const [from, to] = this.ruler.ends;
-      const value = ulna.ruler.figure(ulna.ruler.length(from, to, this.scale), this.scale);
-      return this.viewer.says[`says${this.scale ? "Mm" : "Px"}${kind}`].replace("{n}", value);
+      return ulna.ruler.figure(ulna.ruler.length(from, to, this.scale), this.scale);
+    }
+
+    // With where the length holds: at the detector it is longer than in the patient.
+    text() {
+      const lengths = JSON.parse(this.viewer.says.lengths);
+      return (this.scale ? lengths[this.origin] : lengths.pixels).replace("{n}", this.figure());
+    }
+
+    shortText() {
+      return this.viewer.says[this.scale ? "saysMm" : "saysPx"].replace("{n}", this.figure());
     }
 
     say() {
       const { saysFirst, saysSecond } = this.viewer.says;
       const count = this.ruler.ends.length;
-      this.output.textContent = count === 2 ? this.text("") : count === 1 ? saysSecond : saysFirst;
+      this.output.textContent = count === 2 ? this.text() : count === 1 ? saysSecond : saysFirst;
     }
 
     draw() {
@@ -104,7 +116,7 @@
       const isSteep = Math.abs(to.y - from.y) > Math.abs(to.x - from.x);
       const x = Math.min(Math.max((from.x + to.x) / 2 + (isSteep ? TEXT_WIDTH_PX + 16 : 0), TEXT_WIDTH_PX), stageWidth - TEXT_WIDTH_PX);
       const y = Math.min(Math.max((from.y + to.y) / 2 + (isSteep ? 7 : -18), 30), stageHeight - 14);
-      shape(group, "text", { class: "ruler-text", x, y, "text-anchor": "middle" }).textContent = this.text("Short");
+      shape(group, "text", { class: "ruler-text", x, y, "text-anchor": "middle" }).textContent = this.shortText();
     }
   }
 

@@ -6,7 +6,6 @@
   const ZOOM_STEP = 1.5;
   const TAP_ZOOM = 2.5;
   const PAN_SHARE = 0.25; // of the stage, a touch of an arrow's button
-  const NUDGE_PX = 1;
   const NAME_PX = 22;
 
   class Viewer {
@@ -14,13 +13,15 @@
       this.root = root;
       this.says = root.dataset;
       this.stage = root.querySelector(".stage");
+      this.image = Number(this.says.image);
       this.mode = "move";
       this.watchers = [];
-      this.place = { width: Number(this.says.width), height: Number(this.says.height), stageWidth: 1, stageHeight: 1 };
+      this.place = { width: Number(this.says.width), height: Number(this.says.height), aspect: Number(this.says.aspect), stageWidth: 1, stageHeight: 1 };
       const facts = this.says.facts ? JSON.parse(this.says.facts) : null;
       this.measureStage();
       this.view = geometry.whole(this.place);
       this.measure = new ulna.Measure(this, facts);
+      this.marks = new ulna.Marks(this);
       this.drawing = facts && new ulna.Drawing(root.querySelector("canvas.grays"), facts);
       this.light = facts && new ulna.Light(this, facts);
       this.begin();
@@ -104,28 +105,35 @@
       else if (name === "fit") this.fit();
       else if (group === "turn") this.turn(way === "left" ? -1 : 1);
       else if (group === "pan") this.pan(-arrow[0] * PAN_SHARE * this.place.stageWidth, -arrow[1] * PAN_SHARE * this.place.stageHeight);
-      else if (group === "ruler" && arrow) this.measure.nudge(arrow[0] * NUDGE_PX, arrow[1] * NUDGE_PX);
+      else if (group === "ruler" && arrow) this.measure.arrow(...arrow, 1);
       else if (group === "ruler") this.measure[way]();
+      else if (group === "mark") this.marks.act(way, arrow);
       else if (group === "light") this.light.reset();
       else if (this.light) this.light.step(group, way === "more" ? 1 : -1);
     }
 
     flip(name) {
-      if (name === "whole") ulna.setWhole(!ulna.isWhole());
+      if (name === "whole") ulna.setWhole(!ulna.isWhole(), this);
       else if (name === "invert") this.light?.invert();
-      else if (name === "ruler" || (name === "light" && this.light)) this.use(this.mode === name ? "move" : name);
+      else if (name === "ruler" || (name === "light" && this.light) || (name === "mark" && this.marks.isOpen))
+        this.use(this.mode === name ? "move" : name);
+    }
+
+    // What a finger or a key is used with in this mode; nothing but the picture in the others.
+    get hand() {
+      return { ruler: this.measure, mark: this.marks }[this.mode];
     }
 
     use(mode) {
       this.mode = mode;
-      for (const name of ["light", "ruler"]) {
+      for (const name of ["light", "ruler", "mark"]) {
         this.root.querySelector(`[data-switch=${name}]`)?.setAttribute("aria-pressed", String(mode === name));
         const strip = this.root.querySelector(`.strip-${name}`);
         if (strip) strip.hidden = mode !== name;
       }
       this.root.dataset.mode = mode;
       if (mode === "light") this.light.load();
-      this.redraw();
+      this.marks.drop();
     }
 
     useValues(values) {
@@ -158,6 +166,7 @@
       const matrix = geometry.matrix(this.view, this.place);
       this.root.querySelector("g.scene").setAttribute("transform", `matrix(${matrix.join(" ")})`);
       for (const name of this.root.querySelectorAll(".box-name")) this.drawName(name);
+      this.marks.draw();
       this.measure.draw();
       const enlarged = this.view.zoom > 1 + 1e-6;
       this.root.querySelector(".arrows").hidden = !enlarged;
@@ -169,8 +178,8 @@
       const { left, top, right, bottom } = name.dataset;
       const corner = [[left, top], [left, bottom], [right, bottom], [right, top]][this.view.turn];
       const above = this.toStage({ x: Number(corner[0]), y: Number(corner[1]) }).y > 2 * NAME_PX;
-      const scale = 1 / geometry.scaleOf(this.view, this.place);
-      name.setAttribute("transform", `translate(${corner.join(" ")}) rotate(${-90 * this.view.turn}) scale(${scale})`);
+      const point = { x: Number(corner[0]), y: Number(corner[1]) };
+      name.setAttribute("transform", `matrix(${geometry.upright(this.view, this.place, point).join(" ")})`);
       for (const [key, value] of [["x", above ? 0 : 8], ["y", above ? -8 : NAME_PX], ["font-size", NAME_PX]])
         name.setAttribute(key, value);
     }

@@ -6,13 +6,15 @@
   const page = document.documentElement;
 
   const mark = (on) => {
-    document.body.classList.toggle("whole", on);
+    document.body.classList.toggle("whole-screen", on);
     for (const button of document.querySelectorAll("[data-switch=whole]")) button.setAttribute("aria-pressed", String(on));
   };
 
-  ulna.isWhole = () => document.body.classList.contains("whole");
-  ulna.setWhole = (on) => {
+  ulna.isWhole = () => document.body.classList.contains("whole-screen");
+  // viewer: the one that shall be seen of those on the page.
+  ulna.setWhole = (on, viewer) => {
     mark(on);
+    requestAnimationFrame(() => viewer?.root.scrollIntoView({ block: on ? "start" : "nearest" }));
     if (on) page.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
   };

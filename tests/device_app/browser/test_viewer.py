@@ -393,7 +393,7 @@ def test_every_tool_by_the_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
     page.keyboard.press("Shift+ArrowLeft")
-    a_pixel_mm = ROW_MM / matrix(page).scale  # across the stage lie the picture's rows now
+    a_pixel_mm = COLUMN_MM / matrix(page).scale  # rows lie across now, as far apart on the stage as in the patient
     assert length(page) - start == pytest.approx(20 * a_pixel_mm, abs=0.11)
     page.keyboard.press("Delete")
     settle(page)

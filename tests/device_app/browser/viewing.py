@@ -14,7 +14,7 @@ from tests.device_app import sample
 from tests.runtime.readers.makers import dicom
 
 WIDTH_PX, HEIGHT_PX = 400, 520
-ROW_MM, COLUMN_MM = 0.25, 0.125
+ROW_MM, COLUMN_MM = 0.16, 0.125
 PATCHES = {500: (375, 490), 700: (375, 450), 1200: (375, 410)}
 """Value: middle (x, y) of a square of it in the corner of every picture made here."""
 PATCH_PX = 30
@@ -57,7 +57,7 @@ def plain(gap: float, seed: int) -> dict[str, Any]:
 
 
 def scaled(gap: float, seed: int) -> dict[str, Any]:
-    """A DICOM file whose pixels are twice as high as wide."""
+    """A DICOM file whose pixels are higher than wide."""
     return _file(f"forearm-{seed}.dcm", dicom(forearm(gap, seed), PixelSpacing=[ROW_MM, COLUMN_MM]))
 
 

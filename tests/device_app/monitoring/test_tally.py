@@ -22,7 +22,7 @@ def test_whatever_stands_in_an_answer_something_storable_comes_out(record: dict[
     assert found.verdict in ("fracture", "doubt", "none", "unreadable", "")
     assert found.probability is None or 0 <= found.probability <= 1
     assert len(found.reason) <= 20 and len(found.engine) <= 40
-    warnings, timings_ms = details(found.detail_json())
+    warnings, timings_ms, _ = details(found.detail_json())
     assert (warnings, timings_ms) == (found.warnings, found.timings_ms)
 
 
@@ -48,8 +48,8 @@ def test_a_kind_of_warning_holds_no_figure_and_nothing_that_a_file_said(warning:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"warnings": 3, "timings_ms": {}}'])
 def test_details_that_nobody_wrote_are_none(text: str) -> None:
-    assert details(text) == ((), {})
+    assert details(text) == ((), {}, "")
 
 
 def test_a_tally_without_details_says_so() -> None:
-    assert details(Tally("failed", "timeout").detail_json()) == ((), {})
+    assert details(Tally("failed", "timeout").detail_json()) == ((), {}, "")

@@ -18,6 +18,7 @@ def upgrade() -> None:
         "images", sa.Column("photographed", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     op.add_column("images", sa.Column("removed_utc", sa.DateTime(), nullable=True))
+    op.add_column("readings", sa.Column("views", sa.Integer(), nullable=False, server_default="1"))
     op.create_table(
         "site_points",
         sa.Column("id", sa.Integer(), primary_key=True),

@@ -1,0 +1,180 @@
+"""Looking at pictures before they leave, and letting them leave: two threads and what screens show."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from device_app.config import KioskConfig
+from device_app.export.job import Counts, Export, Parts
+from device_app.export.prepared import Prepared, Stays, StaysError, prepare
+from device_app.export.preview import preview_png
+from device_app.export.pseudonyms import Pseudonyms, export_key
+from device_app.export.seen import Seen, Shown
+from device_app.export.target import Fault, StickFolder, Target, TargetError, ZipFile
+from device_app.intake.stick import Stick
+from device_app.store import Store
+from device_app.store.consent import Consents
+
+_log = logging.getLogger(__name__)
+MOST_ZIP_BYTES = 4 << 30
+_PICTURES_KEPT = 60
+
+
+class Phase(StrEnum):
+    """Of an export."""
+
+    NONE = "none"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the page says. made: name of the folder or zip. place: name of the stick, "" for a download."""
+
+    phase: Phase = Phase.NONE
+    counts: Counts = field(default_factory=Counts)
+    fault: Fault | None = None
+    made: str = ""
+    place: str = ""
+
+
+def can_write_dicom() -> bool:
+    """Whether pydicom is installed."""
+    return importlib.util.find_spec("pydicom") is not None
+
+
+class Exports:
+    """Of one kiosk; one export at a time."""
+
+    def __init__(self, config: KioskConfig, store: Store) -> None:
+        self._config, self._store = config, store
+        self.consents, self.seen = Consents(store.database), Seen()
+        self.state = State()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._looking: threading.Thread | None = None
+        self._running: threading.Thread | None = None
+        self._pictures: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._zip: Path | None = None
+
+    def look(self) -> None:
+        """Begin to work out what would leave of every picture that is not known yet; returns at once."""
+        with self._lock:
+            if self._looking is None or not self._looking.is_alive():
+                self._looking = threading.Thread(target=self._look, name="export-look", daemon=True)
+                self._looking.start()
+
+    def picture(self, image_id: int, kind: str) -> bytes | None:
+        """A PNG of exactly the pixels that would leave; None for a picture that may not be exported."""
+        with self._lock:
+            kept = self._pictures.get((image_id, kind))
+        if kept is None:
+            prepared = self._prepared(image_id)
+            if prepared is None:
+                return None
+            kept = preview_png(prepared, kind)
+            with self._lock:
+                self._pictures[image_id, kind] = kept
+                while len(self._pictures) > _PICTURES_KEPT:
+                    self._pictures.popitem(last=False)
+        return kept
+
+    def start(self, actor: str, stick: Stick | None) -> bool:
+        """Begin an export to a stick, or to a zip; False where one is under way or nothing was let go."""
+        with self._lock:
+            is_busy = self._running is not None and self._running.is_alive()
+            if is_busy or not self.seen.leaving():
+                return False
+            self._stopping.clear()
+            self.state = State(Phase.RUNNING, place=stick.name if stick else "")
+            job = threading.Thread(target=self._run, args=(actor, stick), name="export", daemon=True)
+            self._running = job
+            job.start()
+            return True
+
+    def stop(self) -> None:
+        """After the picture that is being written."""
+        self._stopping.set()
+
+    def wait(self, seconds: float) -> None:
+        """Until both threads have ended."""
+        for thread in (self._looking, self._running):
+            if thread is not None:
+                thread.join(seconds)
+
+    def zip_path(self) -> Path | None:
+        """The zip that can be fetched; None for none."""
+        return self._zip if self._zip is not None and self._zip.is_file() else None
+
+    def remove_zip(self) -> None:
+        """It is not kept on the box longer than it must be."""
+        if self._zip is not None:
+            self._zip.unlink(missing_ok=True)
+            self._zip = None
+
+    def _look(self) -> None:
+        try:
+            for image_id in self.consents.image_ids():
+                if self.seen.get(image_id) is None:
+                    self._prepared(image_id)
+        except Exception as error:  # this thread must not take the kiosk with it; the page asks again
+            _log.error("preparing an export: unexpected %s", type(error).__name__)
+
+    def _prepared(self, image_id: int) -> Prepared | None:
+        """None for one that may not be exported or cannot be read."""
+        found = self.consents.find(image_id)
+        if found is None:
+            return None
+        try:
+            prepared = prepare(found, self._store.files)
+        except StaysError as error:
+            self.seen.keep(image_id, error.why)
+            return None
+        radiograph = prepared.radiograph
+        shown = Shown(
+            Stays.WRITING if prepared.over else None,
+            None,
+            prepared.pixels_sha256,
+            radiograph.width_px,
+            radiograph.height_px,
+            prepared.blanked,
+            prepared.over,
+        )
+        self.seen.note(image_id, shown)
+        return prepared
+
+    def _run(self, actor: str, stick: Stick | None) -> None:
+        try:
+            pseudonyms = Pseudonyms(export_key(self._config.data_dir))
+            parts = Parts(self._store, self.consents, pseudonyms, self.seen)
+            made = Export(parts, actor, self._report).run(self._target(stick), self._stopping)
+            phase = Phase.DONE if made else Phase.STOPPED
+            self.state = replace(self.state, phase=phase, made=made)
+        except TargetError as error:
+            self.state = replace(self.state, phase=Phase.FAILED, fault=error.fault)
+        except Exception as error:  # this thread must say that it has failed, whatever happens
+            _log.error("export: unexpected %s", type(error).__name__)
+            self.state = replace(self.state, phase=Phase.FAILED, fault=Fault.FAILED)
+
+    def _report(self, counts: Counts) -> None:
+        self.state = replace(self.state, counts=counts)
+
+    def _target(self, stick: Stick | None) -> Target:
+        if stick is not None:
+            return StickFolder(stick.mount, stick.root, f"{datetime.now():%Y-%m-%d}")
+        self.remove_zip()
+        path = self._store.files.incoming / f"ulna-cases-{secrets.token_hex(4)}.zip"
+        target = ZipFile(path, MOST_ZIP_BYTES, self._config.reserve_bytes)
+        self._zip = path
+        return target

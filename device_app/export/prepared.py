@@ -1,0 +1,75 @@
+"""A stored picture -> the pixels that would leave, or why it must stay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from device_app import facts as patient_facts
+from device_app.export.told import Told, told
+from device_app.store.consent import Consented
+from device_app.store.files import ImageFiles
+from runtime.burned_in import Corners, without_writing
+from runtime.errors import InputError, StoreError
+from runtime.radiograph import Radiograph
+from runtime.readers import read_bytes
+
+
+class Stays(StrEnum):
+    """Why a picture does not leave; screens translate these."""
+
+    WRITING = "writing"
+    UNREADABLE = "unreadable"
+    CHANGED = "changed"
+    WITHDRAWN = "withdrawn"
+
+
+class StaysError(InputError):
+    """A picture that must not leave, and why."""
+
+    def __init__(self, why: Stays) -> None:
+        super().__init__(f"a picture stays: {why}", "look at it on the page of the export")
+        self.why = why
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """radiograph: its pixels are those that leave. blanked: where writing was. over: writing that lies over
+    the limb; with any of it the picture stays.
+    """
+
+    radiograph: Radiograph
+    told: Told
+    blanked: tuple[Corners, ...]
+    over: tuple[Corners, ...]
+
+    @property
+    def pixels_sha256(self) -> str:
+        """By which a later look finds out whether the same pixels are still what would leave."""
+        pixels = self.radiograph.pixels
+        head = f"{pixels.shape} {self.radiograph.bit_depth}\n".encode()
+        return hashlib.sha256(head + pixels.tobytes()).hexdigest()
+
+
+def prepare(found: Consented, files: ImageFiles) -> Prepared:
+    """Decode in the confined reader, find writing, blank what may be blanked. Raises StaysError."""
+    try:
+        radiograph = read_bytes(files.read(found.sha256))
+    except (InputError, StoreError) as error:
+        raise StaysError(Stays.UNREADABLE) from error
+    looked = without_writing(radiograph.pixels, _places(found))
+    said = told(patient_facts.of_text(found.facts_json), radiograph.facts)
+    return Prepared(replace(radiograph, pixels=looked.pixels), said, looked.blanked, looked.over)
+
+
+def _places(found: Consented) -> tuple[Corners, ...]:
+    """The box's own marks: what lies there is never blanked."""
+    try:
+        return tuple(
+            (float(box["x0_px"]), float(box["y0_px"]), float(box["x1_px"]), float(box["y1_px"]))
+            for box in json.loads(found.findings_json)["boxes"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StaysError(Stays.UNREADABLE) from error

@@ -1,0 +1,208 @@
+"""Makes a sound database out of what can be read of others, and of the pictures that are there.
+
+A row is taken from the first source that has it. What then does not fit together is put right in the one
+direction that loses nothing: a picture without a row gets one, a picture without an answer is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table, func, insert, select
+from sqlalchemy.orm import Session
+
+from device_app.store import models
+from device_app.store.database import Database, check_integrity, now_utc
+from device_app.store.files import stored_pictures
+from device_app.store.log import Action, append
+from device_app.store.migrate import migrate
+from device_app.store.models import AuditEntry, Base, Examination, Image, Job, JobState, Person, Setting
+from device_app.store.recover_settle import detach, settle
+from device_app.store.recover_source import find_rows, opened
+
+SOURCE = "recovered"
+"""Of an examination that is known only because its picture is there."""
+_LEFT_OUT = (models.SignIn.__tablename__,)
+"""Everybody signs in again."""
+_CLOSED, _SETTINGS = "sign_in_to_use", models.Setting.__tablename__
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a mended database holds, and where it came from.
+
+    rows: of all tables. from_copy: those of them that only a copy had. tables_damaged: of which something
+    could not be read. found: pictures of which no row was left. queued: pictures that will be read, those
+    among them. dropped: rows that belonged to nothing.
+    """
+
+    rows: int = 0
+    from_copy: int = 0
+    tables_damaged: tuple[str, ...] = ()
+    found: int = 0
+    queued: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """What the log says of how a picture came in."""
+
+    public_id: str
+    at_utc: datetime
+
+
+def recover(target: Path, sources: Sequence[Path], folder: Path, actor: str) -> Recovered:
+    """Write a new database to `target` from the sources, best first, and the pictures in a data folder.
+
+    Raises MigrationError, DiskFullError, StoreError; what lies at `target` then is no database yet.
+    """
+    migrate(target)
+    database = Database(target)
+    try:
+        with database.write() as session:
+            session.connection().exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            done = _fill(session, sources, folder)
+            told = {**asdict(done), "tables_damaged": list(done.tables_damaged)}
+            append(session, actor, Action.MENDED, **told)
+    finally:
+        database.close()
+    _fold(target)
+    check_integrity(target)
+    return done
+
+
+def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
+    taken = [_take(session, source) for source in sources]
+    if all(_SETTINGS in one.damaged for one in taken):
+        _close(session)
+    dropped = detach(session)
+    found = _link(session, folder)
+    dropped += settle(session)
+    waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
+    counts = [one.rows for one in taken]
+    return Recovered(
+        rows=sum(counts),
+        from_copy=sum(counts[1:]),
+        tables_damaged=taken[0].damaged if taken else (),
+        found=found,
+        queued=session.scalar(waiting) or 0,
+        dropped=dropped,
+    )
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """From one source. rows: those that the sources before it did not have."""
+
+    rows: int
+    damaged: tuple[str, ...]
+
+
+def _take(session: Session, source: Path) -> _Taken:
+    tables = [table for table in Base.metadata.sorted_tables if table.name not in _LEFT_OUT]
+    try:
+        with opened(source) as connection:
+            taken = {table.name: _take_table(session, connection, table) for table in tables}
+    except sqlite3.Error:
+        return _Taken(0, tuple(sorted(table.name for table in tables)))
+    damaged = sorted(name for name, (_, whole) in taken.items() if not whole)
+    return _Taken(sum(added for added, _ in taken.values()), tuple(damaged))
+
+
+def _take_table(session: Session, connection: sqlite3.Connection, table: Table) -> tuple[int, bool]:
+    """How many rows were new, and whether all of the table could be read."""
+    found = find_rows(connection, table)
+    wanted = insert(table).prefix_with("OR IGNORE")
+    results = [session.connection().execute(wanted, row) for row in found.rows.values()]
+    return sum(result.rowcount for result in results), found.whole and not found.spoilt
+
+
+def _close(session: Session) -> None:
+    """Who may use the kiosk can no longer be told: those with a PIN, where anybody has one left."""
+    anybody = session.scalars(select(Person.id).limit(1)).first()
+    if session.get(Setting, _CLOSED) is None and anybody is not None:
+        session.add(Setting(name=_CLOSED, value_json="true"))
+
+
+def _link(session: Session, folder: Path) -> int:
+    """Every picture that has no row gets one, oldest first; how many."""
+    files = {path.name: path for path in stored_pictures(folder)}
+    known = set(session.scalars(select(Image.sha256)))
+    lost = sorted(files.keys() - known, key=lambda digest: files[digest].stat().st_mtime)
+    arrivals = _arrivals(session, lost)
+    for digest in lost:
+        _add(session, files[digest], arrivals.get(digest))
+    return len(lost)
+
+
+def _add(session: Session, path: Path, arrival: _Arrival | None) -> None:
+    """A row for a picture that has none, in its own examination where the log knows which that was."""
+    size_bytes, when = path.stat().st_size, arrival.at_utc if arrival else _changed_utc(path)
+    image = Image(
+        sha256=path.name,
+        size_bytes=size_bytes,
+        file_name=f"{SOURCE}-{path.name[:8]}",
+        received_utc=when,
+        job=Job(state=JobState.QUEUED),
+    )
+    examination = _of(session, arrival) or Examination(
+        public_id=arrival.public_id if arrival else secrets.token_urlsafe(12),
+        received_utc=when,
+        source=SOURCE,
+        patient_label="",
+    )
+    examination.images.append(image)
+    session.add(examination)
+    session.flush()
+
+
+def _of(session: Session, arrival: _Arrival | None) -> Examination | None:
+    if arrival is None:
+        return None
+    return session.scalars(select(Examination).where(Examination.public_id == arrival.public_id)).first()
+
+
+def _arrivals(session: Session, digests: Iterable[str]) -> dict[str, _Arrival]:
+    """How these pictures came in, as far as the log still says."""
+    wanted, found = set(digests), {}
+    rows = select(AuditEntry).where(AuditEntry.action == str(Action.RECEIVED)).order_by(AuditEntry.number)
+    for row in session.scalars(rows):
+        digest = _said(row.detail_json).get("image_sha256")
+        if digest in wanted and row.subject:
+            found[digest] = _Arrival(row.subject, _moment(row.at_utc))
+    return found
+
+
+def _said(text: str) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return now_utc()
+
+
+def _changed_utc(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+
+
+def _fold(path: Path) -> None:
+    """One file, on the disk: what is renamed must not leave a part of itself behind."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()

@@ -1,0 +1,319 @@
+"""The limits of this clinic: what its own examinations say of them, and changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from device_app.access.gate import actor, open_to
+from device_app.access.roles import Role
+from device_app.agreement import Share
+from device_app.answers import Answer
+from device_app.language import gettext
+from device_app.site_points import chart, words
+from device_app.site_points.advice import Judgement, judge, needs_confirmation
+from device_app.site_points.cases import Figures, figures_at
+from device_app.site_points.changes import changes
+from device_app.site_points.chart import Curve
+from device_app.site_points.limits import (
+    STEPS,
+    Steps,
+    can_move,
+    points_at,
+    sensitive_at,
+    specific_at,
+    steps_of,
+    widened,
+)
+from device_app.store.records import display_text
+from device_app.store.site_points import MAX_REASON_CHARS, Change, change_points, decisions
+from device_app.views.judging import names_of_people
+from device_app.views.site_record import SiteRecord, record_now
+from device_app.web import kiosk, problem
+from runtime.errors import InputError
+from runtime.findings import GivenPoints, OperatingPoints, Verdict
+
+blueprint = Blueprint("points", __name__, url_prefix="/box/limits")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One limit that may be chosen, and what it does on what was followed up."""
+
+    step: int
+    value: float
+    first: Share
+    second: Share
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One of the two limits: every place for it, two curves, and where today's and the proposed one lie."""
+
+    rows: tuple[Row, ...]
+    first: Curve
+    second: Curve
+    own: float
+    today: float
+    proposed: float | None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a form asks for. after: number of the decision that it was made from."""
+
+    steps: Steps
+    reason: str
+    after: int
+
+
+@blueprint.app_context_processor
+def how_often_right() -> dict[str, object]:
+    """For the result page and the figures of people and box."""
+    return {"sure_words": sure_words, "record_words": record_words}
+
+
+def sure_words(answer: Answer) -> list[str]:
+    """How often answers like this one are right, as far as anybody knows; nothing of another model's."""
+    record = record_now(followed_up_only=True)
+    if record is None or answer.provenance.get("bundle_sha256") != record.bundle_sha256:
+        return []
+    said = [words.maker_words(record.promise), *_by_which(record), *words.site_words(record.figures, record.chosen)]
+    if answer.points not in (None, record.points):
+        said.append(gettext("This answer was decided by other limits than today's."))
+    return [*filter(None, said), words.followed_words()]
+
+
+def record_words() -> list[str]:
+    """The same figures for those who look at people and box; nothing where no model is at work."""
+    record = record_now(followed_up_only=True)
+    if record is None:
+        return []
+    said = [words.maker_words(record.promise), *_by_which(record), *words.site_words(record.figures, record.chosen)]
+    return [*filter(None, said), words.followed_words()]
+
+
+@blueprint.get("/")
+@open_to(Role.ADMINISTRATOR)
+def page() -> ResponseReturnValue:
+    """All that is known of the limits in force, and a form."""
+    record = record_now()
+    if record is None:
+        return _not_yet()
+    return _screen(record)
+
+
+@blueprint.post("/look")
+@open_to(Role.ADMINISTRATOR)
+def look() -> ResponseReturnValue:
+    """What the limits that were asked for would have changed; nothing is stored yet."""
+    record = record_now()
+    if record is None:
+        return _not_yet()
+    try:
+        wish, wanted = _wish(record)
+    except InputError as error:
+        return _screen(record, _wrong_words(error)), 400
+    return _sure(record, wish, wanted)
+
+
+@blueprint.post("/change")
+@open_to(Role.ADMINISTRATOR)
+def change() -> ResponseReturnValue:
+    """Store what was looked at and confirmed, with the reason and the figures that were shown."""
+    record = record_now()
+    if record is None:
+        return _not_yet()
+    try:
+        wish, wanted = _wish(record)
+    except InputError as error:
+        return _screen(record, _wrong_words(error)), 400
+    if request.form.get("sure") != "yes" or not _is_confirmed(record, wish, wanted):
+        return _sure(record, wish, wanted, gettext("Tick every box to confirm. Nothing was changed.")), 400
+    given = None if wish.steps == Steps() else GivenPoints(wanted, record.base)
+    evidence = _evidence(record, wanted)
+    try:
+        change_points(
+            kiosk().store.database,
+            actor(),
+            Change(record.bundle_sha256, given, wish.reason, wish.after, evidence),
+        )
+    except InputError as error:
+        return _screen(record_now() or record, _wrong_words(error)), 409
+    kiosk().reader.wake()
+    return redirect(url_for("points.page"), 303)
+
+
+def _not_yet() -> ResponseReturnValue:
+    return problem(
+        503,
+        gettext("The box is not ready, so it is not known which model is at work."),
+        gettext("Wait until the box is ready and open this page again."),
+    )
+
+
+def _screen(record: SiteRecord, wrong: str = "") -> str:
+    judgement = judge(record.evidence, record.base, record.points, record.promise)
+    return render_template(
+        "points.html",
+        record=record,
+        judgement=judgement,
+        asked=_asked(record),
+        axes=_axes(record, judgement),
+        own=figures_at(record.evidence.cases, record.base),
+        widened=widened,
+        verdicts=(Verdict.NONE, Verdict.DOUBT, Verdict.FRACTURE),
+        history=decisions(kiosk().store.database, record.bundle_sha256),
+        names=names_of_people(),
+        said=words,
+        movable=can_move(record.base),
+        wrong=wrong,
+        reason=display_text(request.form.get("reason", ""), MAX_REASON_CHARS),
+        limit=MAX_REASON_CHARS,
+    )
+
+
+def _sure(record: SiteRecord, wish: Wish, wanted: OperatingPoints, wrong: str = "") -> str:
+    return render_template(
+        "points_sure.html",
+        record=record,
+        wish=wish,
+        wanted=wanted,
+        figures=figures_at(record.evidence.cases, wanted),
+        changes=changes(record.evidence, record.points, wanted),
+        expressly=_asks_expressly(record, wish, wanted),
+        widened=widened,
+        said=words,
+        wrong=wrong,
+    )
+
+
+def _wish(record: SiteRecord) -> tuple[Wish, OperatingPoints]:
+    """Raises InputError for what cannot be chosen, without a reason, and for what is in force already."""
+    steps = Steps(_number("sensitive"), _number("specific"))
+    if request.form.get("own") == "yes":
+        steps = Steps()
+    wanted = record.base if steps == Steps() else points_at(record.base, steps)
+    reason = display_text(request.form.get("reason", ""), MAX_REASON_CHARS)
+    if not reason:
+        raise InputError("a reason is missing", "write why the limits are changed")
+    if wanted == record.points and not record.spoilt:
+        raise InputError("these limits are in force already", "choose others, or leave everything as it is")
+    return Wish(steps, reason, _number("after")), wanted
+
+
+def _number(name: str) -> int:
+    text = request.form.get(name, "0")
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise InputError("a limit cannot be understood", "choose one of those listed")
+    return int(text)
+
+
+def _wrong_words(error: InputError) -> str:
+    known = {
+        "a reason": gettext("Write why the limits are changed. Nothing was changed."),
+        "these limits": gettext("These limits are in force already. Nothing was changed."),
+        "the limits cross": gettext("“Doubt” must begin below “fracture suspected”. Nothing was changed."),
+        "somebody": gettext(
+            "Somebody else has just changed the limits. Look again. Nothing was changed."
+        ),
+    }
+    other = gettext("These limits may not be chosen: choose from the list. Nothing was changed.")
+    return next((text for start, text in known.items() if str(error).startswith(start)), other)
+
+
+def _asks_expressly(record: SiteRecord, wish: Wish, wanted: OperatingPoints) -> bool:
+    """Going back to what the maker has tested needs no more than a reason."""
+    return wish.steps != Steps() and needs_confirmation(record.evidence.cases, wanted, record.promise)
+
+
+def _is_confirmed(record: SiteRecord, wish: Wish, wanted: OperatingPoints) -> bool:
+    return not _asks_expressly(record, wish, wanted) or request.form.get("fewer") == "yes"
+
+
+def _asked(record: SiteRecord) -> Steps:
+    """What the form shows at first: what was sent, what the page's address says, or what is in force."""
+    now = steps_of(record.base, record.points)
+    sent = {name: request.values.get(name, type=int) for name in ("sensitive", "specific")}
+    good = {name: step for name, step in sent.items() if step is not None and abs(step) <= STEPS}
+    return replace(now, **good)
+
+
+def _axes(record: SiteRecord, judgement: Judgement) -> tuple[Axis, ...]:
+    if not can_move(record.base):
+        return ()
+    today = steps_of(record.base, record.points)
+    proposed = judgement.proposal.steps if judgement.proposal else None
+    return (
+        _axis(
+            [_row(record, step, sensitive_at, _sensitive) for step in range(-STEPS, STEPS + 1)],
+            today.sensitive,
+            proposed.sensitive if proposed else None,
+        ),
+        _axis(
+            [_row(record, step, specific_at, _specific) for step in range(-STEPS, STEPS + 1)],
+            today.specific,
+            proposed.specific if proposed else None,
+        ),
+    )
+
+
+def _axis(rows: list[Row], today: int, proposed: int | None) -> Axis:
+    return Axis(
+        tuple(rows),
+        chart.curve([row.first for row in rows]),
+        chart.curve([row.second for row in rows]),
+        chart.place_of(0),
+        chart.place_of(today),
+        None if proposed is None or proposed == today else chart.place_of(proposed),
+    )
+
+
+def _row(
+    record: SiteRecord,
+    step: int,
+    value_at: Callable[[OperatingPoints, int], float],
+    count: Callable[[SiteRecord, float], tuple[Share, Share]],
+) -> Row:
+    value = value_at(record.base, step)
+    return Row(step, value, *count(record, value))
+
+
+def _sensitive(record: SiteRecord, value: float) -> tuple[Share, Share]:
+    points = OperatingPoints(value, max(value, record.points.high_specificity))
+    figures = figures_at(record.evidence.cases, points)
+    return figures.sensitivity, figures.specificity
+
+
+def _specific(record: SiteRecord, value: float) -> tuple[Share, Share]:
+    points = OperatingPoints(min(value, record.points.high_sensitivity), value)
+    figures = figures_at(record.evidence.cases, points)
+    return figures.suspected, figures.unsuspected
+
+
+def _evidence(record: SiteRecord, wanted: OperatingPoints) -> dict[str, Any]:
+    """The figures that were shown, as they are kept beside the decision."""
+    cases = record.evidence.cases
+    return {
+        "before": _counts(record.figures),
+        "after": _counts(figures_at(cases, wanted)),
+        "followed_up": {
+            str(verdict): asdict(record.evidence.followed_up(verdict)) for verdict in words.VERDICTS
+        },
+        "expressly": request.form.get("fewer") == "yes",
+    }
+
+
+def _counts(figures: Figures) -> dict[str, dict[str, int]]:
+    return {name: asdict(share) for name, share in vars(figures).items()}
+
+
+def _by_which(record: SiteRecord) -> list[str]:
+    if not record.chosen:
+        return []
+    return [gettext("This clinic decides by limits of its own since then, not by those that were tested.")]

@@ -1,0 +1,175 @@
+"""The pages of a box in safe mode: they need no store, take nothing in, and mend for who may."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+
+from device_app.access.people import People
+from device_app.access.roles import Role
+from device_app.mend import condition
+from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble
+from device_app.safe_mode_checks import Part, look
+from device_app.safe_mode_pages import build_safe_app
+from device_app.store import open_store
+from device_app.store.recover_source import Condition
+from tests.device_app import broken
+from tests.device_app.conftest import wait_until
+
+PIN = "574038"
+
+
+@pytest.fixture
+def box(config, monkeypatch):
+    monkeypatch.setattr("device_app.safe_mode._SHOWN_S", 3600.0)
+    return SafeBox(config)
+
+
+def open_box(box, reason="kiosk.sqlite3 is damaged"):
+    box.begin(Trouble(reason, "mend it"))
+    app = build_safe_app(box)
+    app.testing = True
+    return app.test_client()
+
+
+def token(client):
+    return re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)[1]
+
+
+def mend(client, who, proof):
+    return client.post("/safe/mend", data={"csrf_token": token(client), "who": who, "proof": proof})
+
+
+@pytest.fixture
+def damaged(config):
+    """With an administrator whose row can still be read."""
+    store = broken.filled(config, 6)
+    ada = People(store.database).add("Ada", Role.ADMINISTRATOR, PIN, "box")
+    People(store.database).add("Ben", Role.READER, "830271", "box")
+    broken.settled(store, config.data_dir)
+    connection = broken.connection_of(config.data_dir)
+    connection.execute("DELETE FROM examinations WHERE id = 3")
+    connection.commit()
+    connection.close()
+    return ada.public_id
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/settings/", "/examinations/abc/", "/nonsense"])
+def test_every_page_says_what_to_do_now_and_is_no_success(box, damaged, path):
+    answer = open_box(box).get(path)
+    assert answer.status_code == 503 and "Decide by examining the patient." in answer.text
+    assert "kiosk.sqlite3 is damaged" in answer.text and "AI result, not a diagnosis" in answer.text
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz"])
+def test_machines_are_told_503_and_why(box, damaged, path):
+    answer = open_box(box).get(path)
+    told = answer.get_json()
+    assert answer.status_code == 503 and told["safe_mode"]
+    assert told["healthy"] is told["intake_open"] is False
+    assert told["parts"]["database"]["ok"] is False and told["parts"]["disk"]["ok"] is True
+
+
+def test_a_picture_that_is_sent_is_not_stored_and_that_is_said(box, damaged, config):
+    client = open_box(box)
+    before = sorted(config.data_dir.rglob("*"))
+    picture = {"picture": (io.BytesIO(b"x" * 200_000), "a.png")}
+    page = client.post("/pictures", data=picture)
+    assert page.status_code == 503 and "Nothing was stored." in page.text
+    script = client.post("/pictures", headers={"Accept": "application/json"})
+    assert script.status_code == 503 and script.get_json()["hint"] == "Nothing was stored."
+    assert sorted(config.data_dir.rglob("*")) == before
+
+
+def test_a_foreign_name_is_refused_as_by_the_kiosk_itself(box, damaged):
+    assert open_box(box).get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_nothing_is_mended_without_a_pin_or_the_code(box, damaged, config):
+    client = open_box(box)
+    for who, proof in ((damaged, "111222"), (BY_CODE, "AAAA-AAAA"), ("Ben", "830271"), ("", "")):
+        assert "Nothing was changed." in mend(client, who, proof).text
+    client.post(
+        "/safe/mend", data={"who": BY_CODE, "proof": box.code}
+    )  # a page of another site knows no token
+    assert box.phase is Phase.BROKEN and condition(config.data_dir).condition is Condition.DAMAGED
+
+
+def test_too_many_wrong_tries_lock_out_the_right_one(box, damaged):
+    client = open_box(box)
+    for _ in range(5):
+        mend(client, damaged, "111222")
+    assert "Too many wrong tries." in mend(client, damaged, PIN).text
+    assert "Too many wrong tries." in mend(client, BY_CODE, box.code).text and box.phase is Phase.BROKEN
+
+
+@pytest.mark.parametrize("by_code", [False, True])
+def test_an_administrator_and_who_knows_the_code_mend_it(box, damaged, config, by_code):
+    client, code = open_box(box), box.code
+    who, proof = (BY_CODE, code.lower().replace("-", " ")) if by_code else (damaged, PIN)
+    mend(client, who, proof)
+    wait_until(lambda: box.phase is Phase.MENDED)
+    page = client.get("/").text
+    assert "The database was mended." in page and "set-aside" in page
+    assert condition(config.data_dir).condition is Condition.SOUND and box.code != code
+    store = open_store(config)
+    assert store.log.page(1, 1).entries[0].actor == ("box" if by_code else damaged)
+    store.close()
+
+
+def test_what_cannot_be_mended_is_said_and_can_be_tried_again(box, damaged, config, monkeypatch):
+    client = open_box(box)
+    with monkeypatch.context() as context:
+        context.setattr("device_app.store.recover.migrate", no_room)
+        mend(client, BY_CODE, box.code)
+        wait_until(lambda: box.failed.reason)
+    assert "It could not be mended; everything is as it was." in client.get("/").text
+    mend(client, BY_CODE, box.code)
+    wait_until(lambda: box.phase is Phase.MENDED)
+
+
+def no_room(_path):
+    raise OSError(28, "No space left on device")
+
+
+def test_where_no_administrator_can_be_read_the_code_is_left(box, damaged, config):
+    broken.spoil_header(broken.database(config.data_dir))
+    page = open_box(box).get("/").text
+    assert "Ada" not in page and f'value="{BY_CODE}"' in page and box.code not in page
+
+
+def test_a_newer_database_is_not_offered_to_be_mended(box, config):
+    broken.settled(broken.filled(config, 2), config.data_dir)
+    broken.make_newer(config.data_dir)
+    client = open_box(box, "the database is of a newer version")
+    page = client.get("/").text
+    assert "Start that version" in page and "/safe/mend" not in page
+    assert box.parts[Part.VERSION].ok is False and box.parts[Part.DATABASE].ok is True
+    assert "nothing to mend" in mend(client, BY_CODE, box.code).text
+
+
+def test_each_part_is_looked_at_by_itself(config, damaged, kiosk_bundle):
+    states = {part: look(config, part).ok for part in Part}
+    assert states == {
+        Part.FOLDER: True,
+        Part.DISK: True,
+        Part.DATABASE: False,
+        Part.VERSION: None,
+        Part.LOG: True,
+        Part.BUNDLE: True,
+        Part.ENGINE: True,
+    }
+
+
+def test_stored_pictures_are_counted_and_untouched(box, damaged):
+    assert "The stored pictures are untouched: 6 files." in open_box(box).get("/").text
+
+
+def test_a_folder_that_is_a_file_breaks_that_part_and_no_page(box, config, monkeypatch):
+    config.data_dir.write_text("not a folder")
+    assert open_box(box, "the data folder cannot be used").get("/").status_code == 503
+    assert box.parts[Part.FOLDER].ok is False
