@@ -60,7 +60,10 @@ def written_on(
 def examples(
     plane: NDArray[np.uint8], inked: NDArray[np.uint8] | None
 ) -> Iterator[tuple[NDArray[np.float32], bool]]:
-    """The figures of every row of a picture, and whether most of its marks are letters, which `inked` tells."""
+    """The figures of every row of a picture, and whether most of its marks are letters.
+
+    inked: where letters are.
+    """
     scale = letters.working_scale(*plane.shape)
     working = letters.working(plane.astype(np.uint16), scale)
     size = (working.shape[1], working.shape[0])

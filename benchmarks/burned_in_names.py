@@ -15,8 +15,9 @@ FIT_TEXTS = (
     "P. Fernandez", "KHATUN", "Li Wei", "F 034Y", "Smith John A", "SHEIKH H.", "Mrs Begum", "B-2203/7",
 )  # fmt: skip
 OTHER_TEXTS = (
-    "CHOWDHURY RINA", "Ivanova^Olga", "M. Haddad", "SILVA JOAO P", "PID 90-33127", "DOB 1958.11.30", "Osei Kwame",
-    "BAUER, L.", "Tran Thi Hoa", "Mr Kamau", "F/67", "X17-4409", "HASAN MD.", "Yilmaz Ece", "ADEYEMI",
+    "CHOWDHURY RINA", "Ivanova^Olga", "M. Haddad", "SILVA JOAO P", "PID 90-33127", "DOB 1958.11.30",
+    "Osei Kwame", "BAUER, L.", "Tran Thi Hoa", "Mr Kamau", "F/67", "X17-4409", "HASAN MD.",
+    "Yilmaz Ece", "ADEYEMI",
 )  # fmt: skip
 """Those that figures are reported on."""
 INKS = ("white", "gray", "black", "outlined", "plate")
@@ -44,7 +45,7 @@ class Name:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """pixels: (H, W) uint8 with the name. letters: (H, W) uint8, a letter's number where its ink lies, 0 else."""
+    """pixels: (H, W) uint8 with the name. letters: (H, W) uint8, a letter's number where its ink lies."""
 
     name: Name
     pixels: NDArray[np.uint8]
@@ -99,8 +100,8 @@ def _drawn(name: Name) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     for number, end in enumerate(ends, start=1):
         columns[start:end] = number
         start = max(start, end)
-    ink = canvas.astype(np.float32) / 255
-    return ink, np.where(canvas >= _INK_FROM, columns[None, :], 0).astype(np.uint8)
+    ink = canvas / np.float32(255)
+    return np.asarray(ink, np.float32), np.where(canvas >= _INK_FROM, columns[None, :], 0).astype(np.uint8)
 
 
 def _draw(canvas: NDArray[np.uint8], text: str, font: str, keep: bool = False) -> int:

@@ -113,7 +113,9 @@ def take(radiograph: Plane, scene: Scene) -> Photograph:
         light = _laid(light, film, _beside(corners), scene)
     light = light + np.float32(scene.veil) + _reflection(scene, random)
     light = _out_of_focus(light, scene, random)
-    return Photograph(_developed(light, scene, random), corners, _inner(corners, radiograph.shape, film.shape))
+    return Photograph(
+        _developed(light, scene, random), corners, _inner(corners, radiograph.shape, film.shape)
+    )
 
 
 def _inner(
@@ -134,19 +136,19 @@ class _Camera:
     def __init__(self, scene: Scene, random: np.random.Generator) -> None:
         self.focal_px = float(random.uniform(*_FOCALS)) * max(FRAME)
         self._scene = scene
-        tilt, around, roll = (
-            math.radians(x) for x in (scene.tilt_deg, scene.around_deg, scene.roll_deg)
-        )
+        tilt, around, roll = (math.radians(x) for x in (scene.tilt_deg, scene.around_deg, scene.roll_deg))
         axis = np.array([math.cos(around), math.sin(around), 0.0])
         self._turn = cv2.Rodrigues(axis * tilt)[0] @ cv2.Rodrigues(np.array([0.0, 0.0, roll]))[0]
 
     def corners(self, aspect: float, scale: float = 1.0) -> NDArray[np.float64]:
-        """Of a rectangle in the film's middle, so far away that a film of scale 1 has its share of the frame."""
+        """Of a rectangle in the film's middle; one of scale 1 is the film and has its share of the frame."""
         width, height = (1.0, 1 / aspect) if aspect >= 1 else (aspect, 1.0)
         flat = np.array([[-width, -height], [width, -height], [width, height], [-width, height]]) / 2 * scale
         points = np.column_stack([flat, np.zeros(4)]) @ self._turn.T
-        room = min(FRAME[0] / width, FRAME[1] / height) if self._scene.kind != "fills" else max(
-            FRAME[0] / width, FRAME[1] / height
+        room = (
+            min(FRAME[0] / width, FRAME[1] / height)
+            if self._scene.kind != "fills"
+            else max(FRAME[0] / width, FRAME[1] / height)
         )
         far = self.focal_px / (room * self._scene.share)
         points[:, 2] += far
@@ -186,7 +188,9 @@ def _monitor(radiograph: Plane) -> Light:
 def _room(scene: Scene, random: np.random.Generator, camera: _Camera) -> Light:
     """What is behind and around the film."""
     width, height = FRAME
-    soft = cv2.resize(random.uniform(0.0, 1.0, (6, 8)).astype(np.float32), FRAME, interpolation=cv2.INTER_CUBIC)
+    soft = cv2.resize(
+        random.uniform(0.0, 1.0, (6, 8)).astype(np.float32), FRAME, interpolation=cv2.INTER_CUBIC
+    )
     if scene.kind == "monitor":
         return np.asarray(0.12 + 0.25 * np.clip(soft, 0, 1), np.float32)
     room = np.asarray(0.01 + 0.05 * np.clip(soft, 0, 1), np.float32)

@@ -12,6 +12,7 @@ import typer
 from device_app.cli_mend import mend
 from device_app.cli_people import app as people
 from device_app.cli_people import check_log
+from device_app.cli_storage import storage
 from device_app.config import DicomOptions, KioskConfig, MediaOptions
 from device_app.update.cli_install import install, rollback, slots
 from runtime.errors import InputError
@@ -81,7 +82,7 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
     _server(config)
 
 
-for verb in (install, slots, rollback, check_log, mend):
+for verb in (install, slots, rollback, check_log, mend, storage):
     app.command()(verb)
 app.add_typer(people, name="people")
 

@@ -82,7 +82,7 @@ def check_log(
     from device_app.store.log import AuditLog
 
     anchors = tuple(map(Anchor.of_text, anchor or ()))
-    with _database(data) as database:
+    with opened_database(data) as database:
         chain = list(AuditLog(database).written())
     found = faults(chain, anchors)
     end = Anchor(chain[-1].entry.number, chain[-1].sha256) if chain else Anchor(0, START)
@@ -97,12 +97,13 @@ def check_log(
 def _people(data: Path) -> Iterator[People]:
     from device_app.access.people import People
 
-    with _database(data) as database:
+    with opened_database(data) as database:
         yield People(database)
 
 
 @contextmanager
-def _database(data: Path) -> Iterator[Database]:
+def opened_database(data: Path) -> Iterator[Database]:
+    """Of a data folder. Raises StoreError where there is none of this version."""
     try:
         from device_app.store import DATABASE_NAME
         from device_app.store.database import Database

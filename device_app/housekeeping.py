@@ -1,19 +1,23 @@
-"""What the kiosk does by itself in the background: a copy of its database every day."""
+"""What the kiosk does by itself in the background: copies of its database, and removal by the site's rule."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from flask import Flask
 
-from device_app.config import KioskConfig
-from device_app.store import DATABASE_NAME, Store
+from device_app.outlook import keep_days_of
+from device_app.retention import look_at, overdue, removable
+from device_app.store import DATABASE_NAME
 from device_app.store.copies import EVERY, is_due, make_copy
 from device_app.store.database import now_utc
+from device_app.store.removal import Removal
+from device_app.web import kiosk_of
 from runtime.errors import StoreError
 
 _log = logging.getLogger("ulna.housekeeping")
@@ -25,10 +29,10 @@ _FIRST_AFTER_S = 60.0
 class Housekeeping:
     """A thread of its own between `with` and its end."""
 
-    def __init__(self, config: KioskConfig, store: Store, app: Flask) -> None:
-        self._config, self._store, self._app = config, store, app
+    def __init__(self, app: Flask) -> None:
+        self._config, self._store, self._app = kiosk_of(app).config, kiosk_of(app).store, app
         self._stopping = threading.Event()
-        self._copied_s = float("-inf")
+        self._copied_s, self._looked_s = float("-inf"), time.monotonic()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def __enter__(self) -> Self:
@@ -50,8 +54,26 @@ class Housekeeping:
                 _log.exception("the housekeeping failed")
 
     def _look(self) -> None:
+        self._remove()
         if time.monotonic() - self._copied_s >= EVERY.total_seconds():
             self._copy()
+
+    def _remove(self) -> None:
+        """The clock is looked at whatever the rule: a rule that is made later finds one that is known."""
+        store, now = self._store, now_utc()
+        removal = Removal(store.database, store.files, store.records.adopting)
+        ran, self._looked_s = time.monotonic() - self._looked_s, time.monotonic()
+        clock = look_at(removal.clock(), now, timedelta(seconds=ran))
+        removal.keep_clock(clock)
+        keep_days = keep_days_of(self._app)
+        if keep_days == 0:
+            return
+        stored = removal.stored()
+        over = overdue(stored, keep_days, now)
+        found = removable(over, len(stored), removal.removed_within_a_day(now), clock)
+        if found.image_ids:
+            gone = removal.remove(found.image_ids, now)
+            _log.info("%d pictures were removed because their time was over", gone)
 
     def _copy(self) -> None:
         database = self._config.data_dir / DATABASE_NAME

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import flask_babel
 
+LANGUAGES = {"en": "English"}
+"""Each by its own name, as whoever speaks it looks for it."""
+DEFAULT = "en"
+
 
 class LazyText:
     """A marked string, translated each time it is shown, in the language of whoever looks."""

@@ -35,13 +35,13 @@ def place_line(number: int, place: Place, sizes_px: dict[int, tuple[int, int]]) 
         "height": round(place.y1_px - place.y0_px),
     }
     if place.image_id not in sizes_px:
-        return gettext("Place %(number)s: %(width)s × %(height)s px", **facts)
+        return gettext("Place %(number)s: %(width)s x %(height)s px", **facts)
     region = str(REGIONS[region_of(place, sizes_px[place.image_id])])
     if len(sizes_px) == 1:
-        return gettext("Place %(number)s: %(region)s, %(width)s × %(height)s px", region=region, **facts)
+        return gettext("Place %(number)s: %(region)s, %(width)s x %(height)s px", region=region, **facts)
     picture = list(sizes_px).index(place.image_id) + 1
     return gettext(
-        "Place %(number)s, picture %(picture)s: %(region)s, %(width)s × %(height)s px",
+        "Place %(number)s, picture %(picture)s: %(region)s, %(width)s x %(height)s px",
         region=region,
         picture=picture,
         **facts,

@@ -1,4 +1,4 @@
-"""Places on an examination's pictures: the box's own as a person takes them over, and where any can be. Pure."""
+"""Places on an examination's pictures: the box's as a person takes them over, and where any can be. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MARKED = (ScreenState.FRACTURE, ScreenState.DOUBT)
 
 
 def box_places(shown: Sequence[Plate]) -> tuple[Place, ...]:
-    """The box's places on all views, within their pictures, those that it is surest of where there are many."""
+    """The box's places on all views, within their pictures; where there are many, those it is surest of."""
     found = [
         (box.score, place)
         for plate in shown
@@ -20,8 +20,8 @@ def box_places(shown: Sequence[Plate]) -> tuple[Place, ...]:
         for box in plate.answer.boxes
         if (place := _within(plate, (box.x0_px, box.y0_px, box.x1_px, box.y1_px))) is not None
     ]
-    surest = sorted(found, key=lambda pair: -pair[0])[:MAX_BOXES]
-    return tuple(place for _, place in found if place in [kept for _, kept in surest])
+    surest = {place for _, place in sorted(found, key=lambda pair: -pair[0])[:MAX_BOXES]}
+    return tuple(place for _, place in found if place in surest)
 
 
 def _within(plate: Plate, corners: tuple[float, float, float, float]) -> Place | None:

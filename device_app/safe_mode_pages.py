@@ -30,7 +30,8 @@ def stay(box: SafeBox, trouble: Trouble, listener: socket.socket, announce: Call
     """Show what is wrong until the box may be started again; False when this process is to end."""
     box.begin(trouble)
     address = serving.address_of(box.config, listener)
-    announce(f"The kiosk is in safe mode at {address} because {trouble.reason} ({trouble.hint})")
+    why = "; ".join(filter(None, (trouble.reason, trouble.hint)))
+    announce(f"The kiosk is in safe mode at {address} because {why}")
     if box.offers_mending:
         announce(f"Code for mending it at the screen: {box.code}")
         announce(f"Or from here: ulna mend --data {box.config.data_dir}")

@@ -36,9 +36,7 @@ _STEPS: dict[Part, tuple[LazyText, ...]] = {
         _("Entries are missing or were changed. The kiosk works all the same. Report what stands here."),
     ),
     Part.BUNDLE: (
-        _(
-            "Install the model again from its stick (ulna install), or go back to the last (ulna rollback)."
-        ),
+        _("Install the model again from its stick (ulna install), or go back to the last (ulna rollback)."),
         _("If it says that no key is trusted, put the maker's public key (.pem) into the trusted folder."),
     ),
     Part.ENGINE: (

@@ -89,7 +89,7 @@ def _run(
     tempfile.tempdir = str(started.store.files.incoming)
     started.supervisor.start()
     try:
-        with Intake(started.app), Housekeeping(config, started.store, started.app):
+        with Intake(started.app), Housekeeping(started.app):
             announce(f"The kiosk is at {serving.address_of(config, listener)} (Ctrl-C ends it)")
             serving.run(started.app, config, listener)
     finally:

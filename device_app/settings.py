@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from device_app.retention import MAX_DAYS, MIN_DAYS
 from device_app.store.database import Database
 from device_app.store.log import Action, append
 from device_app.store.models import Setting
@@ -28,7 +29,8 @@ class SiteSettings:
     sign_in_to_use: whether sending pictures and seeing answers needs a PIN. idle_minutes: after which a
     session ends by itself. own_read_first: the box's answer is hidden until whoever looks has stated her own,
     for which everybody signs in. label_from_file: where nobody has written a patient's number, that in the
-    file is shown.
+    file is shown. set_up: steps of the first run that somebody has gone through (device_app.first_run).
+    keep_days: after which pictures are removed, 0 for never (device_app.retention).
 
     Raises ValueError for a value that cannot be.
     """
@@ -39,12 +41,16 @@ class SiteSettings:
     idle_minutes: int = 10
     own_read_first: bool = False
     label_from_file: bool = True
+    set_up: tuple[str, ...] = ()
+    keep_days: int = 0
 
     def __post_init__(self) -> None:
         if len(self.clinic) > MAX_CLINIC_CHARS:
             raise ValueError(f"clinic: at most {MAX_CLINIC_CHARS} characters, got {len(self.clinic)}")
         if not 1 <= self.idle_minutes <= 240:
             raise ValueError(f"idle_minutes: 1 to 240, got {self.idle_minutes}")
+        if self.keep_days != 0 and not MIN_DAYS <= self.keep_days <= MAX_DAYS:
+            raise ValueError(f"keep_days: 0, or {MIN_DAYS} to {MAX_DAYS}, got {self.keep_days}")
 
     @property
     def asks_for_pin(self) -> bool:
@@ -108,7 +114,8 @@ def _with(settings: SiteSettings, name: str, text: str) -> SiteSettings:
 
 
 def _built(values: dict[str, object]) -> SiteSettings:
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     try:
-        return strict.build(SiteSettings, values, "settings")
+        return strict.build(SiteSettings, plain, "settings")
     except BundleFormatError as error:
         raise InputError(f"a setting cannot be used: {error}", "choose another value") from error

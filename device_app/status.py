@@ -26,6 +26,7 @@ class ReaderStatus:
     bundle_sha256: digest of the manifest in use.
     asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none,
     and as long as bundle_sha256 is empty for not known yet.
+    engines: what the self-test found out about each (device_app.engine_report). made_utc: when the bundle was.
     limits: by what it decides and why (device_app.limits_text), "" for not known yet.
     """
 
@@ -39,6 +40,8 @@ class ReaderStatus:
     bundle_sha256: str = ""
     asks: str = ""
     limits: str = ""
+    engines: str = ""
+    made_utc: str = ""
     pid: int | None = None
     restarts: int = 0
 

@@ -7,20 +7,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from babel.dates import format_datetime
-from flask import Flask, current_app, jsonify, render_template, request
+from flask import Flask, current_app, jsonify, render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from device_app import facts, words
-from device_app.access.gate import Access, install_gate
+from device_app.access.gate import Access, install_gate, site_settings
 from device_app.access.people import People
 from device_app.access.sessions import Sessions
 from device_app.answers import ScreenState
 from device_app.config import KioskConfig
 from device_app.guard import install_guard, session_secret
-from device_app.language import gettext
+from device_app.language import DEFAULT, LANGUAGES, gettext
+from device_app.outlook import install_outlook
 from device_app.settings import Settings
 from device_app.status import Phase, Reader
 from device_app.store import Store, open_store
@@ -28,7 +29,6 @@ from device_app.store.database import disk_full, is_disk_full
 from device_app.store.records import ImageRecord
 from runtime.errors import DiskFullError, StoreError
 
-LANGUAGES = ("en",)
 _FORM_OVERHEAD_BYTES = 1 << 20
 
 
@@ -72,6 +72,7 @@ def build_app(config: KioskConfig, reader: Reader) -> Flask:
     database = kiosk_of(app).store.database
     install_gate(app, Access(People(database), Sessions(database), Settings(database)), problem)
     _install_words(app)
+    install_outlook(app, kiosk_of(app).store, config.reserve_bytes)
     _install_problems(app)
     _register(app)
     return app
@@ -83,12 +84,17 @@ def wants_json() -> bool:
 
 
 def _language() -> str:
-    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+    """What somebody chose on this screen, what the site decided, what the browser asks for."""
+    chosen = (session.get("language"), site_settings(current_app).language)
+    named = next((one for one in chosen if one in LANGUAGES), None)
+    return named or request.accept_languages.best_match(LANGUAGES) or DEFAULT
 
 
 def _register(app: Flask) -> None:
     from device_app.views import (
+        camera,
         export,
+        first_run,
         grouping,
         health,
         history,
@@ -96,6 +102,7 @@ def _register(app: Flask) -> None:
         log,
         monitor,
         people,
+        points,
         reading,
         report,
         result,
@@ -105,21 +112,22 @@ def _register(app: Flask) -> None:
         upload,
     )
 
-    patients = (upload, stick, result, grouping, reading, report, images, history)
-    for view in (*patients, export, health, monitor, sign_in, people, settings, log):
+    patients = (upload, camera, stick, result, grouping, reading, report, images, history)
+    for view in (*patients, export, first_run, health, monitor, points, sign_in, people, settings, log):
         app.register_blueprint(view.blueprint)
 
 
 def _install_words(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(words=words, facts=facts, ScreenState=ScreenState, Phase=Phase, version=version("ulna"))
+    app.jinja_env.globals.update(words=words, facts=facts, version=version("ulna"))
+    app.jinja_env.globals.update(ScreenState=ScreenState, Phase=Phase)
     app.jinja_env.globals["has_picture_of"] = _has_picture
     app.jinja_env.filters.update(moment=moment, stored_moment=_stored_moment)
 
     @app.context_processor
     def box_status() -> dict[str, object]:
         room = kiosk().store.records.has_room()
-        return {"box": kiosk().reader.status(), "room": room, "language": str(get_locale() or LANGUAGES[0])}
+        return {"box": kiosk().reader.status(), "room": room, "language": str(get_locale() or DEFAULT)}
 
 
 def moment(utc: datetime) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from device_app.access.roles import Role
 from device_app.agreement import Figures, Share
 from device_app.answers import BAD_RECORD, Answer, ScreenState
+from device_app.first_run import Step
 from device_app.language import LazyText, gettext, lazy_gettext
 from device_app.readings import Judgement, Kind
 from device_app.status import Phase, ReaderStatus
@@ -132,6 +133,36 @@ _REASONS = {
     RefusalCode.UNFAMILIAR: ReasonWords(
         _("This picture is unlike the X-ray pictures that this box has learned from."),
         _("Check that the right picture was chosen. Take it again, or have it read by a clinician."),
+    ),
+    RefusalCode.FILM_NOT_FOUND: ReasonWords(
+        _("No film was found in the photograph, or not all of its edges."),
+        _("Lay the film flat on the light box. Take the photograph again: the whole film in the picture, "
+          "no lamp or window reflected in it, the tablet straight in front."),
+    ),
+    RefusalCode.FILM_SEVERAL: ReasonWords(
+        _("There is more than one film, or another dark thing, in the photograph."),
+        _("Leave only one film on the light box and take the photograph again."),
+    ),
+    RefusalCode.FILM_OBLIQUE: ReasonWords(
+        _("The film was photographed from the side."),
+        _("Hold the tablet straight in front of the film and take the photograph again."),
+    ),
+    RefusalCode.FILM_SMALL: ReasonWords(
+        _("The film is too small in the photograph."),
+        _("Go nearer, until the film fills most of the picture, and take the photograph again."),
+    ),
+    RefusalCode.FILM_BLURRED: ReasonWords(
+        _("The photograph is blurred or shaken."),
+        _("Hold the tablet still with both hands. Touch the film on the screen, wait until it is sharp, and "
+          "take the photograph again."),
+    ),
+    RefusalCode.FILM_GLARE: ReasonWords(
+        _("A light is reflected in the film, or the photograph is too bright."),
+        _("Switch off the lamps in the room and turn away from windows. Take the photograph again."),
+    ),
+    RefusalCode.FILM_LIGHT: ReasonWords(
+        _("One side of the film has far more light behind it than the other."),
+        _("Lay the whole film on the bright part of the light box and take the photograph again."),
     ),
     RefusalCode.ENGINE: ReasonWords(_("The box could not finish reading this picture."), _TRY_AGAIN),
     FailureCode.DIED: ReasonWords(
@@ -344,6 +375,16 @@ def score_words(answer: Answer) -> list[str]:
     )
     return said
 
+
+STEPS = {
+    Step.LANGUAGE: _("Language"),
+    Step.CLINIC: _("Name of the clinic"),
+    Step.ADMINISTRATOR: _("Who looks after this box?"),
+    Step.DATE: _("Date and time"),
+    Step.ENGINES: _("Engines and their self-test"),
+    Step.SOURCES: _("Where pictures come from"),
+    Step.TEST: _("A test picture"),
+}
 
 ROLES = {
     Role.USER: _("Sends pictures, sees answers"),

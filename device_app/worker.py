@@ -17,10 +17,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from device_app import facts
+from device_app import engine_report, facts
 from device_app.config import KioskConfig
 from device_app.gray_values import pack, view_facts
 from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
@@ -40,6 +40,7 @@ from runtime.detector import Detector
 from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
 from runtime.metadata import PatientFacts
+from runtime.photograph import rectify
 from runtime.radiograph import Radiograph
 from runtime.readers import ReadLimits, read_bytes
 from runtime.readers.limits import DEFAULT_LIMITS
@@ -123,9 +124,8 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     """
     data = store.files.read(claim.sha256)
     limits = replace(DEFAULT_LIMITS, patient=int(Settings(store.database).now().label_from_file))
-    findings = _look(
-        data, detector, facts.of_text(claim.facts_json), partial(_store_pictures, claim, store), limits
-    )
+    seen = _Sent(data, facts.of_text(claim.facts_json), claim.photographed)
+    findings = _look(seen, detector, partial(_store_pictures, claim, store), limits)
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
     if findings.evidence is not None:
@@ -173,6 +173,8 @@ class Reader:
             "bundle_sha256": self._bundle.digest,
             "asks": facts.spec_text(manifest.metadata),
             "limits": limits_text(self.detector),
+            "engines": engine_report.text_of(self._choice.results),
+            "made_utc": manifest.created_utc,
         }
 
     def _reason(self) -> str:
@@ -184,25 +186,42 @@ class EngineFailedError(Exception):
     """The engine failed over a picture; it must pass the self-test again before it answers."""
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """What came with a picture; see store.queue.Claim."""
+
+    data: bytes
+    said: PatientFacts
+    photographed: bool
+
+
 def _look(
-    data: bytes,
+    sent: _Sent,
     detector: Detector,
-    said: PatientFacts,
     show: Callable[[Radiograph], None],
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Findings:
-    """The answer; `show` gets the picture as soon as it is read."""
+    """The answer; `show` gets the picture as soon as it is read: of a photograph the film that is in it."""
     try:
-        radiograph = read_bytes(data, limits=limits)
+        read = read_bytes(sent.data, limits=limits)
     except Exception as error:
-        return detector.refuse(error, data)  # whatever it was, the detector has the words for it
+        return detector.refuse(error, sent.data)  # whatever it was, the detector has the words for it
+    try:
+        radiograph = rectify(read).radiograph if sent.photographed else read
+    except Exception as error:
+        _show(show, read)  # so that a nurse sees what was wrong with the photograph
+        return detector.refuse(error, sent.data)
+    _show(show, radiograph)
+    return detector.detect(radiograph, sent.said)
+
+
+def _show(show: Callable[[Radiograph], None], radiograph: Radiograph) -> None:
     try:
         show(radiograph)
     except StoreError:
         raise
     except Exception as error:  # costs the screen its picture, never the patient the answer
         _log.error("a picture cannot be shown: %s", type(error).__name__)
-    return detector.detect(radiograph, said)
 
 
 def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:

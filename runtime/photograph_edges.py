@@ -44,7 +44,9 @@ def outline(gray: Gray, corners: Corners, reach_px: float, darker: bool, least_s
     found = [_meet(lines[side - 1], lines[side]) for side in range(4)]
     if any(point is None for point in found):
         return None
-    return Outline(np.array(found), np.array([side[1] for side in sides]), np.array([side[2] for side in sides]))
+    return Outline(
+        np.array(found), np.array([side[1] for side in sides]), np.array([side[2] for side in sides])
+    )
 
 
 def profiles(gray: Gray, corners: Corners, side: int, reach_px: float) -> tuple[Gray, NDArray[np.float64]]:
@@ -58,7 +60,9 @@ def profiles(gray: Gray, corners: Corners, side: int, reach_px: float) -> tuple[
     steps = np.arange(-round(reach_px), round(reach_px) + 1)
     x = feet[:, :1] + steps * out[0] - 0.5
     y = feet[:, 1:] + steps * out[1] - 0.5
-    seen = cv2.remap(gray, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(
+        gray, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(seen, np.float32), feet
 
 

@@ -19,8 +19,10 @@ from runtime.photograph_plane import Corners, area_of, in_order, is_plausible
 
 _SIDE_PX = 800
 _LEVELS = 14
-_LEAST_SHARE = 0.06
-"""Of the picture's area: a film smaller than that has too few pixels."""
+_LEAST_SHARE = 0.025
+"""Of the picture's area. A film that small is found only to be told to be so."""
+_LEAST_OF_LARGEST = 0.15
+"""Of the largest film's area: what is smaller is none."""
 _MOST_SHARE = 0.985
 _SOFT_PX = 1.0
 _LEAST_STEP = 5.0
@@ -50,14 +52,14 @@ class Film:
 def find_films(pixels: NDArray[np.uint8]) -> list[Film]:
     """All that lie apart, the largest first; of those one within another the outermost.
 
-    What is darker than its surroundings goes before what is brighter, which a light box without a film is too.
+    What is darker than its surroundings goes first: a light box without a film is brighter too.
     """
     scale = min(1.0, _SIDE_PX / max(pixels.shape))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     gray = np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), _SOFT_PX), np.float32)
     for darker in (True, False):
-        found = _apart([film for film in _outlined(gray, small, darker)])
+        found = _apart(list(_outlined(gray, small, darker)))
         if found:
             return [Film(film.corners / scale, film.support, darker) for film in found]
     return []
@@ -81,7 +83,7 @@ def _quadrilaterals(small: NDArray[np.uint8], darker: bool) -> Iterator[Corners]
     for level in np.linspace(low, high, _LEVELS + 2)[1:-1]:
         mask = ((small < level) if darker else (small >= level)).astype(np.uint8)
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        regions, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        regions, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         for region in regions:
             hull = cv2.convexHull(region)
             if _LEAST_SHARE * area < cv2.contourArea(hull) < _MOST_SHARE * area:
@@ -145,7 +147,7 @@ def _apart(films: list[Film]) -> list[Film]:
     for film in sorted(films, key=lambda film: -area_of(film.corners)):
         if all(_shared(film.corners, other.corners) < _OVERLAP * area_of(film.corners) for other in kept):
             kept.append(film)
-    return kept
+    return [film for film in kept if area_of(film.corners) >= _LEAST_OF_LARGEST * area_of(kept[0].corners)]
 
 
 def _shared(one: Corners, other: Corners) -> float:

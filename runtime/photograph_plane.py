@@ -92,13 +92,13 @@ def size_of(corners: Corners, aspect: float, most_px: int) -> tuple[int, int]:
     return max(1, round(sides[0])), max(1, round(sides[1]))
 
 
-def straightened(pixels: NDArray[np.uint16], corners: Corners, size: tuple[int, int]) -> NDArray[np.uint16]:
-    """(height, width) uint16: the inside of the corners as if looked at from straight in front."""
+def straightened(pixels: NDArray[np.uint8], corners: Corners, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(height, width) uint8: the inside of the corners as if looked at from straight in front."""
     width, height = size
     # Corners are the outer edges of pixels: the middle of the first one lies half a pixel further in.
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - np.float32(0.5)
     turn = cv2.getPerspectiveTransform((corners - 0.5).astype(np.float32), target)
     return np.asarray(
         cv2.warpPerspective(pixels, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-        np.uint16,
+        np.uint8,
     )

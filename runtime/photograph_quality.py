@@ -26,6 +26,9 @@ _INSET = 0.97
 _BESIDE = (1.02, 1.06)
 _CLIPPED = 250.0
 _BRIGHTER = 0.95
+_OF_A_BOX = 175.0
+"""What is around a film is a light box from this gray value on: cameras expose for what is bright."""
+_SPECK_PX = 1.5
 _GAMMA = 2.2
 _DARKEST = 1e-3
 
@@ -36,11 +39,11 @@ class ShotLimits:
     seeds (benchmarks.photographs), and reported on the other.
     """
 
-    max_tilt_deg: float = 40.0
+    max_tilt_deg: float = 35.0
     min_long_px: float = 700.0
     max_edge: float = 0.006
     max_glare: float = 0.0015
-    min_evenness: float = 0.25
+    min_evenness: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def measure_shot(pixels: NDArray[np.uint8], film: Film, view: View) -> Shot:
         tilt_deg=view.tilt_deg,
         long_px=long_px,
         edge=_edge_px(pixels, film.corners) / long_px,
-        glare=_glare(small, film.corners * scale, float(sides.max()) if film.darker else 1.0),
+        glare=_glare(small, film.corners * scale, float(sides.max())),
         evenness=float(sides.min() / sides.max()),
     )
 
@@ -155,10 +158,16 @@ def _width(slope: NDArray[np.float32], top: int) -> float:
 
 
 def _glare(gray: NDArray[np.uint8], corners: Corners, light: float) -> float:
-    """A film only takes light away: what is nearly as bright as the box, or white, is a reflection."""
+    """A film only takes light away: what is nearly as bright as the box, or white, is a reflection.
+
+    A monitor sends light of its own, and what is around it is no measure: there only white counts.
+    """
     middle = corners.mean(axis=0)
     inner = np.rint(middle + (corners - middle) * _INSET).astype(np.int32)
     film = cv2.fillConvexPoly(np.zeros(gray.shape, np.uint8), inner, 1) > 0
-    level = min(_CLIPPED, _BRIGHTER * 255 * light ** (1 / _GAMMA))
-    soft = cv2.GaussianBlur(gray, (0, 0), 1.5)
-    return float(np.count_nonzero(soft[film] >= level)) / max(1, int(np.count_nonzero(film)))
+    seen = cv2.GaussianBlur(gray, (0, 0), _SPECK_PX)[film]
+    if seen.size == 0:
+        return 0.0
+    around = 255 * light ** (1 / _GAMMA)
+    level = min(_CLIPPED, _BRIGHTER * around) if around >= _OF_A_BOX else _CLIPPED
+    return float(np.count_nonzero(seen >= level)) / seen.size

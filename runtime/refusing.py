@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runtime.errors import InputError, ReaderUnavailableError, UnreadableImageError
 from runtime.findings import Refusal, RefusalCode
+from runtime.photograph import PhotographError
 
 ENGINE_ADVICE = (
     "Try again. If it happens again, have a clinician read the radiograph and call the technician."
@@ -12,6 +13,8 @@ ENGINE_ADVICE = (
 
 def refusal_of(error: Exception) -> Refusal:
     """Of a file that reading raised `error` over."""
+    if isinstance(error, PhotographError):
+        return error.refusal
     if not isinstance(error, InputError):
         return Refusal(RefusalCode.DAMAGED, "The file could not be read.", "Export or copy it again.")
     message = str(error)

@@ -157,6 +157,11 @@ def _find(parts: Access, needed: Role) -> tuple[SignedIn | None, bool]:
     return found, found is None
 
 
+def site_settings(app: Flask) -> SiteSettings:
+    """What the site has decided; as the program comes, where the database is gone."""
+    return _site(app.extensions["ulna-access"])
+
+
 def _site(parts: Access) -> SiteSettings:
     """As the program comes, where the database is gone: the page that says so must still be made."""
     try:

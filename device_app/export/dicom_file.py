@@ -28,6 +28,11 @@ METHODS = (
     ("113108", "Retain Patient Characteristics Option"),
 )
 """PS3.16 CID 7050. Of the options only what is done: writing is blanked, sex and age are kept."""
+_UNKNOWN = (
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber", "Manufacturer",
+    "PatientOrientation",
+)  # fmt: skip
+"""Which the class of object wants to be there, empty."""
 _PARTS = {"upper arm": "HUMERUS", "lower leg": "LEG"}
 _SIDES = {"left": "L", "right": "R"}
 _SEXES = {"female": "F", "male": "M", "other": "O"}
@@ -99,9 +104,9 @@ def _code(value: str, meaning: str) -> Dataset:
 
 def _study_and_series(data: Dataset, told: Told, names: Names) -> None:
     data.StudyInstanceUID, data.SeriesInstanceUID = names.study, names.series
-    empty = ("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber", "Manufacturer")
-    for keyword in (*empty, "SeriesNumber", "InstanceNumber", "PatientOrientation"):
-        setattr(data, keyword, None if keyword.endswith("Number") and keyword != "AccessionNumber" else "")
+    for keyword in _UNKNOWN:
+        setattr(data, keyword, "")
+    data.SeriesNumber = data.InstanceNumber = None
     data.Laterality = _SIDES.get(told.laterality, "")
     data.BodyPartExamined = _PARTS.get(told.body_part, told.body_part.upper())
     data.ViewPosition = told.view.upper()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import logging
 import secrets
 import threading
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +28,9 @@ from device_app.store.consent import Consents
 _log = logging.getLogger(__name__)
 MOST_ZIP_BYTES = 4 << 30
 _PICTURES_KEPT = 60
+_JOIN_S = 10.0
+_LOOKED_AT_AGAIN = (Stays.CHANGED, Stays.UNREADABLE, Stays.WITHDRAWN)
+"""What keeps these here may have passed."""
 
 
 class Phase(StrEnum):
@@ -62,11 +67,12 @@ class Exports:
         self.consents, self.seen = Consents(store.database), Seen()
         self.state = State()
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping, self._ending = threading.Event(), threading.Event()
         self._looking: threading.Thread | None = None
         self._running: threading.Thread | None = None
-        self._pictures: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._zip: Path | None = None
+        atexit.register(_end, weakref.ref(self))
 
     def look(self) -> None:
         """Begin to work out what would leave of every picture that is not known yet; returns at once."""
@@ -77,18 +83,15 @@ class Exports:
 
     def picture(self, image_id: int, kind: str) -> bytes | None:
         """A PNG of exactly the pixels that would leave; None for a picture that may not be exported."""
+        if self.consents.find(image_id) is None:
+            return None
+        shown = self.seen.get(image_id)
         with self._lock:
-            kept = self._pictures.get((image_id, kind))
-        if kept is None:
-            prepared = self._prepared(image_id)
-            if prepared is None:
-                return None
-            kept = preview_png(prepared, kind)
-            with self._lock:
-                self._pictures[image_id, kind] = kept
-                while len(self._pictures) > _PICTURES_KEPT:
-                    self._pictures.popitem(last=False)
-        return kept
+            kept = self._pictures.get((kind, shown.pixels_sha256)) if shown else None
+        if kept is not None:
+            return kept
+        prepared = self._prepared(image_id)
+        return None if prepared is None else self._kept(kind, prepared)
 
     def start(self, actor: str, stick: Stick | None) -> bool:
         """Begin an export to a stick, or to a zip; False where one is under way or nothing was let go."""
@@ -106,6 +109,12 @@ class Exports:
     def stop(self) -> None:
         """After the picture that is being written."""
         self._stopping.set()
+
+    def end(self) -> None:
+        """End both threads; an export stops as if somebody had asked for it."""
+        self._ending.set()
+        self._stopping.set()
+        self.wait(_JOIN_S)
 
     def wait(self, seconds: float) -> None:
         """Until both threads have ended."""
@@ -126,7 +135,10 @@ class Exports:
     def _look(self) -> None:
         try:
             for image_id in self.consents.image_ids():
-                if self.seen.get(image_id) is None:
+                if self._ending.is_set():
+                    return
+                shown = self.seen.get(image_id)
+                if shown is None or shown.stays in _LOOKED_AT_AGAIN:
                     self._prepared(image_id)
         except Exception as error:  # this thread must not take the kiosk with it; the page asks again
             _log.error("preparing an export: unexpected %s", type(error).__name__)
@@ -137,7 +149,7 @@ class Exports:
         if found is None:
             return None
         try:
-            prepared = prepare(found, self._store.files)
+            prepared = prepare(found, self._store)
         except StaysError as error:
             self.seen.keep(image_id, error.why)
             return None
@@ -153,6 +165,15 @@ class Exports:
         )
         self.seen.note(image_id, shown)
         return prepared
+
+    def _kept(self, kind: str, prepared: Prepared) -> bytes:
+        """By its pixels: another picture is never shown in the place of what would leave."""
+        png = preview_png(prepared, kind)
+        with self._lock:
+            self._pictures[kind, prepared.pixels_sha256] = png
+            while len(self._pictures) > _PICTURES_KEPT:
+                self._pictures.popitem(last=False)
+        return png
 
     def _run(self, actor: str, stick: Stick | None) -> None:
         try:
@@ -178,3 +199,10 @@ class Exports:
         target = ZipFile(path, MOST_ZIP_BYTES, self._config.reserve_bytes)
         self._zip = path
         return target
+
+
+def _end(exports: weakref.ref[Exports]) -> None:
+    """A thread within a library's code at the end of the process would end it by a signal."""
+    found = exports()
+    if found is not None:
+        found.end()

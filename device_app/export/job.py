@@ -103,11 +103,15 @@ class Export:
     def _one(self, image_id: int, name: str, target: Target, tables: _Tables) -> bool:
         """Whether it left."""
         parts = self._parts
+        shown = parts.seen.get(image_id)
+        if shown is None or not shown.leaves:
+            return False  # it was taken back since the export began
         try:
             found = parts.consents.find(image_id)
             if found is None:
                 raise StaysError(Stays.WITHDRAWN)
-            leaving = self._leaving(found, name)
+            prepared = prepare(found, parts.store)
+            leaving = self._leaving(found, name, prepared, shown.pixels_sha256)
             data = _file_of(leaving, found)
             if not parts.consents.release(image_id, self.name, self._actor):
                 raise StaysError(Stays.WITHDRAWN)
@@ -117,10 +121,10 @@ class Export:
         tables.add(leaving, target.add(name, io.BytesIO(data)))
         return True
 
-    def _leaving(self, found: Consented, name: str) -> Leaving:
+    def _leaving(self, found: Consented, name: str, prepared: Prepared, pixels_sha256: str) -> Leaving:
+        """pixels_sha256: of what an administrator was shown. Raises StaysError."""
         parts = self._parts
-        shown, prepared = parts.seen.get(found.image_id), prepare(found, parts.store.files)
-        if shown is None or prepared.pixels_sha256 != shown.pixels_sha256 or prepared.over:
+        if prepared.pixels_sha256 != pixels_sha256 or prepared.over:
             raise StaysError(Stays.CHANGED)
         examination = parts.store.records.examination(found.examination)
         images = examination.images if examination else ()

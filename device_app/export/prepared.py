@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from device_app import facts as patient_facts
 from device_app.export.told import Told, told
+from device_app.store import Store
 from device_app.store.consent import Consented
-from device_app.store.files import ImageFiles
 from runtime.burned_in import Corners, without_writing
 from runtime.errors import InputError, StoreError
 from runtime.radiograph import Radiograph
@@ -53,13 +53,13 @@ class Prepared:
         return hashlib.sha256(head + pixels.tobytes()).hexdigest()
 
 
-def prepare(found: Consented, files: ImageFiles) -> Prepared:
+def prepare(found: Consented, store: Store) -> Prepared:
     """Decode in the confined reader, find writing, blank what may be blanked. Raises StaysError."""
     try:
-        radiograph = read_bytes(files.read(found.sha256))
+        radiograph = read_bytes(store.files.read(found.sha256))
     except (InputError, StoreError) as error:
         raise StaysError(Stays.UNREADABLE) from error
-    looked = without_writing(radiograph.pixels, _places(found))
+    looked = without_writing(radiograph.pixels, [*_places(found), *_drawn(found, store)])
     said = told(patient_facts.of_text(found.facts_json), radiograph.facts)
     return Prepared(replace(radiograph, pixels=looked.pixels), said, looked.blanked, looked.over)
 
@@ -73,3 +73,9 @@ def _places(found: Consented) -> tuple[Corners, ...]:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StaysError(Stays.UNREADABLE) from error
+
+
+def _drawn(found: Consented, store: Store) -> list[Corners]:
+    """The marks of people."""
+    places = [place for said in store.readings.of(found.examination) for place in said.places]
+    return [(one.x0_px, one.y0_px, one.x1_px, one.y1_px) for one in places if one.image_id == found.image_id]

@@ -35,6 +35,6 @@ What remains
   is, and keep it as carefully as a patient's record.
 
 How to use it
-  ulna data inspect --data THIS-FOLDER
+  ulna data inspect THIS-FOLDER
   ulna train --from BUNDLE --data OLD --add THIS-FOLDER
 """

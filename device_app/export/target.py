@@ -185,6 +185,7 @@ class ZipFile:
 
     def leave(self) -> None:
         """See Target. Nothing of it stays."""
+        self._zip.fp = None  # it would write its list of contents when it is forgotten
         with contextlib.suppress(OSError, ValueError):
             self._file.close()
         with contextlib.suppress(OSError):

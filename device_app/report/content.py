@@ -87,7 +87,7 @@ def sheet_of(material: Material, moment: Moment) -> Sheet:
         printed=gettext(
             "Printed %(when)s by %(who)s",
             when=moment(material.printed_utc),
-            who=plain(actor_words(material.printed_by, dict(material.names))),
+            who=_name(material.printed_by, material),
         ),
         left_out=_without_picture(len(material.plates) - len(shown)),
     )
@@ -201,12 +201,23 @@ def _spoken(material: Material, moment: Moment) -> tuple[Spoken, ...]:
     return tuple(
         Spoken(
             what=f"{KINDS[said.kind]}: {JUDGEMENTS[said.judgement]}",
-            who=f"{plain(actor_words(said.actor, dict(material.names)))}, {moment(said.at_utc)}",
+            who=", ".join(filter(None, (_name(said.actor, material), moment(said.at_utc), _places(said)))),
             note=plain(said.note),
             final=said is final,
         )
         for said in material.readings
     )
+
+
+def _name(actor: str, material: Material) -> str:
+    return plain(actor_words(actor, dict(material.names)))
+
+
+def _places(said: Said) -> str:
+    """That somebody has marked places; the frames on the sheet are the box's."""
+    if not said.places:
+        return ""
+    return gettext("marked places, to be seen on the screen: %(count)s", count=len(said.places))
 
 
 def _technical(material: Material) -> tuple[Row, ...]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from device_app.language import gettext
 from device_app.report.sheet import Fit, Sheet, Spoken, View
 
-WIDTH_MM, HEIGHT_MM = 186.0, 255.0
+WIDTH_MM, HEIGHT_MM = 186.0, 258.0
 """Of the printed area, static/report.css has the same."""
 LADDER = (
     Fit(11, 130, lines=6),
@@ -31,6 +31,7 @@ LADDER = (
     Fit(8, 40, note_chars=140, readings=4, warnings=4),
     Fit(8, 40, note_chars=100, readings=3, warnings=4),
     Fit(7, 40, note_chars=100, readings=3, warnings=3, warning_chars=160),
+    Fit(7, 30, note_chars=60, readings=1, warnings=2, warning_chars=120),
     Fit(6, 30, note_chars=60, readings=1, warnings=2, warning_chars=120),
 )
 """Smaller pictures, then smaller letters, then shorter remarks, fewer readings, fewer warnings."""

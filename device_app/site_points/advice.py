@@ -202,10 +202,8 @@ class _Table:
         every = [_with(base, points, way.moves, step) for step in _ALL_STEPS]
         mildest = Verdict.NONE if way.moves == "sensitive" else Verdict.DOUBT
         self._now = _flags([_is_right(case, points) for case in cases])
-        self._fine: Flags = np.array(
-            [[_is_right(case, one, mildest) for one in every] for case in cases], bool
-        )
-        self._right: Flags = np.array([[_is_right(case, one) for one in every] for case in cases], bool)
+        self._fine = _flags([[_is_right(case, one, mildest) for one in every] for case in cases])
+        self._right = _flags([[_is_right(case, one) for one in every] for case in cases])
         self._fractured = _flags([case.truth.fractured for case in cases])
 
     def choose(self, times: NDArray[np.int64] | None = None) -> int | None:

@@ -78,7 +78,7 @@ class Evidence:
     """All that a site knows of one model's answers on one scale.
 
     answered: every examination once. truths: by examination. other: examinations that somebody followed up
-    and that say nothing of these limits: of another model, with a view that was not read, or judged otherwise.
+    and that say nothing of these limits: of another model, with a view that was not read, or judged apart.
     """
 
     answered: tuple[Answered, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_app.agreement import Share
@@ -41,11 +41,6 @@ def curve(shares: Sequence[Share]) -> Curve:
 def place_of(step: int) -> float:
     """Where a limit lies on the axis."""
     return (step + STEPS) * _STEP
-
-
-def over_all(count: Callable[[int], Share]) -> list[Share]:
-    """A share for each step."""
-    return [count(step) for step in range(-STEPS, STEPS + 1)]
 
 
 def _dot(number: int, share: Share) -> Dot:

@@ -1,7 +1,6 @@
-"""What the screens say of limits and of how often the box is right, marked for translation.
+"""What the administrator's pages say of limits, marked for translation.
 
-Counts stand at the end of a phrase, so that no language needs a plural for them. Nothing is said more exactly
-than it is known: a share whose interval is wide is rounded with it.
+Counts stand at the end of a phrase, so that no language needs a plural for them.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from device_app.language import LazyText, gettext, lazy_gettext
 from device_app.site_points.advice import Advice, Judgement, is_lopsided
 from device_app.site_points.cases import ALARMS, Evidence, Figures, Source
 from device_app.site_points.changes import Changes
+from device_app.site_points.how_sure import rounded
 from device_app.site_points.limits import WIDEST, Promise, widened
 from runtime.findings import Verdict
 
 _ = lazy_gettext
-KNOWN_WIDTH = 0.3
-"""An interval that is wider says too little to be told to a nurse."""
-_COARSE = 5
-
 VERDICTS = {
     Verdict.FRACTURE: _("fracture suspected"),
     Verdict.DOUBT: _("doubt"),
@@ -93,102 +89,9 @@ def needed_words(judgement: Judgement, figures: Figures) -> str:
     )
 
 
-def share_words(share: Share, interval: tuple[float, float] | None = None) -> str:
-    """Counts, percentage and where the true share probably lies."""
-    if share.value is None:
-        return gettext("nothing confirmed yet")
-    counts = gettext("%(count)s of %(total)s", count=share.count, total=share.total)
-    return f"{counts} ({percent_words(share.value, interval or share.interval)})"
-
-
-def percent_words(value: float, interval: tuple[float, float]) -> str:
-    """ "93%, probably between 81% and 98%", in fives where the interval is wide."""
-    low, high = interval
-    step = 1 if high - low <= WIDEST else _COARSE
-    return gettext(
-        "%(percent)s%%, probably between %(low)s%% and %(high)s%%",
-        percent=_rounded(value, step),
-        low=step * math.floor(100 * low / step),
-        high=min(100, step * math.ceil(100 * high / step)),
-    )
-
-
 def estimate_words(value: float) -> str:
     """A share alone."""
-    return gettext("%(percent)s%%", percent=_rounded(value, 1))
-
-
-def _is_known(interval: tuple[float, float]) -> bool:
-    """Whether enough was counted to tell anybody."""
-    low, high = interval
-    return high - low <= KNOWN_WIDTH
-
-
-def maker_words(promise: Promise | None) -> str:
-    """What the maker's test says; "" where it says nothing."""
-    if promise is None:
-        return ""
-    found = promise.sensitivity
-    return gettext(
-        "When this model was tested by its maker, it found %(count)s of %(total)s fractures (%(percent)s). "
-        "It called %(none)s of %(others)s pictures without one “no fracture found”.",
-        count=found.count,
-        total=found.total,
-        percent=percent_words(found.value or 0.0, promise.interval(found)),
-        none=promise.specificity.count,
-        others=promise.specificity.total,
-    )
-
-
-def site_words(figures: Figures, chosen: bool) -> list[str]:
-    """How often the box is right at this clinic, as far as that is known.
-
-    chosen: whether the limits were chosen here, by looking at such figures.
-    """
-    of = widened if chosen else _plain_interval
-    return [
-        _found_words(figures.sensitivity, of(figures.sensitivity)),
-        _alone_words(figures.specificity, of(figures.specificity)),
-    ]
-
-
-def _plain_interval(share: Share) -> tuple[float, float]:
-    return share.interval
-
-
-def _found_words(share: Share, interval: tuple[float, float]) -> str:
-    if share.value is None or not _is_known(interval):
-        return gettext(
-            "How many fractures it finds at this clinic is not known yet. Confirmed so far: %(count)s.",
-            count=share.total,
-        )
-    return gettext(
-        "At this clinic, of %(total)s confirmed fractures the box finds %(count)s (%(percent)s).",
-        total=share.total,
-        count=share.count,
-        percent=percent_words(share.value, interval),
-    )
-
-
-def _alone_words(share: Share, interval: tuple[float, float]) -> str:
-    if share.value is None or not _is_known(interval):
-        return gettext(
-            "How often it raises false alarms here is not known yet. Confirmed without a fracture: %(count)s.",
-            count=share.total,
-        )
-    return gettext(
-        "Of %(total)s confirmed to have none it calls %(count)s “no fracture found” (%(percent)s).",
-        total=share.total,
-        count=share.count,
-        percent=percent_words(share.value, interval),
-    )
-
-
-def followed_words() -> str:
-    """What such figures rest on."""
-    return gettext(
-        "Only pictures count of which somebody has stated what it was: others may have been missed."
-    )
+    return gettext("%(percent)s%%", percent=rounded(value, 1))
 
 
 def source_words(evidence: Evidence) -> list[str]:
@@ -211,8 +114,8 @@ def source_words(evidence: Evidence) -> list[str]:
     if evidence.other:
         said.append(
             gettext(
-                "Followed up, but not counted here (another model, several views with limits of their own, or "
-                "a view that was not read): %(count)s.",
+                "Followed up, but not counted here (another model, several views with limits of their own, "
+                "or a view that was not read): %(count)s.",
                 count=evidence.other,
             )
         )
@@ -286,9 +189,5 @@ def floor_words(figures: Figures, promise: Promise | None) -> str:
         "By what is known here, these limits may find as few as %(low)s in 100 fractures. The maker's test "
         "found %(promised)s in 100. So it is not shown that they find as many.",
         low=low,
-        promised=_rounded(promise.sensitivity.value, 1),
+        promised=rounded(promise.sensitivity.value, 1),
     )
-
-
-def _rounded(value: float, step: int) -> int:
-    return step * round(100 * value / step)

@@ -50,7 +50,7 @@ class Consents:
     def image_ids(self) -> tuple[int, ...]:
         """Of every picture that may be exported, in the order in which they came."""
         with self._database.read() as session:
-            return tuple(row[0] for row in session.execute(_open().order_by(Image.id)))
+            return tuple(session.scalars(_open().order_by(Image.id)).all())
 
     def find(self, image_id: int) -> Consented | None:
         """None for a picture that may not be exported (any more)."""
@@ -89,7 +89,7 @@ class Consents:
                 append(session, actor, action, examination)
 
 
-def _open() -> Select[tuple[int]]:
+def _open() -> Select[int]:
     """Answered, agreed to, and still here."""
     return (
         select(Image.id)

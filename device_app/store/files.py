@@ -89,6 +89,12 @@ class ImageFiles:
         """Remove bytes that no row speaks of."""
         self.path(sha256).unlink(missing_ok=True)
 
+    def erase(self, sha256: str) -> None:
+        """Remove a picture's bytes and all that was computed from them, once its row says that it is gone."""
+        for path in self._derived.glob(f"{_checked(sha256)[:2]}/{sha256}.*"):
+            path.unlink(missing_ok=True)
+        self.drop(sha256)
+
     def derived_path(self, sha256: str, kind: str) -> Path:
         """Where a picture, or another file, computed from an image lies."""
         return self._derived / _checked(sha256)[:2] / f"{sha256}.{kind}.{_ENDINGS.get(kind, 'png')}"

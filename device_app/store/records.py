@@ -17,6 +17,7 @@ from device_app.store.files import ImageFiles, StagedFile
 from device_app.store.log import KIOSK, Action, append
 from device_app.store.models import Examination, Image, Job, JobState
 from device_app.store.queue import waiting_before
+from device_app.store.removal import give_up_digest
 from runtime.errors import StoreError
 
 MAX_LABEL_CHARS = 80
@@ -94,7 +95,8 @@ class ImageRecord:
 class ExaminationRecord:
     """One examination with its images, oldest first. consent_utc: see store.models.Examination.
 
-    joined_into: the public id of the one that holds its images now, "" while it holds them itself.
+    joined_into: the public id of the one that holds its images now, "" while it holds them itself. source: by
+    which way it came in.
     """
 
     public_id: str
@@ -103,6 +105,7 @@ class ExaminationRecord:
     images: tuple[ImageRecord, ...]
     consent_utc: datetime | None = None
     joined_into: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class Records:
         self._database = database
         self._files = files
         self._limits = limits
-        self._adopting = threading.Lock()
+        self.adopting = threading.Lock()
+        """Held from where bytes are looked for until their row is there."""
 
     def receive(self, stream: IO[bytes], upload: Upload) -> Receipt:
         """Store a picture and queue it; on return it is on disk and committed.
@@ -133,7 +137,7 @@ class Records:
         self._require_room()
         staged = self._files.stage(stream, self._limits.max_upload_bytes)
         try:
-            with self._adopting:
+            with self.adopting:
                 known = self._find(staged.sha256)
                 self._files.adopt(staged)  # for known bytes too: it mends a copy that rotted on the disk
                 return known or self._confirm(staged, upload)
@@ -173,10 +177,18 @@ class Records:
             ).all()
             return HistoryPage(tuple(examination_record(session, row) for row in rows), page, pages, total)
 
-    def known_digests(self) -> frozenset[str]:
-        """Digest of every confirmed image."""
+    def of_source(self, source: str, limit: int = 5) -> tuple[ExaminationRecord, ...]:
+        """Examinations that came by one way, newest first."""
         with self._database.read() as session:
-            return frozenset(session.scalars(select(Image.sha256)).all())
+            rows = session.scalars(
+                _whole().where(Examination.source == source).order_by(Examination.id.desc()).limit(limit)
+            ).all()
+            return tuple(examination_record(session, row) for row in rows)
+
+    def known_digests(self) -> frozenset[str]:
+        """Digest of every confirmed image whose bytes are to be here."""
+        with self._database.read() as session:
+            return frozenset(session.scalars(select(Image.sha256).where(Image.removed_utc.is_(None))).all())
 
     def _require_room(self) -> None:
         if not self.has_room():
@@ -185,7 +197,9 @@ class Records:
     def _find(self, sha256: str) -> Receipt | None:
         with self._database.read() as session:
             row = session.scalars(
-                select(Examination).join(Examination.images).where(Image.sha256 == sha256)
+                select(Examination)
+                .join(Examination.images)
+                .where(Image.sha256 == sha256, Image.removed_utc.is_(None))
             ).first()
             return None if row is None else Receipt(row.public_id, True, row.patient_label)
 
@@ -204,6 +218,7 @@ class Records:
             waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
             if (session.scalar(waiting) or 0) >= self._limits.max_waiting:
                 raise QueueFullError("too many pictures are waiting", hint="wait until some have been read")
+            give_up_digest(session, staged.sha256)
             image = Image(
                 sha256=staged.sha256,
                 size_bytes=staged.size_bytes,
@@ -260,7 +275,7 @@ def examination_record(session: Session, row: Examination) -> ExaminationRecord:
     now = row if row.joined_into_id is None else by_address(session, row.public_id)
     joined_into = "" if now is None or now is row else now.public_id
     facts = (row.public_id, row.received_utc, row.patient_label)
-    return ExaminationRecord(*facts, images, row.consent_utc, joined_into)
+    return ExaminationRecord(*facts, images, row.consent_utc, joined_into, row.source)
 
 
 def _image(session: Session, row: Image) -> ImageRecord:

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from flask import Blueprint, current_app, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
+from device_app import storage_words
 from device_app.access.gate import open_to
 from device_app.access.roles import Role
+from device_app.encryption import encryption_of
 from device_app.intake import words as source_words
 from device_app.intake.sources import SourceState, sources_of
 from device_app.monitoring.book import alarms
 from device_app.status import Phase, ReaderStatus
+from device_app.store.copies import copies, made_utc
 from device_app.store.queue import QueueCounts
 from device_app.views.monitor import expectation_now
 from device_app.web import kiosk
@@ -66,7 +69,11 @@ def machine() -> ResponseReturnValue:
 @open_to(Role.ANYONE)
 def page() -> ResponseReturnValue:
     """The same for a person."""
-    return render_template("box.html", health=look(), source_words=source_words)
+    folder = kiosk().config.data_dir
+    newest = next(iter(copies(folder)), None)
+    disk = {"encryption": encryption_of(folder), "copied": newest and made_utc(newest)}
+    words = {"source_words": source_words, "storage_words": storage_words}
+    return render_template("box.html", health=look(), **disk, **words)
 
 
 @blueprint.get("/box/banner")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,55 +10,31 @@ from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
-from device_app.agreement import Share
-from device_app.answers import Answer
 from device_app.language import gettext
-from device_app.site_points import chart, words
-from device_app.site_points.advice import Judgement, judge, needs_confirmation
+from device_app.limits_text import limits_of_text
+from device_app.site_points import how_sure, words
+from device_app.site_points.advice import judge, needs_confirmation
+from device_app.site_points.axes import axes
 from device_app.site_points.cases import Figures, figures_at
 from device_app.site_points.changes import changes
-from device_app.site_points.chart import Curve
 from device_app.site_points.limits import (
     STEPS,
     Steps,
     can_move,
     points_at,
-    sensitive_at,
-    specific_at,
     steps_of,
     widened,
 )
+from device_app.status import ReaderStatus
 from device_app.store.records import display_text
 from device_app.store.site_points import MAX_REASON_CHARS, Change, change_points, decisions
 from device_app.views.judging import names_of_people
-from device_app.views.site_record import SiteRecord, record_now
+from device_app.views.site_record import SiteRecord, record_now, record_words, sure_words
 from device_app.web import kiosk, problem
 from runtime.errors import InputError
 from runtime.findings import GivenPoints, OperatingPoints, Verdict
 
 blueprint = Blueprint("points", __name__, url_prefix="/box/limits")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One limit that may be chosen, and what it does on what was followed up."""
-
-    step: int
-    value: float
-    first: Share
-    second: Share
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One of the two limits: every place for it, two curves, and where today's and the proposed one lie."""
-
-    rows: tuple[Row, ...]
-    first: Curve
-    second: Curve
-    own: float
-    today: float
-    proposed: float | None
 
 
 @dataclass(frozen=True)
@@ -74,27 +49,7 @@ class Wish:
 @blueprint.app_context_processor
 def how_often_right() -> dict[str, object]:
     """For the result page and the figures of people and box."""
-    return {"sure_words": sure_words, "record_words": record_words}
-
-
-def sure_words(answer: Answer) -> list[str]:
-    """How often answers like this one are right, as far as anybody knows; nothing of another model's."""
-    record = record_now(followed_up_only=True)
-    if record is None or answer.provenance.get("bundle_sha256") != record.bundle_sha256:
-        return []
-    said = [words.maker_words(record.promise), *_by_which(record), *words.site_words(record.figures, record.chosen)]
-    if answer.points not in (None, record.points):
-        said.append(gettext("This answer was decided by other limits than today's."))
-    return [*filter(None, said), words.followed_words()]
-
-
-def record_words() -> list[str]:
-    """The same figures for those who look at people and box; nothing where no model is at work."""
-    record = record_now(followed_up_only=True)
-    if record is None:
-        return []
-    said = [words.maker_words(record.promise), *_by_which(record), *words.site_words(record.figures, record.chosen)]
-    return [*filter(None, said), words.followed_words()]
+    return {"sure_words": sure_words, "record_words": record_words, "limits_words": _limits_words}
 
 
 @blueprint.get("/")
@@ -148,6 +103,10 @@ def change() -> ResponseReturnValue:
     return redirect(url_for("points.page"), 303)
 
 
+def _limits_words(reader: ReaderStatus) -> str:
+    return how_sure.limits_words(limits_of_text(reader.limits))
+
+
 def _not_yet() -> ResponseReturnValue:
     return problem(
         503,
@@ -163,13 +122,14 @@ def _screen(record: SiteRecord, wrong: str = "") -> str:
         record=record,
         judgement=judgement,
         asked=_asked(record),
-        axes=_axes(record, judgement),
+        axes=axes(record.evidence.cases, record.base, record.points, judgement.proposal),
         own=figures_at(record.evidence.cases, record.base),
         widened=widened,
         verdicts=(Verdict.NONE, Verdict.DOUBT, Verdict.FRACTURE),
         history=decisions(kiosk().store.database, record.bundle_sha256),
         names=names_of_people(),
         said=words,
+        sure=how_sure,
         movable=can_move(record.base),
         wrong=wrong,
         reason=display_text(request.form.get("reason", ""), MAX_REASON_CHARS),
@@ -188,6 +148,7 @@ def _sure(record: SiteRecord, wish: Wish, wanted: OperatingPoints, wrong: str = 
         expressly=_asks_expressly(record, wish, wanted),
         widened=widened,
         said=words,
+        sure=how_sure,
         wrong=wrong,
     )
 
@@ -219,9 +180,7 @@ def _wrong_words(error: InputError) -> str:
         "a reason": gettext("Write why the limits are changed. Nothing was changed."),
         "these limits": gettext("These limits are in force already. Nothing was changed."),
         "the limits cross": gettext("“Doubt” must begin below “fracture suspected”. Nothing was changed."),
-        "somebody": gettext(
-            "Somebody else has just changed the limits. Look again. Nothing was changed."
-        ),
+        "somebody": gettext("Somebody else has just changed the limits. Look again. Nothing was changed."),
     }
     other = gettext("These limits may not be chosen: choose from the list. Nothing was changed.")
     return next((text for start, text in known.items() if str(error).startswith(start)), other)
@@ -244,58 +203,6 @@ def _asked(record: SiteRecord) -> Steps:
     return replace(now, **good)
 
 
-def _axes(record: SiteRecord, judgement: Judgement) -> tuple[Axis, ...]:
-    if not can_move(record.base):
-        return ()
-    today = steps_of(record.base, record.points)
-    proposed = judgement.proposal.steps if judgement.proposal else None
-    return (
-        _axis(
-            [_row(record, step, sensitive_at, _sensitive) for step in range(-STEPS, STEPS + 1)],
-            today.sensitive,
-            proposed.sensitive if proposed else None,
-        ),
-        _axis(
-            [_row(record, step, specific_at, _specific) for step in range(-STEPS, STEPS + 1)],
-            today.specific,
-            proposed.specific if proposed else None,
-        ),
-    )
-
-
-def _axis(rows: list[Row], today: int, proposed: int | None) -> Axis:
-    return Axis(
-        tuple(rows),
-        chart.curve([row.first for row in rows]),
-        chart.curve([row.second for row in rows]),
-        chart.place_of(0),
-        chart.place_of(today),
-        None if proposed is None or proposed == today else chart.place_of(proposed),
-    )
-
-
-def _row(
-    record: SiteRecord,
-    step: int,
-    value_at: Callable[[OperatingPoints, int], float],
-    count: Callable[[SiteRecord, float], tuple[Share, Share]],
-) -> Row:
-    value = value_at(record.base, step)
-    return Row(step, value, *count(record, value))
-
-
-def _sensitive(record: SiteRecord, value: float) -> tuple[Share, Share]:
-    points = OperatingPoints(value, max(value, record.points.high_specificity))
-    figures = figures_at(record.evidence.cases, points)
-    return figures.sensitivity, figures.specificity
-
-
-def _specific(record: SiteRecord, value: float) -> tuple[Share, Share]:
-    points = OperatingPoints(min(value, record.points.high_sensitivity), value)
-    figures = figures_at(record.evidence.cases, points)
-    return figures.suspected, figures.unsuspected
-
-
 def _evidence(record: SiteRecord, wanted: OperatingPoints) -> dict[str, Any]:
     """The figures that were shown, as they are kept beside the decision."""
     cases = record.evidence.cases
@@ -311,9 +218,3 @@ def _evidence(record: SiteRecord, wanted: OperatingPoints) -> dict[str, Any]:
 
 def _counts(figures: Figures) -> dict[str, dict[str, int]]:
     return {name: asdict(share) for name, share in vars(figures).items()}
-
-
-def _by_which(record: SiteRecord) -> list[str]:
-    if not record.chosen:
-        return []
-    return [gettext("This clinic decides by limits of its own since then, not by those that were tested.")]

@@ -58,8 +58,12 @@ def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
     except PlaceError:
         return problem(
             400,
-            gettext("This reading was not stored: a marked place does not belong to this picture and answer."),
-            gettext("Go back to the picture, remove the marked places or draw them again, and store once more."),
+            gettext(
+                "This reading was not stored: a marked place does not belong to this picture and answer."
+            ),
+            gettext(
+                "Go back to the picture, remove the marked places or draw them again, and store once more."
+            ),
         )
     except (InputError, ValueError):
         return problem(

@@ -35,7 +35,9 @@ class SaidShown:
 
 @dataclass(frozen=True)
 class ReadingPage:
-    """box_says: what the box says as a person would, None where it has no answer. box_places_json: its places.
+    """What is shown, and what can be said.
+
+    box_says: what the box says as a person would, None where it has no answer. box_places_json: its places.
     agreed: whether whoever looks has said the very same after it, as the last thing.
     """
 
@@ -82,7 +84,7 @@ def _shown(
 
 
 def _beside_box(said: Said, box: Sequence[Place]) -> str:
-    """Only what stays true when views are added later: the box's verdict of then, and whose places these are."""
+    """Only what stays true when views are added: the box's verdict of then, and whose places these are."""
     if said.kind is Kind.OUTCOME or said.box_verdict not in ANSWERED:
         return ""
     if said.box_verdict != said.judgement:

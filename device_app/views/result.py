@@ -33,7 +33,11 @@ def page(public_id: str) -> ResponseReturnValue:
     if is_hidden(examination):
         pictures = [bare(plate) for plate in shown]
         return render_template(
-            "read_first.html", examination=examination, shown=pictures, judgement_kinds=tuple(Judgement), marking=marking()
+            "read_first.html",
+            examination=examination,
+            shown=pictures,
+            judgement_kinds=tuple(Judgement),
+            marking=marking(),
         )
     past = _earlier(public_id)
     beside = next((one for one in past if str(one.image.id) == request.args.get("beside")), None)

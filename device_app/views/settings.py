@@ -34,11 +34,19 @@ def change() -> ResponseReturnValue:
             label_from_file=request.form.get("label_from_file") == "yes",
             own_read_first=request.form.get("own_read_first") == "yes",
             idle_minutes=_number(request.form.get("idle_minutes", "")),
+            keep_days=_days(request.form.get("keep_days", "0")),
         )
     except InputError:
-        wrong = gettext("The minutes must be a number from 1 to 240. Nothing was stored.")
+        wrong = gettext(
+            "The minutes must be a number from 1 to 240, the days 0 or a number from 30. Nothing was stored."
+        )
         return render_template("settings.html", wrong=wrong, limit=MAX_CLINIC_CHARS), 400
     return redirect(url_for("settings.page"), 303)
+
+
+def _days(text: str) -> int:
+    """-1, which no setting can be, for what is no number: nothing is ever removed by a slip."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
 
 
 def _number(text: str) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from device_app.answers import Answer
+from device_app.language import gettext
 from device_app.limits_text import Limits, limits_of_text
+from device_app.site_points import how_sure
 from device_app.site_points.cases import Evidence, Figures, figures_at
 from device_app.site_points.limits import Promise, promise_of
 from device_app.store.site_cases import Scale, cases_of
@@ -66,6 +69,28 @@ def record_now(followed_up_only: bool = False) -> SiteRecord | None:
     evidence = cases_of(database).evidence(Scale(status.bundle_sha256, limits.own), followed_up_only)
     decision = last_decision(database, status.bundle_sha256)
     return SiteRecord(status.bundle_sha256, limits, decision, evidence, _promise(limits))
+
+
+def sure_words(answer: Answer) -> list[str]:
+    """How often answers like this one are right, as far as anybody knows; nothing of another model's."""
+    record = record_now(followed_up_only=True)
+    if record is None or answer.provenance.get("bundle_sha256") != record.bundle_sha256:
+        return []
+    if answer.points in (None, record.points):
+        return _lines(record)
+    return [*_lines(record), gettext("This answer was decided by other limits than today's.")]
+
+
+def record_words() -> list[str]:
+    """The same figures for those who look at people and box; nothing where no model is at work."""
+    record = record_now(followed_up_only=True)
+    return [] if record is None else _lines(record)
+
+
+def _lines(record: SiteRecord) -> list[str]:
+    maker, own = how_sure.maker_words(record.promise), how_sure.site_words(record.figures, record.chosen)
+    by_which = how_sure.chosen_words() if record.chosen else ""
+    return [*filter(None, (maker, by_which)), *own, how_sure.followed_words()]
 
 
 def _promise(limits: Limits) -> Promise | None:

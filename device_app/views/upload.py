@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from device_app.access.gate import actor, open_to
+from device_app.access.gate import access, actor, is_at_the_box, open_to
 from device_app.access.roles import Role
 from device_app.facts import asked_by, facts_of_form, to_text
 from device_app.language import gettext
@@ -57,12 +57,21 @@ def page() -> ResponseReturnValue:
 @open_to(Role.USER)
 def receive() -> ResponseReturnValue:
     """Store each file and answer only after it is on disk and committed."""
+    return take_in(_screen)
+
+
+def take_in(screen: Callable[[Sequence[Outcome]], str], photographed: bool = False) -> ResponseReturnValue:
+    """Store what the request's form holds. screen: the page that shows what became of several files.
+
+    photographed: they are photographs of films.
+    """
     files = [file for file in request.files.getlist("picture") if file.filename]
     upload = Upload(
         "",
         request.form.get("patient_label", ""),
         facts_json=to_text(_said(len(files))),
         actor=actor(),
+        photographed=photographed,
         examination=request.form.get("examination", ""),
     )
     outcomes = _receive_all(files, upload, request.form.get("together") == "yes") or [_nothing_chosen()]
@@ -72,7 +81,7 @@ def receive() -> ResponseReturnValue:
         return jsonify(outcomes=[asdict(outcome) for outcome in outcomes]), status
     if len(outcomes) == 1 and outcomes[0].url:
         return redirect(outcomes[0].url, 303)
-    return _screen(outcomes), status
+    return screen(outcomes), status
 
 
 def _receive_all(files: Sequence[FileStorage], upload: Upload, together: bool) -> list[Outcome]:
@@ -90,7 +99,12 @@ def _screen(outcomes: Sequence[Outcome] = ()) -> str:
     wanted = request.args.get("examination", "")
     another = kiosk().store.records.examination(wanted) if wanted else None
     return render_template(
-        "upload.html", outcomes=outcomes, full=" ".join(full_words()), asks=asks, another=another
+        "upload.html",
+        outcomes=outcomes,
+        full=" ".join(full_words()),
+        asks=asks,
+        another=another,
+        is_new=is_at_the_box() and not access().people.has_administrator(),
     )
 
 
@@ -120,8 +134,15 @@ def _stored(name: str, receipt: Receipt, upload: Upload) -> Outcome:
     other = bool(label) and label != receipt.patient_label
     says = already_here(receipt.patient_label, other, facts_given)
     known, facts = "other" if other else "same", "unused" if facts_given else None
-    url = url_for("result.page", public_id=receipt.public_id, known=known, facts=facts)
-    return Outcome(name, 200, url=url, known=True, says=says)
+    photograph = "unused" if upload.photographed and not _has_photograph(receipt) else None
+    page = {"public_id": receipt.public_id, "known": known, "facts": facts, "photograph": photograph}
+    return Outcome(name, 200, url=url_for("result.page", **page), known=True, says=says)
+
+
+def _has_photograph(receipt: Receipt) -> bool:
+    """Whether the same bytes can have been sent as a photograph the first time too."""
+    there = kiosk().store.records.examination(receipt.public_id)
+    return there is not None and any(image.photographed for image in there.images)
 
 
 def _not_stored(name: str, error: Exception) -> Outcome:

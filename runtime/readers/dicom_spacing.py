@@ -1,7 +1,7 @@
 """How far apart the pixels of a DICOM radiograph are, and where that holds (PS3.3, 10.7 and C.8.11).
 
-A radiograph is a shadow: at the detector everything is larger than in the patient, by a tenth or more where the
-bone lies off the detector. A length is only as good as what the file says about that.
+A radiograph is a shadow: at the detector everything is larger than in the patient, the more the farther the
+bone lies from it. A length is only as good as what the file says about that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ALIKE_WITHIN = 1e-3
 """Of one another: files round the same spacing to different digits."""
 _MOST_MAGNIFIED = 3.0
-"""A factor beyond this puts the patient nearer to the tube than to the detector by far, and is no estimate."""
+"""A factor beyond this puts the patient far nearer to the tube than to the detector: no estimate."""
 _CALIBRATED = {"FIDUCIAL": SpacingOrigin.CALIBRATED, "GEOMETRY": SpacingOrigin.CORRECTED}
 
 
@@ -37,7 +37,7 @@ def spacing(dataset: Dataset) -> Spacing | None:
 def _corrected(
     dataset: Dataset, stated: tuple[float, float], raw: tuple[float, float] | None
 ) -> SpacingOrigin | None:
-    """Where Pixel Spacing holds, if another place than the raw spacing does; None if there or nobody knows."""
+    """Where Pixel Spacing holds if not where the raw spacing does; None if it is that, or nobody knows."""
     kind = _CALIBRATED.get(_text(dataset, "PixelSpacingCalibrationType").strip().upper())
     if kind is not None:
         return kind
@@ -69,7 +69,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 def _number(dataset: Dataset, keyword: str) -> float | None:
     try:
-        value = float(dataset.get(keyword))  # type: ignore[arg-type]
+        value = float(dataset.get(keyword))
     except Exception:  # absent or malformed
         return None
     return value if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from runtime.backends.base import ModelFiles
 from runtime.backends.registry import open_backend
 from runtime.bundle import Bundle, write_bundle
+from runtime.expected import ExpectedAnswers
 from runtime.findings import OperatingPoints
 from runtime.manifest import EngineEntry, GoldenCase, IntendedUse, Manifest
 from runtime.preprocess import PreprocessSpec, preprocess
@@ -114,9 +115,11 @@ def logit(data: bytes, model: bytes) -> float:
         backend.close()
 
 
-def make_bundle(root: Path, key: Ed25519PrivateKey, wrong_golden: bool = False) -> Bundle:
+def make_bundle(
+    root: Path, key: Ed25519PrivateKey, wrong_golden: bool = False, expected: ExpectedAnswers | None = None
+) -> Bundle:
     """A signed bundle with one engine and three golden cases; `wrong_golden` makes the self-test fail."""
-    return _write(root, key, {KEY: model_bytes()}, 5.0 if wrong_golden else 0.0)
+    return _write(root, key, {KEY: model_bytes()}, 5.0 if wrong_golden else 0.0, expected)
 
 
 def make_bundle_that_fails_at(data: bytes, root: Path, key: Ed25519PrivateKey) -> Bundle:
@@ -126,7 +129,13 @@ def make_bundle_that_fails_at(data: bytes, root: Path, key: Ed25519PrivateKey) -
     return _write(root, key, {FASTER_KEY: failing, KEY: slowed_down(model, 2_000)})
 
 
-def _write(root: Path, key: Ed25519PrivateKey, models: dict[str, bytes], off: float = 0.0) -> Bundle:
+def _write(
+    root: Path,
+    key: Ed25519PrivateKey,
+    models: dict[str, bytes],
+    off: float = 0.0,
+    answers: ExpectedAnswers | None = None,
+) -> Bundle:
     cases, files = [], {f"{name}.onnx": model for name, model in models.items()}
     for name, gap in (("none", NONE), ("doubt", DOUBT), ("fracture", FRACTURE)):
         data = picture(gap, seed=7)
@@ -147,5 +156,6 @@ def _write(root: Path, key: Ed25519PrivateKey, models: dict[str, bytes], off: fl
         gates=(),
         golden=tuple(cases),
         provenance={"recipe": "none", "dataset": "computed", "versions": {}},
+        expected=answers,
     )
     return write_bundle(root, manifest, files, key)

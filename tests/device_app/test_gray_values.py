@@ -66,6 +66,31 @@ def test_facts_tell_rows_from_columns() -> None:
     assert (found.width_px, found.height_px) == (200, 300)
 
 
+@pytest.mark.parametrize("origin", [None, "", "in the patient's pocket", "detector"])
+def test_where_the_spacing_holds_is_kept_and_nothing_else_that_is_said(origin: str | None) -> None:
+    facts = AcquisitionFacts(pixel_spacing_mm=(0.2, 0.1), spacing_origin=origin)
+    found = view_facts(Radiograph(forearm(0.0), 12, DIGEST, facts=facts))
+    assert found.spacing_origin == ("detector" if origin == "detector" else "stated")
+    assert view_facts(Radiograph(forearm(0.0), 12, DIGEST)).spacing_origin == ""
+
+
+def test_facts_from_before_their_origin_was_stored_still_open() -> None:
+    old = {name: value for name, value in _GOOD.items() if name != "spacing_origin"}
+    found = ViewFacts.from_json(json.dumps({**old, "row_mm": 0.2, "column_mm": 0.1}).encode())
+    assert (found.row_mm, found.column_mm, found.spacing_origin) == (0.2, 0.1, "")
+
+
+@pytest.mark.parametrize(
+    ("spacing", "aspect"),
+    [(None, 1), ((0.2, 0.1), 2), ((0.1, 0.2), 0.5), ((5.0, 0.1), 1), ((0.01, 9.0), 1)],
+)
+def test_pixels_are_as_oblong_as_the_file_says_credibly(
+    spacing: tuple[float, float] | None, aspect: float
+) -> None:
+    facts = AcquisitionFacts(pixel_spacing_mm=spacing)
+    assert view_facts(Radiograph(forearm(0.0), 12, DIGEST, facts=facts)).aspect == aspect
+
+
 def test_a_large_picture_is_reduced_as_its_screen_is() -> None:
     radiograph = Radiograph(forearm(0.0, height_px=600, width_px=400), 12, DIGEST)
     facts, values = view_facts(radiograph, side_px=150), reduced_pixels(radiograph, 150)
@@ -97,6 +122,8 @@ _GOOD: dict[str, Any] = json.loads(view_facts(Radiograph(forearm(0.0), 12, DIGES
         json.dumps({**_GOOD, "low": None}).encode(),
         json.dumps({**_GOOD, "high": float("nan")}).encode(),
         json.dumps({**_GOOD, "patient": 1}).encode(),
+        json.dumps({**_GOOD, "spacing_origin": "elsewhere"}).encode(),
+        json.dumps({**_GOOD, "spacing_origin": ["film"]}).encode(),
     ],
 )
 def test_damaged_facts_are_refused(text: bytes) -> None:

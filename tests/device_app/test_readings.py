@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from device_app.readings import (
     Judgement,
     Kind,
     Place,
+    PlaceError,
     Said,
     last_of,
     outcome,
@@ -43,6 +45,43 @@ def test_places_are_read_as_they_were_stored(places: list[Place]) -> None:
 def test_any_other_text_is_refused_or_holds_places(text: str) -> None:
     with contextlib.suppress(InputError):
         assert all(isinstance(place, Place) for place in places_of_text(text))
+
+
+_ROW = {"image_id": 1, "x0_px": 0, "y0_px": 0, "x1_px": 5, "y1_px": 5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "null",
+        '"[]"',
+        "[1]",
+        "[[1, 0, 0, 5, 5]]",
+        '["image_id"]',
+        json.dumps([{**_ROW, "image_id": "1"}]),
+        json.dumps([{**_ROW, "image_id": 1.5}]),
+        json.dumps([{**_ROW, "image_id": True}]),
+        json.dumps([{**_ROW, "x1_px": "5"}]),
+        json.dumps([{**_ROW, "x1_px": None}]),
+        json.dumps([{**_ROW, "x1_px": math.nan}]),
+        json.dumps([{**_ROW, "note": 1}]),
+        json.dumps([{**_ROW, "x1_px": 10**400}]),
+        json.dumps([_ROW] * 200),
+        "[" * 5000,
+        json.dumps([{name: _ROW[name] for name in ("image_id", "x0_px")}]),
+    ],
+)
+def test_what_only_looks_like_places_is_refused(text: str) -> None:
+    with pytest.raises(PlaceError):
+        places_of_text(text)
+
+
+def test_as_many_places_as_can_be_stored_fit_into_a_form() -> None:
+    corners = 12345.123456789012, 23456.123456789012, 34567.123456789012, 45678.123456789012
+    places = tuple(Place(10**9 + n, *corners) for n in range(MAX_BOXES))
+    assert places_of_text(places_text(places)) == places
 
 
 @pytest.mark.parametrize(

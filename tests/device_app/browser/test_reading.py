@@ -67,6 +67,24 @@ def test_her_own_then_the_answer_then_a_second_thought_by_touch(page: Any, readi
     assert row.inner_text().startswith("1 of 1: 100 %")
 
 
+def test_her_own_places_are_drawn_without_the_boxs_and_kept(page: Any, reading_kiosk: Kiosk) -> None:
+    send(page, reading_kiosk, sample.FRACTURE, 54)
+    assert "Take the box" not in page.content()
+    page.get_by_role("button", name="Mark on the picture").tap()
+    page.get_by_role("button", name="New", exact=True).tap()
+    page.locator(".place-drawn").wait_for()
+    assert page.locator(".place-drawn").count() == 1
+    keep(page, "reading-own-place")
+    page.get_by_role("radio", name="Not sure").tap()
+    page.get_by_role("button", name="Store and show the box's answer").tap()
+    page.get_by_role("heading", name="Fracture suspected").wait_for()
+    row = page.locator(".said > li").first
+    assert "Before the box's answer: Not sure" in row.inner_text() and "Place 1: middle" in row.inner_text()
+    row.get_by_role("button", name="On the picture: 1 place").tap()
+    assert page.locator("rect.box").count() == 1
+    page.locator(".place-said").wait_for()
+
+
 def test_her_own_by_keyboard_alone_and_the_history_keeps_silent_until_then(
     page: Any, reading_kiosk: Kiosk
 ) -> None:

@@ -16,6 +16,7 @@ from tests.device_app.browser.viewing import (
     PATCHES,
     ROW_MM,
     WIDTH_PX,
+    forearm,
     gray,
     keep,
     matrix,
@@ -28,6 +29,7 @@ from tests.device_app.browser.viewing import (
     touch,
     window,
 )
+from tests.runtime.readers.makers import dicom
 
 pytestmark = pytest.mark.browser
 _SEEDS = itertools.count(100)
@@ -369,6 +371,59 @@ def test_without_a_scale_the_ruler_counts_pixels_and_says_so(viewer_page: Any, v
     assert length(viewer_page) == pytest.approx(math.dist(FROM, TO), abs=3)
 
 
+@pytest.mark.parametrize(
+    ("elements", "words"),
+    [
+        ({"ImagerPixelSpacing": [ROW_MM, COLUMN_MM]}, "mm at the detector: the bone is smaller"),
+        (
+            {"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [ROW_MM, COLUMN_MM]},
+            "mm in the patient, as the file estimates",
+        ),
+    ],
+)
+def test_the_ruler_says_where_its_millimetres_hold(
+    viewer_page: Any, viewer_kiosk: Any, elements: dict[str, Any], words: str
+) -> None:
+    picture = {
+        "name": "a.dcm",
+        "mimeType": "application/octet-stream",
+        "buffer": dicom(forearm(sample.NONE, next(_SEEDS)), **elements),
+    }
+    send(viewer_page, viewer_kiosk, picture)
+    flip(viewer_page, "ruler")
+    for point in (FROM, TO):
+        tap(viewer_page, on_screen(viewer_page, *point))
+    assert words in viewer_page.locator("[data-length]").inner_text()
+    assert length(viewer_page) == pytest.approx(TRUTH_MM, abs=0.8)
+
+
+def test_oblong_pixels_are_drawn_as_long_as_they_are(page: Any, chromium: Any) -> None:
+    placed = matrix(page)
+    assert placed.d / placed.a == pytest.approx(ROW_MM / COLUMN_MM)
+    bare = chromium.new_context(java_script_enabled=False)
+    opened = bare.new_page()
+    opened.goto(page.url)
+    shape = opened.locator("image.shown").bounding_box()
+    assert shape["height"] / shape["width"] == pytest.approx(
+        HEIGHT_PX * ROW_MM / (WIDTH_PX * COLUMN_MM), rel=0.01
+    )
+    bare.close()
+
+
+def test_the_first_touch_of_light_does_not_jump_from_a_window_beyond_the_values(
+    viewer_page: Any, viewer_kiosk: Any
+) -> None:
+    file = dicom(forearm(sample.NONE, next(_SEEDS)), WindowCenter=4500, WindowWidth=3000)
+    picture = {"name": "a.dcm", "mimeType": "application/octet-stream", "buffer": file}
+    send(viewer_page, viewer_kiosk, picture)
+    flip(viewer_page, "light")
+    level, width = window(viewer_page)
+    assert (level, width) == (4500, 3000)
+    finger(viewer_page, 0, -8)
+    after = window(viewer_page)
+    assert after[0] == pytest.approx(level, abs=200) and after[1] == pytest.approx(width, abs=30)
+
+
 def test_every_tool_by_the_keyboard_alone(page: Any) -> None:
     for _ in range(20):
         page.keyboard.press("Tab")
@@ -393,7 +448,9 @@ def test_every_tool_by_the_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
     page.keyboard.press("Shift+ArrowLeft")
-    a_pixel_mm = COLUMN_MM / matrix(page).scale  # rows lie across now, as far apart on the stage as in the patient
+    a_pixel_mm = (
+        COLUMN_MM / matrix(page).scale
+    )  # rows lie across now, as far apart on the stage as in the patient
     assert length(page) - start == pytest.approx(20 * a_pixel_mm, abs=0.11)
     page.keyboard.press("Delete")
     settle(page)

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
 
 from compress.datasets.registry import find_layout, open_dataset
-from device_app.access.roles import Role
 from device_app.export.prepared import Stays
 from device_app.readings import Draft, Judgement, Kind, Place
-from device_app.store.consent import Consents
+from device_app.store.consent import Consented, Consents
 from device_app.store.log import Action
 from runtime.readers import read_file
 from tests.device_app import sample
 from tests.device_app.export.conftest import Site, cases_of
 from tests.runtime.readers.makers import dicom
 
-ROLE = Role.ADMINISTRATOR
-
 
 def film(gap: float = sample.NONE, seed: int = 0, **elements: object) -> bytes:
     return dicom(sample.forearm(gap, seed), BitsStored=12, HighBit=11, **elements)
+
+
+def jpeg(pixels: NDArray[np.uint16]) -> bytes:
+    return bytes(cv2.imencode(".jpg", (pixels >> 4).astype(np.uint8))[1])
 
 
 def image_of(site: Site, examination: str) -> int:
@@ -80,12 +84,10 @@ def test_the_pixels_are_those_that_were_read_and_every_identity_is_new(site: Sit
 
 @pytest.mark.parametrize("kind", ["dicom", "16 bit png", "8 bit jpeg"])
 def test_the_files_are_valid_to_an_independent_checker(site: Site, tmp_path: Path, kind: str) -> None:
-    import cv2
-
     made = {
-        "dicom": lambda: film(PixelSpacing=[0.1, 0.1], PatientAge="041Y"),
-        "16 bit png": lambda: sample.picture(sample.NONE),
-        "8 bit jpeg": lambda: cv2.imencode(".jpg", (sample.forearm(0.0) >> 4).astype(np.uint8))[1].tobytes(),
+        "dicom": functools.partial(film, PixelSpacing=[0.1, 0.1], PatientAge="041Y"),
+        "16 bit png": functools.partial(sample.picture, sample.NONE),
+        "8 bit jpeg": functools.partial(jpeg, sample.forearm(sample.NONE)),
     }[kind]
     site.agreed(made(), "a", "P")
     site.looked_at()
@@ -178,9 +180,54 @@ def test_consent_that_is_withdrawn_in_the_middle_of_an_export_counts(site: Site,
     assert cases_of(folder) == [] and not list(folder.glob("images/*"))
 
 
+def test_a_picture_that_is_taken_back_while_an_export_runs_does_not_leave(site: Site, tmp_path: Path) -> None:
+    site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
+    site.looked_at()
+    seen = site.exports.seen
+
+    class TakenBack(Consents):
+        def find(self, image_id: int) -> Consented | None:
+            shown = seen.get(image_id)
+            assert shown is not None
+            seen.decide(image_id, shown.pixels_sha256, False)
+            return super().find(image_id)
+
+    site.exports.consents = TakenBack(site.store.database)
+    assert cases_of(site.fetched(tmp_path)) == []
+    assert site.exports.state.counts.kept == 1
+
+
 def test_a_picture_that_nobody_has_looked_at_does_not_leave(site: Site) -> None:
     site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
     assert not site.exports.start("admin", None)
+
+
+def test_a_place_that_a_person_has_drawn_is_never_blanked(site: Site) -> None:
+    pixels = np.full((520, 640), 500, np.uint16)
+    pixels[:, 120:520] = np.maximum(sample.forearm(sample.NONE, 1), 500)
+    ink = np.zeros(pixels.shape, np.uint8)
+    cv2.putText(ink, "RAHMAN ABDUL", (4, 60), (255, 255, 255), cv2.FontFace("sans"), 14, 400)
+    examination = site.agreed(sample.png(np.maximum(pixels, ink.astype(np.uint16) * 16)), "a.png", "P")
+    assert site.looked_at() == [image_of(site, examination)]
+    place = Place(image_of(site, examination), 0, 40, 110, 70)
+    site.say(examination, Draft(Kind.SECOND, Judgement.FRACTURE, (place,)))
+    assert site.exports.start("admin", None)
+    site.exports.wait(60)
+    kept = site.exports.seen.get(image_of(site, examination))
+    assert kept is not None and kept.stays is Stays.CHANGED and site.exports.state.counts.kept == 1
+    assert site.looked_at() == [], "looked at again, the writing lies over a kept place"
+    again = site.exports.seen.get(image_of(site, examination))
+    assert again is not None and again.stays is Stays.WRITING
+
+
+def test_a_picture_whose_patient_agrees_no_longer_is_not_shown_either(site: Site) -> None:
+    examination = site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
+    image_id = image_of(site, examination)
+    assert site.exports.picture(image_id, "small") is not None
+    Consents(site.store.database).withdraw(examination, "reader")
+    assert site.exports.picture(image_id, "small") is None
+    Consents(site.store.database).give(examination, "reader")
+    assert site.looked_at() == [image_id]
 
 
 def test_what_was_shown_is_what_leaves(site: Site) -> None:

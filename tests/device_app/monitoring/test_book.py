@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from device_app.monitoring.book import Book, Expectation, alarms, book_of
 from device_app.monitoring.weeks import WeekName
 from device_app.readings import Draft, Judgement, Kind
 from device_app.store import Store
+from device_app.store.models import Tally
 from device_app.store.queue import FailureCode
 from device_app.store.tallies import begin_anew
 from tests.device_app import sample
@@ -113,3 +115,18 @@ def sample_expected():
     rng = np.random.default_rng(8)
     healthy, fractured = rng.gamma(2.4, 0.85, 500) - 5.2, rng.normal(1.6, 2.5, 100)
     return ExpectedAnswers(150, 5, count_answers(healthy, POINTS), count_answers(fractured, POINTS))
+
+
+def test_a_site_that_lowers_its_limits_raises_no_alarm_and_loses_none(store: Store) -> None:
+    """What came is the same, so the watch says the same, alarms that stand included."""
+    fill(store, Made(weeks=14, pictures=120))
+    fill(store, Made(weeks=4, pictures=120, start=later(14), seed=1, shift=-1.0))
+    before = book_of(store).look(BUNDLE).drift.alarms
+    with store.database.write() as session:
+        for row in session.query(Tally).filter(Tally.probability.is_not(None)):
+            if row.probability < POINTS.high_sensitivity and row.probability >= 0.01:
+                row.verdict = "doubt"
+                row.detail_json = json.dumps({**json.loads(row.detail_json), "by_bundle": "none"})
+    found = Book(store.database).look(BUNDLE)
+    assert found.drift.alarms == before != ()
+    assert found.weeks[0].doubt.count > 10

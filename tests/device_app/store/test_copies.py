@@ -67,5 +67,5 @@ def test_a_disk_with_little_room_gets_none(config):
 
 def test_a_running_kiosk_makes_one_by_itself(config, store, client, monkeypatch):
     monkeypatch.setattr("device_app.housekeeping._FIRST_AFTER_S", 0.01)
-    with Housekeeping(config, store, client.application):
+    with Housekeeping(client.application):
         wait_until(lambda: copies(config.data_dir))

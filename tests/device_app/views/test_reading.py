@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from device_app.access.roles import Role
+from device_app.readings import Place
 from tests.device_app import sample
 from tests.device_app.views.test_access import post, public_id, sign_in
 from tests.device_app.views.test_screens import send
@@ -173,3 +176,111 @@ def test_the_figures_are_a_readers(client, people) -> None:
     assert client.get("/agreement").status_code == 303
     sign_in(client, people, Role.USER)
     assert client.get("/agreement").status_code == 403
+
+
+def row(image: int, *corners: float) -> dict[str, float]:
+    return {"image_id": image, **dict(zip(("x0_px", "y0_px", "x1_px", "y1_px"), corners, strict=True))}
+
+
+def image_of(store: Any, number: int = 0) -> int:
+    return int(store.records.history(1, 9).examinations[number].images[0].id)
+
+
+def test_agreeing_sends_the_verdict_and_the_places_that_the_page_shows(client, people, page, store) -> None:
+    sign_in(client, people, Role.READER)
+    form = re.search(r'<section class="agree".*?</form>', client.get(page).text, re.DOTALL)
+    assert form is not None
+    sent = {
+        name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form[0])
+    }
+    assert client.post(f"{page}second", data=sent).status_code == 303
+    (said,) = store.readings.all()
+    answer = json.loads(store.records.history(1, 9).examinations[0].images[0].findings_json)
+    (box,) = answer["boxes"]
+    assert (str(said.judgement), said.box_verdict) == ("fracture", "fracture")
+    assert said.places == (
+        Place(image_of(store), *(box[name] for name in ("x0_px", "y0_px", "x1_px", "y1_px"))),
+    )
+    text = client.get(page).text
+    assert "You agree with the box." in text and "I agree" not in text and "As the box" in text
+
+
+def test_who_thinks_otherwise_afterwards_may_agree_again(client, people, page) -> None:
+    sign_in(client, people, Role.READER)
+    post(client, f"{page}second", judgement="none")
+    text = client.get(page).text
+    assert "Unlike the box" in text and "I agree: Fracture" in text and "You agree with the box." not in text
+
+
+def test_nobody_agrees_with_a_box_that_has_no_answer(client, people, work_off) -> None:
+    sign_in(client, people, Role.READER)
+    address = send(client, ("a.png", b"no picture")).headers["Location"]
+    work_off()
+    text = client.get(address).text
+    assert "Say what you think of it" in text and "I agree" not in text and "I do not agree" not in text
+
+
+def test_places_stand_in_words_and_for_the_picture_with_who_marked_them(client, people, page, store) -> None:
+    sign_in(client, people, Role.READER)
+    places = [row(image_of(store), 10, 20, 110, 100), row(image_of(store), 300, 400, 350.5, 470)]
+    post(client, f"{page}second", judgement="doubt", places=json.dumps(places))
+    post(client, "/sign-in/out")
+    sign_in(client, people, Role.ADMINISTRATOR)
+    text = client.get(page).text
+    assert "Place 1: upper left, 100 x 80 px" in text and "Place 2: lower right, 50 x 70 px" in text
+    shown = re.search(r"data-said-places='([^']+)' data-said-name=\"([^\"]+)\"", text)
+    assert shown is not None and json.loads(html.unescape(shown[1])) == places and shown[2] == "reader"
+
+
+@pytest.mark.parametrize(
+    ("judgement", "corners"),
+    [
+        ("fracture", (0, 0, 401, 5)),
+        ("fracture", (0, 0, 5, 520.5)),
+        ("fracture", (-1, 0, 5, 5)),
+        ("fracture", (5, 5, 5, 9)),
+        ("none", (0, 0, 5, 5)),
+        ("unreadable", (0, 0, 5, 5)),
+    ],
+)
+def test_a_place_outside_the_picture_or_beside_the_answer_is_not_stored(
+    client, people, page, store, judgement: str, corners: tuple[float, ...]
+) -> None:
+    sign_in(client, people, Role.READER)
+    places = json.dumps([row(image_of(store), *corners)])
+    answer = post(client, f"{page}second", judgement=judgement, places=places)
+    assert answer.status_code == 400 and "a marked place does not belong" in answer.text
+    assert not store.readings.all()
+
+
+@pytest.mark.parametrize("places", ["oops", "{}", "[" * 9000, "[1]", json.dumps([row(1, 0, 0, 5, 5)] * 21)])
+def test_places_that_cannot_be_read_are_not_stored(client, people, page, store, places: str) -> None:
+    sign_in(client, people, Role.READER)
+    assert post(client, f"{page}second", judgement="fracture", places=places).status_code == 400
+    assert not store.readings.all()
+
+
+@pytest.mark.parametrize("what", ["own", "second", "outcome"])
+def test_a_place_on_another_examinations_picture_is_not_stored(
+    client, people, page, work_off, store, what: str
+) -> None:
+    send(client, ("b.png", sample.picture(sample.FRACTURE, 8)))
+    work_off()
+    if what == "own":
+        own_first(client)
+    sign_in(client, people, Role.READER)
+    other = image_of(store, 0)
+    assert other not in [image.id for image in store.records.examination(page.split("/")[-2]).images]
+    answer = post(client, f"{page}{what}", judgement="fracture", places=json.dumps([row(other, 0, 0, 5, 5)]))
+    assert answer.status_code == 400 and not store.readings.all()
+
+
+def test_ones_own_places_are_kept_and_the_boxs_are_not_on_that_page(client, people, page, store) -> None:
+    own_first(client)
+    sign_in(client, people, Role.USER)
+    text = client.get(page).text
+    assert "data-places" in text and "data-box='[]'" in text and "take-over" not in text
+    assert "data-said-places" not in text and "I agree" not in text
+    places = json.dumps([row(image_of(store), 1, 2, 30, 40)])
+    assert post(client, f"{page}own", judgement="doubt", places=places).status_code == 303
+    assert store.readings.all()[0].places == (Place(image_of(store), 1, 2, 30, 40),)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from flask.testing import FlaskClient
 
 from device_app import create_app
 from device_app.access.roles import Role
-from device_app.readings import Draft, Judgement, Kind
+from device_app.readings import Draft, Judgement, Kind, Place
 from device_app.report.pdf import PdfLimits, PdfMaker
 from device_app.report.samples import SAMPLES
 from device_app.status import Phase, ReaderStatus
 from device_app.store.log import Action
+from device_app.store.models import Image
 from device_app.store.records import Upload
 from device_app.views.report import MAKER
 from tests.device_app import sample
@@ -290,3 +292,32 @@ def test_a_photograph_of_a_film_is_called_one(client, put) -> None:
     ident = put(sample.picture(sample.NONE), photographed=True)
     assert "Photograph of a film" in page_of(client, ident)
     assert "Photograph of a film" not in page_of(client, put(sample.picture(sample.NONE, 5)))
+
+
+def test_places_that_a_person_marked_are_told_of_and_not_drawn_as_the_boxs(client, store, put) -> None:
+    ident = put(sample.picture(sample.NONE))
+    examination = store.records.examination(ident)
+    places = (Place(examination.images[0].id, 10.0, 10.0, 50.0, 50.0),)
+    draft = Draft(Kind.SECOND, Judgement.FRACTURE, places)
+    store.readings.add(ident, draft, "kiosk", lambda _found: "none")
+    text = page_of(client, ident)
+    assert "Second reading: Fracture" in text and "marked places, to be seen on the screen: 1" in text
+    assert "<rect x" not in text
+
+
+def test_a_picture_that_was_removed_is_told_of_and_its_answer_stays(client, store, put) -> None:
+    ident = put(sample.picture(sample.FRACTURE))
+    image = store.records.examination(ident).images[0]
+    store.files.derived_path(image.sha256, "screen").unlink()
+    with store.database.write() as session:
+        session.get(Image, image.id).removed_utc = datetime(2026, 3, 1, 9)
+    text = text_of(pdf_of(client, ident))
+    assert "Fracture suspected" in text and "The picture was removed from the box on 1 Mar 2026" in text
+
+
+def test_an_old_address_of_joined_views_leads_to_the_report_of_all(client, store, put) -> None:
+    first, second = put(sample.picture(sample.NONE, 31)), put(sample.picture(sample.FRACTURE, 32))
+    store.grouping.join(first, second, "kiosk")
+    for ident in (first, second):
+        assert "1: No fracture found" in text_of(pdf_of(client, ident))
+        assert "2: Fracture suspected" in page_of(client, ident)
