@@ -31,10 +31,10 @@ from compress.intervals import proportion
 from compress.progress import ProgressReporter
 from runtime.bundle import Bundle
 from runtime.detector import Detector, from_bundle
-from runtime.findings import Findings, Verdict
-from runtime.photograph import PhotographError, Rectified, rectify
-from runtime.photograph_quality import ShotLimits
-from runtime.radiograph import Radiograph
+from runtime.findings import Verdict
+from runtime.photograph import PhotographError, rectify
+from runtime.photograph_plane import Corners
+from runtime.photograph_quality import ShotLimits, refusal_of_shot
 from runtime.readers import read_bytes
 from runtime.reference import open_named
 
@@ -43,7 +43,6 @@ _SEEDS = {"tune": 0, "report": 500_000}
 _ORDER = 5
 _NO_LIMITS = ShotLimits(90.0, 0.0, 9.0, 9.0, 0.0)
 """Of a photograph that is refused it is still asked where the film was found."""
-SUSPICIOUS = (Verdict.FRACTURE, Verdict.DOUBT)
 
 
 @dataclass(frozen=True)
@@ -92,35 +91,25 @@ def outcome_of(detector: Detector, picture: Picture, fractured: bool, photograph
     """All that is asked of one photograph of one radiograph."""
     file = detector.detect_bytes(picture.data()).verdict
     seen = read_bytes(photograph.data)
-    found = _found(detector, seen)
-    plain = detector.detect(seen).verdict
-    known = (picture.group, fractured, file)
-    error = _error(seen, photograph)
-    if isinstance(found, str):
-        return Outcome(*known, None, plain, found, error)
-    return Outcome(*known, found.verdict, plain, _code(found), error)
-
-
-def _found(detector: Detector, seen: Radiograph) -> Findings | str:
+    known, plain = (picture.group, fractured, file), detector.detect(seen).verdict
     try:
-        return detector.detect(rectify(seen).radiograph)
+        film = rectify(seen, _NO_LIMITS)
     except PhotographError as error:
-        return str(error.refusal.code)
+        return Outcome(*known, None, plain, str(error.refusal.code))
+    off = _off(film.film.corners, photograph)
+    if (refusal := refusal_of_shot(film.shot)) is not None:
+        return Outcome(*known, None, plain, str(refusal.code), off)
+    found = detector.detect(film.radiograph)
+    return Outcome(
+        *known, found.verdict, plain, "" if found.refusal is None else str(found.refusal.code), off
+    )
 
 
-def _code(found: Findings) -> str:
-    return "" if found.refusal is None else str(found.refusal.code)
-
-
-def _error(seen: Radiograph, photograph: Photograph) -> float | None:
-    try:
-        found: Rectified = rectify(seen, _NO_LIMITS)
-    except PhotographError:
-        return None
-    edges = (photograph.corners, photograph.inner)  # a film's clear border may be left out
+def _off(corners: Corners, photograph: Photograph) -> float:
+    """Distance of the worst corner over the diagonal; a film's clear border may be left out."""
     return min(
-        float(np.linalg.norm(found.film.corners - edge, axis=1).max() / np.linalg.norm(edge[2] - edge[0]))
-        for edge in edges
+        float(np.linalg.norm(corners - edge, axis=1).max() / np.linalg.norm(edge[2] - edge[0]))
+        for edge in (photograph.corners, photograph.inner)
     )
 
 

@@ -48,8 +48,8 @@ class Share:
 class Figures:
     """agreement: own readings with the box's answer. changed: own readings whose second one differs;
     towards_box: of these, those that then say what the box said. sensitivity: people's own readings of
-    confirmed fractures that suspect or doubt. specificity: those of confirmed others that say none. Those of the
-    box have one source of their own (device_app.site_points.cases).
+    confirmed fractures that suspect or doubt. specificity: those of confirmed others that say none. The box's
+    have a source of their own (device_app.site_points.cases).
     """
 
     agreement: Share

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import flask_babel
+from babel import Locale
 
-LANGUAGES = {"en": "English"}
+LANGUAGES = {
+    "en": "English",
+    "fr": "Français",
+    "es": "Español",
+    "pt": "Português",
+    "sw": "Kiswahili",
+    "hi": "हिन्दी",
+    "ar": "العربية",
+}
 """Each by its own name, as whoever speaks it looks for it."""
 DEFAULT = "en"
+
+
+def direction(language: str) -> str:
+    """ "rtl" or "ltr", for the page as a whole."""
+    return str(Locale.parse(language).text_direction)
 
 
 class LazyText:

@@ -63,10 +63,10 @@ class OutlookKeeper:
 def outlook(store: Store, reserve_bytes: int, keep_days: int) -> Outlook:
     """Asked now. Raises StoreError."""
     now = now_utc()
-    size_bytes, first = Removal(store.database, store.files).received_since(now - retention.RECENT)
+    taken_bytes, first = Removal(store.database, store.files).taken_since(now - retention.RECENT)
     over = retention.RECENT if first is None else min(retention.RECENT, max(now - first, timedelta(days=1)))
     room_bytes = store.records.free_bytes() - reserve_bytes
-    left = retention.days_left(room_bytes, size_bytes, over)
+    left = retention.days_left(room_bytes, taken_bytes, over)
     soon = left is not None and left < retention.WARN_DAYS
     is_scarce = soon or room_bytes < (_SCARCE - 1) * reserve_bytes
     return Outlook(left, is_scarce, due(store, keep_days))

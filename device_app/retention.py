@@ -21,8 +21,6 @@ PROVEN_AFTER = timedelta(days=3)
 SHARE_A_DAY, LEAST_A_DAY = 0.05, 20
 PATIENCE = 2
 """How many times as long pictures are kept that have no answer, or that a patient has agreed to give away."""
-DERIVED_FACTOR = 2.0
-"""Bytes on the disk for each that is received: what is computed from a picture takes about as much again."""
 RECENT = timedelta(days=14)
 WARN_DAYS = 14
 
@@ -68,7 +66,7 @@ class Removable:
 
 
 def look_at(clock: Clock | None, now_utc: datetime, ran: timedelta) -> Clock:
-    """The clock as it is known after another look, `ran` after the last one (or the start) of this process."""
+    """The clock after another look. ran: since the last one of this process, or since it started."""
     if clock is None:
         return Clock(now_utc)
     step = now_utc - clock.seen_utc
@@ -93,15 +91,14 @@ def removable(image_ids: tuple[int, ...], stored: int, removed_lately: int, cloc
     return Removable(image_ids[:most], waiting, "share" if waiting else "")
 
 
-def days_left(room_bytes: int, received_bytes: int, over: timedelta) -> float | None:
+def days_left(room_bytes: int, taken_bytes: float, over: timedelta) -> float | None:
     """Until intake closes, at the rate at which pictures came lately; None where none came.
 
-    room_bytes: that intake may still use. received_bytes: that came within `over`.
+    room_bytes: that intake may still use. taken_bytes: of the disk, by all that came within `over`.
     """
-    if received_bytes <= 0 or over <= timedelta(0):
+    if taken_bytes <= 0 or over <= timedelta(0):
         return None
-    a_day = DERIVED_FACTOR * received_bytes / (over / timedelta(days=1))
-    return max(0, room_bytes) / a_day
+    return max(0, room_bytes) / (taken_bytes / (over / timedelta(days=1)))
 
 
 def _time_of(one: Stored, keep_days: int) -> timedelta:

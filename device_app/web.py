@@ -14,13 +14,13 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from device_app import facts, words
-from device_app.access.gate import Access, install_gate, site_settings
+from device_app.access.gate import LANGUAGE, Access, install_gate, site_settings
 from device_app.access.people import People
 from device_app.access.sessions import Sessions
 from device_app.answers import ScreenState
 from device_app.config import KioskConfig
 from device_app.guard import install_guard, session_secret
-from device_app.language import DEFAULT, LANGUAGES, gettext
+from device_app.language import DEFAULT, LANGUAGES, direction, gettext
 from device_app.outlook import install_outlook
 from device_app.settings import Settings
 from device_app.status import Phase, Reader
@@ -85,7 +85,7 @@ def wants_json() -> bool:
 
 def _language() -> str:
     """What somebody chose on this screen, what the site decided, what the browser asks for."""
-    chosen = (session.get("language"), site_settings(current_app).language)
+    chosen = (session.get(LANGUAGE), site_settings(current_app).language)
     named = next((one for one in chosen if one in LANGUAGES), None)
     return named or request.accept_languages.best_match(LANGUAGES) or DEFAULT
 
@@ -99,6 +99,7 @@ def _register(app: Flask) -> None:
         health,
         history,
         images,
+        language,
         log,
         monitor,
         people,
@@ -113,7 +114,8 @@ def _register(app: Flask) -> None:
     )
 
     patients = (upload, camera, stick, result, grouping, reading, report, images, history)
-    for view in (*patients, export, first_run, health, monitor, points, sign_in, people, settings, log):
+    others = (export, first_run, language, health, monitor, points, sign_in, people, settings, log)
+    for view in (*patients, *others):
         app.register_blueprint(view.blueprint)
 
 
@@ -127,7 +129,9 @@ def _install_words(app: Flask) -> None:
     @app.context_processor
     def box_status() -> dict[str, object]:
         room = kiosk().store.records.has_room()
-        return {"box": kiosk().reader.status(), "room": room, "language": str(get_locale() or DEFAULT)}
+        language = str(get_locale() or DEFAULT)
+        spoken = {"language": language, "direction": direction(language), "languages": LANGUAGES}
+        return {"box": kiosk().reader.status(), "room": room, **spoken}
 
 
 def moment(utc: datetime) -> str:

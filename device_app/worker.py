@@ -23,8 +23,8 @@ from functools import partial
 from device_app import engine_report, facts
 from device_app.config import KioskConfig
 from device_app.gray_values import pack, view_facts
-from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
 from device_app.limits_text import limits_text
+from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
 from device_app.settings import Settings
 from device_app.status import Phase
@@ -131,7 +131,8 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     if findings.evidence is not None:
         heat = heat_png(findings.evidence, findings.width_px, findings.height_px)
         store.files.write_derived(claim.sha256, "heat", heat)
-    more: dict[str, object] = {"examination": asdict(detector.spec.examination)}  # how views become one answer
+    # By this, too, views will become one answer.
+    more: dict[str, object] = {"examination": asdict(detector.spec.examination)}
     if findings.operating_points not in (None, detector.spec.operating_points):
         more["bundle_points"] = asdict(detector.spec.operating_points)  # those that a site's stood in for
     return ReadResult(
@@ -303,7 +304,7 @@ def _heartbeat(reports: Reports) -> Listener:
 def _say_why_not(reports: Reports, error: Exception, reader: Reader | None = None) -> None:
     reason = str(error) if isinstance(error, UlnaError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, UlnaError) else ""
-    known = {} if reader is None else reader.facts()  # what is wrong may be mended from a page about this model
+    known = {} if reader is None else reader.facts()  # some of it is mended on a page about this model
     reports.send(str(Phase.CANNOT_ANSWER), **{**known, "reason": reason, "hint": hint})
 
 

@@ -179,7 +179,7 @@ class Detector:
 
     @property
     def points(self) -> OperatingPoints:
-        """By which it decides with the engine at work now: given ones where they stand in for that one's own."""
+        """By which it decides now: given ones, where they stand in for those of the engine at work."""
         own, given = self.spec.operating_points, self.given
         return given.points if given is not None and given.instead_of == own else own
 

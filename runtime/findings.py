@@ -64,8 +64,8 @@ class OperatingPoints:
 
 @dataclass(frozen=True)
 class GivenPoints:
-    """Thresholds that a site decides by. instead_of: the only ones that they stand in for: an engine that would
-    decide by others has scores on another scale, on which these mean something else.
+    """Thresholds that a site decides by. instead_of: the only ones that they stand in for: an engine that
+    would decide by others has scores on another scale, on which these mean something else.
     """
 
     points: OperatingPoints

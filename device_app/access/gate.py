@@ -21,6 +21,8 @@ from runtime.errors import StoreError, UlnaError
 
 _NEEDS = "_needs_role"
 _TOKEN = "sign_in"  # noqa: S105  a key of the session
+LANGUAGE = "language"
+"""Key of the session for what somebody chose on this screen; it outlives who signs in and out."""
 WATCHING = "X-Ulna-Watching"
 """Header of what a page asks by itself, without a touch."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -108,15 +110,22 @@ def actor() -> str:
 
 def keep_token(token: str) -> None:
     """A new session for the browser, in place of whatever it had."""
-    session.clear()
+    _forget_all()
     session[_TOKEN] = token
 
 
 def drop_token() -> str:
     """The browser's token, which it has no longer; "" where it had none."""
     token = str(session.get(_TOKEN, ""))
-    session.clear()
+    _forget_all()
     return token
+
+
+def _forget_all() -> None:
+    language = session.get(LANGUAGE)
+    session.clear()
+    if language is not None:
+        session[LANGUAGE] = language
 
 
 def is_at_the_box() -> bool:

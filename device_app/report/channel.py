@@ -1,7 +1,9 @@
 """What the kiosk hands to the child that makes the PDF, and what comes back, over two pipes.
 
 kiosk -> child   a line of JSON, then the files one after the other
-child -> kiosk   a PDF and nothing else; its exit code says why there is none
+child -> kiosk   a line with the place of the page that fitted, then the PDF
+
+The child's exit code says why there is none.
 """
 
 from __future__ import annotations
@@ -37,6 +39,26 @@ class Job:
     sample: str = ""
     memory_bytes: int = 0
     cpu_s: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A PDF, and the place in the job's pages of the one that it shows."""
+
+    pdf: bytes
+    place: int
+
+    def to_bytes(self) -> bytes:
+        """As it goes over the pipe."""
+        return b"%d\n%s" % (self.place, self.pdf)
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Made:
+        """The same back. Raises ValueError for anything that is no whole PDF."""
+        place, _, pdf = data.partition(b"\n")
+        if not pdf.startswith(b"%PDF-") or not pdf.rstrip().endswith(b"%%EOF"):
+            raise ValueError("this is no PDF")
+        return cls(pdf, int(place))
 
 
 def pack(job: Job) -> bytes:

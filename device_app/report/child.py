@@ -13,7 +13,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-from device_app.report.channel import Ending, Job, unpack
+from device_app.report.channel import Ending, Job, Made, unpack
 from device_app.report.glyphs import unknown_letters
 from runtime.confine import Allowance, confine, limit, mapped_bytes
 
@@ -31,11 +31,11 @@ def main() -> None:
     if isinstance(made, Ending):
         os._exit(made)
     with os.fdopen(output, "wb") as stream:
-        stream.write(made)
+        stream.write(made.to_bytes())
     os._exit(Ending.DONE)
 
 
-def render(job: Job) -> bytes | Ending:
+def render(job: Job) -> Made | Ending:
     """The PDF of the first page that fits, or why there is none."""
     from weasyprint import HTML
 
@@ -44,15 +44,15 @@ def render(job: Job) -> bytes | Ending:
     if unknown_letters(f"{job.sample} {_text_of(job.pages[0])}"):
         return Ending.NO_FONT
     complaints = _listen()
-    for page in job.pages:
+    for place, page in enumerate(job.pages):
         document = HTML(string=page, base_url=f"{BASE}/", url_fetcher=HandedOver(job.files)).render()
         if len(document.pages) == 1:
-            made = bytes(document.write_pdf())
+            made = Made(bytes(document.write_pdf()), place)
             return Ending.INCOMPLETE if complaints.heard else made
     return Ending.TOO_LONG
 
 
-def _confined(job: Job) -> bytes | Ending:
+def _confined(job: Job) -> Made | Ending:
     try:
         # What these load must be here before the files are gone. Without Pango: an OSError.
         from PIL import PngImagePlugin  # noqa: F401

@@ -16,7 +16,7 @@ from device_app.language import gettext
 from device_app.report.sheet import Fit, Sheet, Spoken, View
 
 WIDTH_MM, HEIGHT_MM = 186.0, 258.0
-"""Of the printed area, static/report.css has the same."""
+"""Of the printed area: width and margins as in static/report.css, within which Letter is 259 mm high."""
 LADDER = (
     Fit(11, 130, lines=6),
     Fit(11, 110, lines=4),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from device_app.report.channel import Ending, Job, pack
+from device_app.report.channel import Ending, Job, Made, pack
 from runtime.errors import UlnaError
 
 _log = logging.getLogger("ulna.report")
@@ -60,14 +60,15 @@ class PdfMaker:
         self._rooms = threading.BoundedSemaphore(limits.at_once)
         self._doors = threading.BoundedSemaphore(limits.at_once + limits.waiting)
 
-    def make(self, job: Job) -> bytes:
+    def make(self, job: Job) -> Made:
         """A PDF of one page. Raises PdfError, with every trouble that there is."""
         limits = self._limits
         with self._turn():
             given = pack(replace(job, memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s))
-            code, pdf = _ask(given, limits.wall_s)
-        if code == Ending.DONE and pdf.startswith(b"%PDF-") and pdf.rstrip().endswith(b"%%EOF"):
-            return pdf
+            code, answer = _ask(given, limits.wall_s)
+        if code == Ending.DONE:
+            with contextlib.suppress(ValueError):
+                return Made.of_bytes(answer)
         _log.error("a report was not made into a PDF: the child ended with %s", code)
         known = {Ending.NO_PROGRAM: Trouble.NO_PROGRAM, Ending.NO_FONT: Trouble.NO_FONT}
         trouble = known.get(code, Trouble.FAILED)  # type: ignore[call-overload]

@@ -95,6 +95,15 @@ class ImageFiles:
             path.unlink(missing_ok=True)
         self.drop(sha256)
 
+    def taken_bytes(self, sha256: str) -> int:
+        """Of the disk, by a picture and all that was computed from it."""
+        paths = [self.path(sha256), *self._derived.glob(f"{sha256[:2]}/{sha256}.*")]
+        taken = 0
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                taken += path.stat().st_size
+        return taken
+
     def derived_path(self, sha256: str, kind: str) -> Path:
         """Where a picture, or another file, computed from an image lies."""
         return self._derived / _checked(sha256)[:2] / f"{sha256}.{kind}.{_ENDINGS.get(kind, 'png')}"

@@ -84,15 +84,7 @@ class Grouping:
             one = session.scalars(select(Examination).where(Examination.public_id == public_id)).first()
             if one is None:
                 return ()
-            within = NEAR if one.patient_label else NEAR_WITHOUT_LABEL
-            rows = session.scalars(
-                select(Examination).where(
-                    Examination.patient_label == one.patient_label,
-                    Examination.joined_into_id.is_(None),
-                    Examination.id != one.id,
-                    Examination.received_utc.between(one.received_utc - within, one.received_utc + within),
-                )
-            ).all()
+            rows = [*session.scalars(_beside(one, before=True)), *session.scalars(_beside(one, before=False))]
             nearest = sorted(rows, key=lambda row: abs(row.received_utc - one.received_utc))
             return tuple(row.public_id for row in nearest[:MOST_OFFERED])
 
@@ -111,6 +103,18 @@ class Grouping:
             one.study_sha256 = says.study_sha256 or _APART
             if says.study_sha256 and len(one.images) == 1 and (other := _study_of(session, one)) is not None:
                 _move(session, one, other, BOX)
+
+
+def _beside(one: Examination, before: bool) -> Select[Examination]:
+    """The few that were taken in just before or after it: a clinic's day may hold hundreds."""
+    within = NEAR if one.patient_label else NEAR_WITHOUT_LABEL
+    wanted = select(Examination).where(
+        Examination.patient_label == one.patient_label,
+        Examination.joined_into_id.is_(None),
+        Examination.received_utc.between(one.received_utc - within, one.received_utc + within),
+        Examination.id < one.id if before else Examination.id > one.id,
+    )
+    return wanted.order_by(Examination.id.desc() if before else Examination.id).limit(MOST_OFFERED)
 
 
 def _undecided(image_id: int) -> Select[Examination]:

@@ -25,6 +25,7 @@ from device_app.store.models import Examination, Image, Job, JobState, Setting
 
 _CLOCK = "retention_clock"
 _ENDED = (JobState.DONE, JobState.FAILED)
+_MEASURED = 50
 AT_ONCE = 200
 """Pictures of one transaction and one entry of the log."""
 
@@ -55,12 +56,20 @@ class Removal:
             for number, received, state, consent in rows
         )
 
-    def received_since(self, moment_utc: datetime) -> tuple[int, datetime | None]:
-        """Bytes of all pictures that came since, and when the first of them did."""
-        wanted = select(func.sum(Image.size_bytes), func.min(Image.received_utc))
+    def taken_since(self, moment_utc: datetime) -> tuple[float, datetime | None]:
+        """Bytes of the disk that all pictures took which came since, and when the first of them did.
+
+        What is computed from a picture may take ten times its own bytes: that is measured at the last few.
+        """
+        since = Image.received_utc >= moment_utc
         with self.database.read() as session:
-            size_bytes, first = session.execute(wanted.where(Image.received_utc >= moment_utc)).one()
-        return int(size_bytes or 0), first
+            whole = select(func.sum(Image.size_bytes), func.min(Image.received_utc)).where(since)
+            size_bytes, first = session.execute(whole).one()
+            last = select(Image.sha256, Image.size_bytes).where(since, Image.removed_utc.is_(None))
+            measured = session.execute(last.order_by(Image.id.desc()).limit(_MEASURED)).all()
+        own = sum(row.size_bytes for row in measured)
+        factor = sum(self.files.taken_bytes(row.sha256) for row in measured) / own if own else 1.0
+        return (size_bytes or 0) * max(1.0, factor), first
 
     def removed_within_a_day(self, now_utc: datetime) -> int:
         """By this clock, in both directions."""

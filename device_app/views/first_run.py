@@ -10,7 +10,7 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from device_app import engine_report
-from device_app.access.gate import access, actor, is_at_the_box, keep_token, open_to, signed_in
+from device_app.access.gate import LANGUAGE, access, actor, is_at_the_box, keep_token, open_to, signed_in
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import Role
 from device_app.answers import summary
@@ -166,7 +166,7 @@ def _store_language() -> str:
     chosen = request.form.get("language", "")
     if chosen and chosen not in LANGUAGES:
         return gettext("This language is not spoken here. Nothing was stored.")
-    session.pop("language", None)
+    session.pop(LANGUAGE, None)
     access().settings.change(actor(), language=chosen)
     _seen(Step.LANGUAGE)
     return ""

@@ -75,10 +75,10 @@ def pdf(public_id: str) -> ResponseReturnValue:
         return _no_pdf(examination.public_id, error.trouble)
     except OSError:
         return _no_pdf(examination.public_id, Trouble.FAILED)
-    digests = {"html_sha256": _digest(papers[0].encode()), "pdf_sha256": _digest(made)}
+    digests = {"html_sha256": _digest(papers[made.place].encode()), "pdf_sha256": _digest(made.pdf)}
     kiosk().store.log.note(actor(), Action.REPORTED, examination.public_id, **digests)
     return Response(
-        made,
+        made.pdf,
         mimetype="application/pdf",
         headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
     )

@@ -135,8 +135,10 @@ def _stored(name: str, receipt: Receipt, upload: Upload) -> Outcome:
     says = already_here(receipt.patient_label, other, facts_given)
     known, facts = "other" if other else "same", "unused" if facts_given else None
     photograph = "unused" if upload.photographed and not _has_photograph(receipt) else None
-    page = {"public_id": receipt.public_id, "known": known, "facts": facts, "photograph": photograph}
-    return Outcome(name, 200, url=url_for("result.page", **page), known=True, says=says)
+    url = url_for(
+        "result.page", public_id=receipt.public_id, known=known, facts=facts, photograph=photograph
+    )
+    return Outcome(name, 200, url=url, known=True, says=says)
 
 
 def _has_photograph(receipt: Receipt) -> bool:

@@ -77,6 +77,6 @@ def test_the_share_is_enough_for_the_shortest_time_that_can_be_chosen():
 
 
 def test_the_disk_lasts_as_long_as_pictures_come_as_they_did():
-    assert days_left(100 << 30, 14 << 30, 14 * DAY) == pytest.approx(100 / retention.DERIVED_FACTOR)
+    assert days_left(100 << 30, 14 << 30, 14 * DAY) == pytest.approx(100)
     assert days_left(-5, 1 << 30, DAY) == 0
     assert days_left(100 << 30, 0, DAY) is None

@@ -1,4 +1,4 @@
-"""The limits of a clinic in a real browser: proposal, form, confirmation, the answer's page; sizes and axe."""
+"""The limits of a clinic in a real browser: proposal, form, confirmation, result; three sizes and axe."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def missing_clinic(tmp_path: Path, tested_bundle: Bundle, kiosk_keys: Any) -> It
 
 @pytest.fixture
 def page(chromium: Any, missing_clinic: Kiosk) -> Iterator[Any]:
-    """Of the administrator; fails its test for a request to another host, a console error or a script error."""
+    """Of the administrator; fails its test for a request to another host or an error of a script."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, has_touch=True, bypass_csp=True)
     troubles: list[str] = []
     opened = watched(context.new_page(), missing_clinic, troubles)

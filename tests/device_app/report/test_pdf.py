@@ -31,14 +31,15 @@ def trouble(made: Job, limits: PdfLimits = LIMITS) -> Trouble:
 
 
 def test_a_page_becomes_a_pdf_of_one_page_with_its_text() -> None:
-    pdf = pypdf.PdfReader(io.BytesIO(PdfMaker().make(job(PAGE))))
+    pdf = pypdf.PdfReader(io.BytesIO(PdfMaker().make(job(PAGE)).pdf))
     assert len(pdf.pages) == 1 and "Fracture suspected" in pdf.pages[0].extract_text()
 
 
 def test_the_first_page_that_fits_is_taken() -> None:
     long = PAGE + "<p>much" * 500
-    pdf = pypdf.PdfReader(io.BytesIO(PdfMaker().make(job(long, PAGE + " short", PAGE))))
-    assert len(pdf.pages) == 1 and "short" in pdf.pages[0].extract_text()
+    made = PdfMaker().make(job(long, PAGE + " short", PAGE))
+    pdf = pypdf.PdfReader(io.BytesIO(made.pdf))
+    assert made.place == 1 and len(pdf.pages) == 1 and "short" in pdf.pages[0].extract_text()
 
 
 def test_a_page_that_never_fits_is_no_pdf_rather_than_two_pages() -> None:
@@ -105,7 +106,7 @@ def test_more_at_once_than_there_are_turns_are_told_to_come_again() -> None:
     assert caught.value.trouble is Trouble.BUSY
     leave.set()
     taken.join()
-    assert maker.make(job(PAGE)).startswith(b"%PDF-")
+    assert maker.make(job(PAGE)).pdf
 
 
 def test_every_language_has_one_sample_however_it_is_written() -> None:

@@ -18,7 +18,6 @@ from device_app.store import Store
 from device_app.store.models import Examination, Image, Job, Reading, Result
 from runtime.expected import LOGIT_EDGES, ClassAnswers, ExpectedAnswers
 from runtime.findings import Findings, OperatingPoints, Provenance, Verdict
-from runtime.postprocess import probability
 
 BASE = OperatingPoints(0.06, 0.45)
 PROMISE = Promise(Share(90, 100), Share(150, 200), Share(190, 200), 1.0)
@@ -57,9 +56,11 @@ def cases(fractures: Sequence[float], others: Sequence[float]) -> tuple[Case, ..
 
 def evidence_of(known: Sequence[Case], more: Sequence[float] = ()) -> Evidence:
     """more: chances of examinations that nobody has followed up."""
-    others = [Answered(f"n{number}", chance, chance, BASE.decide(chance)) for number, chance in enumerate(more)]
-    truths = {one.answered.examination: one.truth for one in known}
-    return Evidence((*(one.answered for one in known), *others), truths)
+    others = [
+        Answered(f"n{number}", chance, chance, BASE.decide(chance)) for number, chance in enumerate(more)
+    ]
+    answered = (*(one.answered for one in known), *others)
+    return Evidence(answered, {one.answered.examination: one.truth for one in known})
 
 
 def chances(seed: int, count: int, mean: float, spread: float) -> NDArray[np.float64]:
@@ -134,8 +135,8 @@ def _reading(row: Examination, one: Seen) -> Reading:
 def clinic(fractures: int, others: int, mean: float, base: OperatingPoints, seed: int = 0) -> list[Seen]:
     """Examinations of one view, all followed up; mean: of the fractures' logits above the lower limit."""
     low = _logit(base.high_sensitivity)
-    broken = [probability(low + float(one)) for one in np.random.default_rng(seed).normal(mean, 1.2, fractures)]
-    whole = [probability(low + float(one)) for one in np.random.default_rng(seed + 1).normal(-1.2, 1.0, others)]
+    broken = chances(seed, fractures, low + mean, 1.2).tolist()
+    whole = chances(seed + 1, others, low - 1.2, 1.0).tolist()
     return [
         *(Seen((chance,), "outcome", True) for chance in broken),
         *(Seen((chance,), "outcome", False) for chance in whole),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from device_app.agreement import Share
-from device_app.site_points.advice import Advice, judge, needs_confirmation
-from device_app.site_points.cases import figures_at
+from device_app.site_points.advice import Advice, Judgement, judge, needs_confirmation
+from device_app.site_points.cases import Case, figures_at
 from device_app.site_points.limits import CHOICES, STEPS, Steps, points_at, sensitive_at, widened
 from tests.device_app.site_points.made import BASE, PROMISE, cases, chances, evidence_of
 
@@ -19,13 +20,15 @@ _LOGITS = NormalDist(0.0, 2.2)
 """Of fractures at a made clinic: by BASE the box finds 89 in 100 of them."""
 
 
-def clinic(mean: float = 1.3, healthy: float = -4.6, fractures: int = 120, others: int = 260, seed: int = 0):  # noqa: ANN201
+def clinic(
+    mean: float = 1.3, healthy: float = -4.6, fractures: int = 120, others: int = 260, seed: int = 0
+) -> tuple[Case, ...]:
     return cases(
         chances(seed, fractures, mean, 2.2).tolist(), chances(seed + 1, others, healthy, 1.6).tolist()
     )
 
 
-def judged(known, more=()):  # noqa: ANN001, ANN201
+def judged(known: Sequence[Case], more: Sequence[float] = ()) -> Judgement:
     return judge(evidence_of(known, more), BASE, BASE, PROMISE)
 
 
@@ -118,7 +121,7 @@ def test_the_widened_interval_holds_whichever_limit_is_chosen_and_the_plain_one_
         worst = int(np.argmax(np.abs(counts / 100 - true) / np.sqrt(true * (1 - true))))  # the worst choice
         plain += shares[worst].interval[0] <= true[worst] <= shares[worst].interval[1]
         wide += widened(shares[worst])[0] <= true[worst] <= widened(shares[worst])[1]
-    assert CHOICES == len(limits)
+    assert len(limits) == CHOICES
     assert plain / 2000 < 0.9 and wide / 2000 >= 0.95
 
 

@@ -62,7 +62,9 @@ def test_limits_rise_with_their_steps_and_no_step_is_the_bundles_own(base: Opera
     assert points_at(base, Steps()) == base
 
 
-@pytest.mark.parametrize("steps", [Steps(STEPS + 1), Steps(-STEPS - 1), Steps(0, STEPS + 1), Steps(STEPS, -1)])
+@pytest.mark.parametrize(
+    "steps", [Steps(STEPS + 1), Steps(-STEPS - 1), Steps(0, STEPS + 1), Steps(STEPS, -1)]
+)
 def test_steps_beyond_the_bounds_and_limits_that_cross_are_refused(steps: Steps) -> None:
     with pytest.raises(InputError):
         points_at(BASE, steps)
@@ -89,7 +91,9 @@ def test_a_widened_interval_holds_the_plain_one(counts: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("promised", [0.5, 0.72, 0.9, 0.95, 1.0])
-def test_the_least_number_gives_an_interval_of_the_width_wanted_and_one_less_does_not(promised: float) -> None:
+def test_the_least_number_gives_an_interval_of_the_width_wanted_and_one_less_does_not(
+    promised: float,
+) -> None:
     def width(count: int) -> float:
         low, high = widened(Share(round(promised * count), count))
         return high - low

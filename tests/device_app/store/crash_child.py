@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import signal
@@ -13,10 +14,14 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from device_app import KioskConfig
 from device_app.store import open_store, prepare_store
+from device_app.store.grouping import FileSays
 from device_app.store.queue import ReadResult
 from device_app.store.records import Upload
 
 PICTURES = tuple(b"picture %d " % number * 1000 for number in range(4))
+STUDIES = {
+    hashlib.sha256(data).hexdigest(): f"{number // 2:064d}" for number, data in enumerate(PICTURES)
+}
 DERIVED = ("facts", "screen", "thumb", "values", "heat")
 """In the worker's order; the answer comes after them."""
 NEVER = 10**9
@@ -56,15 +61,21 @@ def run(folder: str, kill_at: int) -> None:
 
 
 def use_store(folder: Path) -> None:
-    """The same pictures every time: what was confirmed before is known now."""
+    """The same pictures every time: what was confirmed before is known now.
+
+    The first two are sent as views of one examination, the last two are found to be by their study.
+    """
     config = KioskConfig(folder / "bundle", folder / "data", reserve_bytes=0)
     prepare_store(config)
     store = open_store(config)
     for start in range(0, len(PICTURES), 2):
+        first = ""
         for data in PICTURES[start : start + 2]:
-            receipt = store.records.receive(io.BytesIO(data), Upload("a.png"))
+            receipt = store.records.receive(io.BytesIO(data), Upload("a.png", examination=first))
             note(folder, f"received {receipt.public_id}")
+            first = receipt.public_id if start == 0 else ""
         while (claim := store.queue.claim("worker")) is not None:
+            store.grouping.settle(claim.image_id, FileSays(STUDIES[claim.sha256], "P 1"))
             for kind in DERIVED:
                 store.files.write_derived(claim.sha256, kind, derived(kind, claim.sha256))
             if store.queue.complete(claim, ReadResult("none", f'"{claim.sha256}"', "0" * 64)):

@@ -73,7 +73,9 @@ def check_confirmed(folder, told):
     for sha256 in store.records.known_digests():
         store.files.read(sha256)  # no row speaks of bytes that are not there, confirmed or not
     for public_id in told["received"]:
-        (image,) = store.records.examination(public_id).images
+        examination = store.records.examination(public_id)
+        assert examination.images or examination.joined_into
+    for image in (image for one in store.records.history(1, 100).examinations for image in one.images):
         assert hashlib.sha256(store.files.read(image.sha256)).hexdigest() == image.sha256
         done = image.state is JobState.DONE
         assert done == (image.findings_json is not None) and (done or image.state is JobState.QUEUED)
@@ -90,6 +92,8 @@ def check_store(folder):
     history = store.records.history(1, 100)
     digests = {hashlib.sha256(data).hexdigest() for data in PICTURES}
     images = [image for row in history.examinations for image in row.images]
+    assert [len(row.images) for row in history.examinations] == [2, 2]
+    assert all(row.patient_label == "P 1" for row in history.examinations)
     assert sorted(image.sha256 for image in images) == sorted(digests), "lost or doubled"
     for image in images:
         assert image.state is JobState.DONE and json.loads(image.findings_json) == image.sha256

@@ -145,6 +145,15 @@ def test_a_clock_that_was_kept_spoilt_is_one_never_seen(store, removal, text):
     assert removal.clock() is None
 
 
+def test_what_a_picture_takes_of_the_disk_is_measured_with_all_that_is_made_of_it(
+    config, store, removal, answered
+):
+    taken, first = removal.taken_since(now_utc() - timedelta(days=1))
+    on_disk = sum(path.stat().st_size for path in files_of(config, image_of(store, answered).sha256))
+    assert taken == pytest.approx(on_disk) and first is not None
+    assert removal.taken_since(now_utc() + timedelta(days=1)) == (0, None)
+
+
 def test_the_log_holds_no_name(store, removal, answered):
     remove(store, removal, answered)
     assert "WANJIKU" not in json.dumps([vars(one.entry) for one in store.log.written()]).upper()

@@ -31,7 +31,9 @@ def test_answers_by_the_sites_limits_count_on_the_scale_of_the_engine(store: Sto
     assert figures_at(evidence.cases, LOWER).sensitivity == Share(2, 2)
 
 
-def test_other_models_other_scales_and_limits_for_several_views_are_left_out_and_counted(store: Store) -> None:
+def test_other_models_other_scales_and_limits_for_several_views_are_left_out_and_counted(
+    store: Store,
+) -> None:
     several = Seen((0.9, 0.9), "outcome", True, examination=OperatingPoints(0.1, 0.5))
     fill(store, BUNDLE, BASE, [several, Seen((0.9,), "outcome", True)])
     known = cases_of(store.database)

@@ -67,9 +67,7 @@ def wish(client: FlaskClient, path: str, **form: Any) -> Any:
 
 
 @pytest.mark.parametrize("role", [None, *PINS])
-def test_the_page_opens_for_the_administrator_alone(
-    open_app: Any, people: People, role: Role | None
-) -> None:
+def test_the_page_opens_for_the_administrator_alone(open_app: Any, people: People, role: Role | None) -> None:
     client = open_app(status()).test_client()
     if role is not None:
         sign_in(client, people, role)
