@@ -85,7 +85,7 @@ def _in_8_bits(photograph: Radiograph) -> NDArray[np.uint8]:
 def _inside(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = film.shape
     rows, columns = round(_INSET * height), round(_INSET * width)
-    return np.ascontiguousarray(film[rows : height - rows, columns : width - columns])
+    return np.ascontiguousarray(film[rows : height - rows, columns : width - columns], np.uint8)
 
 
 def _without_noise(film: NDArray[np.uint8]) -> NDArray[np.uint8]:

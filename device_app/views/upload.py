@@ -104,8 +104,16 @@ def _screen(outcomes: Sequence[Outcome] = ()) -> str:
         full=" ".join(full_words()),
         asks=asks,
         another=another,
-        is_new=is_at_the_box() and not access().people.has_administrator(),
+        is_new=_is_new(),
     )
+
+
+def _is_new() -> bool:
+    """Whether to offer, at the box itself, that it be set up."""
+    try:
+        return is_at_the_box() and not access().people.has_administrator()
+    except StoreError:  # the page says already what is wrong with the box
+        return False
 
 
 def _said(pictures: int) -> PatientFacts:

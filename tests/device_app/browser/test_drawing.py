@@ -343,13 +343,13 @@ def test_an_answer_without_places_sends_none_and_says_so(fracture: Any) -> None:
     page = fracture
     flip(page, "mark")
     drag(page, FROM, TO)
-    page.get_by_role("radio", name="No fracture").tap()
+    page.get_by_role("radio", name="No fracture").check()
     page.get_by_text("With this answer no places are stored.").wait_for()
     assert places(page) == []
-    page.get_by_role("radio", name="Not sure").tap()
+    page.get_by_role("radio", name="Not sure").check()
     page.get_by_text("1 of at most 20 places marked").wait_for()
     assert len(places(page)) == 1
-    page.get_by_role("radio", name="No fracture").tap()
+    page.get_by_role("radio", name="No fracture").check()
     page.get_by_role("button", name="Store", exact=True).first.tap()
     page.get_by_text("Second reading: No fracture").wait_for()
 
