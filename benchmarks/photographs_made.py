@@ -256,7 +256,7 @@ def _fill_rounded(shape: Light, corner: float) -> None:
 
 
 def _beside(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    return corners + (corners[1] - corners[0]) * 1.06
+    return np.asarray(corners + (corners[1] - corners[0]) * 1.06, np.float64)
 
 
 def _reflection(scene: Scene, random: np.random.Generator) -> Light:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from runtime.appearance import Appearance
 from runtime.findings import Refusal, RefusalCode
 from runtime.picture_quality import PictureQuality
-from runtime.radiograph import Radiograph
+from runtime.radiograph import PHOTOGRAPH, Radiograph
 
 MAYBE_INVERTED = "The image may be inverted (bone dark instead of bright)."
 _WIDEN = "Send it again with a wider window; if the original is the same, repeat it with {} exposure."
@@ -99,7 +99,8 @@ def find_faults(
             "Compressed too strongly: blocks of 8 pixels hide fine lines.",
             "Send the original file, or save it at a higher quality.",
         )
-    yield from _of_the_detail(look, quality, for_screens and not radiograph.facts.declared, limits)
+    as_it_was_taken = radiograph.facts.declared or radiograph.format == PHOTOGRAPH
+    yield from _of_the_detail(look, quality, for_screens and not as_it_was_taken, limits)
     if look.median > limits.inverted_median and look.dark < limits.inverted_dark_area:
         yield Fault(FaultKind.INVERTED, MAYBE_INVERTED)
     else:
@@ -134,7 +135,9 @@ def explain(refusal: Refusal | None, faults: tuple[Fault, ...]) -> Refusal | Non
 def _of_the_detail(
     look: Appearance, quality: PictureQuality, sharpened: bool, limits: FaultLimits
 ) -> Iterator[Fault]:
-    """sharpened: as what was made for screens is; an X-ray system's own picture is softer by nature."""
+    """sharpened: as what was made for screens is. An X-ray system's own picture is softer by nature, and so
+    is a photographed film, whose own edges have shown that the photograph is sharp.
+    """
     least = limits.min_sharpness if sharpened else limits.min_own_sharpness
     one_way = quality.sharpness_one_way < limits.min_sharpness_one_way
     if one_way or quality.sharpness < least or look.fineness < limits.min_fineness:

@@ -18,7 +18,7 @@ from runtime.findings import Refusal, RefusalCode
 from runtime.photograph_film import Film, find_films
 from runtime.photograph_plane import size_of, straightened, view_of
 from runtime.photograph_quality import DEFAULT_LIMITS, Shot, ShotLimits, measure_shot, refusal_of_shot
-from runtime.radiograph import Radiograph
+from runtime.radiograph import PHOTOGRAPH, Radiograph
 
 PHOTOGRAPHED = (
     "Read from a photograph of a film, which shows less than the X-ray machine's own file. "
@@ -79,13 +79,15 @@ def _the_only(films: list[Film]) -> Film:
 
 def _in_8_bits(photograph: Radiograph) -> NDArray[np.uint8]:
     shift = photograph.bit_depth - 8
-    return np.minimum(photograph.pixels >> shift, 255).astype(np.uint8)
+    gray: NDArray[np.uint8] = np.minimum(photograph.pixels >> shift, 255).astype(np.uint8)
+    return gray
 
 
 def _inside(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = film.shape
     rows, columns = round(_INSET * height), round(_INSET * width)
-    return np.ascontiguousarray(film[rows : height - rows, columns : width - columns], np.uint8)
+    inner: NDArray[np.uint8] = film[rows : height - rows, columns : width - columns]
+    return inner.copy()
 
 
 def _without_noise(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -102,6 +104,7 @@ def _as_radiograph(photograph: Radiograph, film: NDArray[np.uint8]) -> Radiograp
         photograph,
         pixels=film.astype(np.uint16),
         bit_depth=8,
+        format=PHOTOGRAPH,
         colour_spread=0.0,
         facts=said,
         warnings=(*photograph.warnings, PHOTOGRAPHED),

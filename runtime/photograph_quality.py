@@ -170,4 +170,4 @@ def _glare(gray: NDArray[np.uint8], corners: Corners, light: float) -> float:
         return 0.0
     around = 255 * light ** (1 / _GAMMA)
     level = min(_CLIPPED, _BRIGHTER * around) if around >= _OF_A_BOX else _CLIPPED
-    return float(np.count_nonzero(seen >= level)) / seen.size
+    return float(np.count_nonzero(seen >= level)) / int(seen.size)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 PROJECTIONS = ("cr", "dx", "rg")
 """DICOM's modalities of plain radiographs, in lower case."""
+PHOTOGRAPH = "photograph"
+"""Format of a film that was found in a photograph (runtime.photograph)."""
 MIN_BIT_DEPTH = 8
 MAX_BIT_DEPTH = 16
 
@@ -73,7 +75,7 @@ class Radiograph:
     pixels: (H, W) uint16, read-only, values in [0, 2**bit_depth).
     bit_depth: significant bits, 8 to 16.
     sha256: digest of the bytes it was read from.
-    format: "jpeg", "png", "tiff", "bmp", "webp", "dicom" or "array".
+    format: "jpeg", "png", "tiff", "bmp", "webp", "dicom" or "array"; PHOTOGRAPH for a film in a photograph.
     colour_spread: mean over pixels of max(R, G, B) - min(R, G, B), in 1/255; 0.0 for gray files.
     warnings: what the reader noticed and mended, in plain words.
 

@@ -15,12 +15,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from benchmarks.photographs_made import FRAME, Photograph, Scene, drawn, take
+from runtime.faults import FaultKind
 from runtime.findings import RefusalCode
 from runtime.photograph import PHOTOGRAPHED, PhotographError, Rectified, rectify
 from runtime.photograph_film import find_films
 from runtime.photograph_plane import in_order, is_plausible, straightened, view_of
 from runtime.photograph_quality import ShotLimits
-from runtime.radiograph import AcquisitionFacts, Radiograph
+from runtime.quality import assess
+from runtime.radiograph import PHOTOGRAPH, AcquisitionFacts, Radiograph
 from runtime.readers import read_bytes
 from runtime.refusing import refusal_of
 from tests.bundles import radiograph_pixels
@@ -150,6 +152,14 @@ def test_scale_window_and_colour_are_not_those_of_the_photograph() -> None:
     assert found.colour_spread == 0.0
     assert found.warnings == ("first", PHOTOGRAPHED)
     assert found.sha256 == photograph.sha256
+    assert found.format == PHOTOGRAPH
+
+
+def test_a_sharp_photograph_of_a_film_is_not_told_to_be_blurred_for_being_no_file() -> None:
+    found = read(GOOD).radiograph
+    kinds = [{fault.kind for fault in assess(one).faults} for one in (found, replace(found, format="jpeg"))]
+
+    assert FaultKind.BLURRED not in kinds[0] and kinds[1] - kinds[0] <= {FaultKind.BLURRED}
 
 
 def test_a_photograph_of_more_than_8_bits_is_read_alike() -> None:
