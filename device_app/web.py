@@ -13,7 +13,7 @@ from flask_babel import Babel, get_locale
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from device_app import facts, words
+from device_app import facts, notices, words
 from device_app.access.gate import LANGUAGE, Access, install_gate, site_settings
 from device_app.access.people import People
 from device_app.access.sessions import Sessions
@@ -121,7 +121,7 @@ def _register(app: Flask) -> None:
 
 def _install_words(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(words=words, facts=facts, version=version("ulna"))
+    app.jinja_env.globals.update(words=words, facts=facts, notices=notices, version=version("ulna"))
     app.jinja_env.globals.update(ScreenState=ScreenState, Phase=Phase)
     app.jinja_env.globals["has_picture_of"] = _has_picture
     app.jinja_env.filters.update(moment=moment, stored_moment=_stored_moment)

@@ -208,8 +208,10 @@ PARTS = {
 FACT_LABELS = {"sex": _("Sex"), "body_part": _("Body part"), "view": _("View (of a single picture)")}
 _FACT_WORDS = {
     **PARTS,
+    "leg": _("leg"),
     "female": _("female"),
     "male": _("male"),
+    "other": _("other"),
     "frontal": _("frontal"),
     "lateral": _("lateral"),
     "oblique": _("oblique"),
@@ -303,18 +305,15 @@ def fact_word(word: str) -> str:
     return str(_FACT_WORDS.get(word, word))
 
 
-def told_words(told: FactsUsed) -> list[str]:
-    """What the answer rests on beside the picture, and what was not used."""
+def told_words(told: FactsUsed) -> str:
+    """What the answer rests on beside the picture. What was not used stands in its notes (notices)."""
     said = told.facts
     words = [fact_word(word) for text in (said.sex, said.body_part, said.view) for word in _parts(text)]
     age = [gettext("%(age)s years", age=said.age)] if said.age else []
     listed = ", ".join(age + words)
-    first = (
-        gettext("The box was told: %(facts)s.", facts=listed)
-        if listed
-        else gettext("The box was told nothing of the patient. It went by the picture alone.")
-    )
-    return [first, *told.notes]
+    if not listed:
+        return gettext("The box was told nothing of the patient. It went by the picture alone.")
+    return gettext("The box was told: %(facts)s.", facts=listed)
 
 
 def shows_words(answer: Answer) -> str:

@@ -25,13 +25,12 @@ _REFITS = 3
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """corners: where the four lines meet. support: for each side the share of its paths on which light
-    changes at the line. step: for each side by how much, in gray values, at the median.
+    """corners: where the four lines meet. support: (4,), for each side the share of its paths on which light
+    changes at the line.
     """
 
     corners: Corners
     support: NDArray[np.float64]
-    step: NDArray[np.float64]
 
 
 def outline(gray: Gray, corners: Corners, reach_px: float, darker: bool, least_step: float) -> Outline | None:
@@ -44,9 +43,7 @@ def outline(gray: Gray, corners: Corners, reach_px: float, darker: bool, least_s
     found = [_meet(lines[side - 1], lines[side]) for side in range(4)]
     if any(point is None for point in found):
         return None
-    return Outline(
-        np.array(found), np.array([side[1] for side in sides]), np.array([side[2] for side in sides])
-    )
+    return Outline(np.array(found), np.array([side[1] for side in sides]))
 
 
 def profiles(gray: Gray, corners: Corners, side: int, reach_px: float) -> tuple[Gray, NDArray[np.float64]]:
@@ -74,8 +71,8 @@ def _outward(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np
 
 def _side(
     gray: Gray, corners: Corners, side: int, reach_px: float, darker: bool, least_step: float
-) -> tuple[NDArray[np.float64], float, float]:
-    """The line (a, b, c) with a x + b y = c, its support and its step."""
+) -> tuple[NDArray[np.float64], float]:
+    """The line (a, b, c) with a x + b y = c, and its support."""
     seen, feet = profiles(gray, corners, side, reach_px)
     change = (seen[:, 2:] - seen[:, :-2]) * (1 if darker else -1)
     best = np.argmax(change, axis=1)
@@ -85,7 +82,7 @@ def _side(
     on = (np.abs(offset - level) < _NEAR_PX) & (step >= least_step)
     out = _outward(corners[side], corners[(side + 1) % 4])
     line = _through(feet + level[:, None] * out)
-    return line, float(on.mean()), float(np.median(step[on])) if on.any() else 0.0
+    return line, float(on.mean())
 
 
 def _between(change: Gray, best: NDArray[np.integer]) -> NDArray[np.float64]:

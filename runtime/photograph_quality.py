@@ -35,8 +35,12 @@ _DARKEST = 1e-3
 
 @dataclass(frozen=True)
 class ShotLimits:
-    """From where on a photograph is not read; see Shot. Chosen on simulated photographs of one half of the
-    seeds (benchmarks.photographs), and reported on the other.
+    """From where on a photograph is not read; see Shot.
+
+    Chosen on simulated photographs (benchmarks.photographs, part "tune"). max_edge: below it 73% of 111 films
+    got the file's verdict, above 0.008 37% of 30; careful photographs lie at 0.002 to 0.0052. max_tilt_deg:
+    between 30 and 40 degrees 4 of 10 did. max_glare: of 61 careful photographs one lies above. min_evenness:
+    beyond what was tried; 0.5 to 0.6 was still read as well as any.
     """
 
     max_tilt_deg: float = 35.0

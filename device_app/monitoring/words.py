@@ -7,6 +7,7 @@ from device_app.answers import Answer, ScreenState
 from device_app.language import gettext, lazy_gettext
 from device_app.monitoring.book import OPTIONS, Expectation, SiteWatch
 from device_app.monitoring.state import Level, Reason, Why
+from device_app.notices import Notice, kind_words
 from device_app.words import ReasonWords, StateWords, reason_words
 
 _ = lazy_gettext
@@ -129,9 +130,9 @@ def failure_words(code: str) -> str:
     return str(_FAILURES.get(code, code))
 
 
-def warning_words(kind: str) -> str:
-    """The beginning of a warning, as the detector words it."""
-    return f"{kind} …"
+def warning_words(kind: str) -> Notice:
+    """A kind of warning in a few words; one that is not known, as the detector words it."""
+    return kind_words(kind)
 
 
 def share_text(share: Share) -> str:

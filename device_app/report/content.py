@@ -8,6 +8,7 @@ from datetime import datetime
 
 from device_app.answers import ANSWERED, Answer, ScreenState
 from device_app.language import gettext
+from device_app.notices import notice_words
 from device_app.plates import Plate
 from device_app.readings import Said, outcome
 from device_app.report.figures import Moment, Showing, facts_of, plain, view_of
@@ -187,7 +188,7 @@ def _warnings(plates: Sequence[Plate]) -> tuple[str, ...]:
     of: dict[str, list[str]] = {}
     for number, plate in enumerate(plates, start=1):
         for text in plate.answer.warnings:
-            of.setdefault(plain(text), []).append(str(number))
+            of.setdefault(notice_words(plain(text)).isolated, []).append(str(number))
     return tuple(
         text
         if len(numbers) == len(plates)

@@ -19,6 +19,7 @@ from device_app.intake import words as source_words
 from device_app.intake.sources import sources_of
 from device_app.known_picture import known_picture
 from device_app.language import LANGUAGES, gettext
+from device_app.notices import Notice
 from device_app.settings import MAX_CLINIC_CHARS
 from device_app.store.records import Upload, display_text
 from device_app.vitals import read_vitals
@@ -194,7 +195,7 @@ def _store_test() -> str:
     try:
         picture = known_picture(kiosk().config)
     except BundleError as error:
-        return f"{error} {error.hint}"
+        return Notice(f"{error} {error.hint}", False).__html__()
     upload = Upload("test.png", gettext("Test picture"), source=_SOURCE, actor=actor())
     kiosk().store.records.receive(io.BytesIO(picture.data), upload)
     kiosk().reader.wake()

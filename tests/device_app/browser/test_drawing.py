@@ -74,6 +74,8 @@ def page(chromium: Any, kiosk: Kiosk, signed_in: Any) -> Iterator[Any]:
 def fracture(page: Any, kiosk: Kiosk) -> Any:
     """A fracture with a place of the box's, on pixels that are higher than wide."""
     send(page, kiosk, scaled(sample.FRACTURE, next(_SEEDS)))
+    page.locator(".pill-ready").wait_for()  # a banner that goes away would move the picture under the finger
+    settle(page)
     return page
 
 

@@ -83,7 +83,7 @@ class Keys:
     def give(self, picture: dict[str, Any]) -> None:
         self._reach(self._page.locator("#picture"))
         with self._page.expect_file_chooser() as chooser:
-            self._page.keyboard.press("Enter")
+            self._page.keyboard.press("Space")
         chooser.value.set_files([picture])
 
     def _choose(self, target: Any) -> None:
