@@ -30,7 +30,7 @@ demo: $(VENV)/.demo  ## from synthetic radiographs to a kiosk that reads one (SE
 	@if [ "$(SERVE)" = 1 ]; then exec $(BIN)/ulna serve --bundle $(OUT)/bundle --port $(PORT); \
 	else echo "bundle: $(OUT)/bundle   report: $(OUT)/report.html"; fi
 
-test: $(VENV)/.dev browser senders  ## every test
+test: $(VENV)/.dev browser pango senders  ## every test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_OPTIONS)
 
 wheels: $(BIN)/python  ## what a box without network installs, in dist/box
@@ -71,6 +71,14 @@ browser:
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests" \
 	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	|| echo "no Chromium here: the browser tests will be skipped (install the package 'chromium')"
+
+# Reports as PDF are drawn with Pango; Chromium brings it, a machine without Chromium may lack it.
+.PHONY: pango
+pango:
+	@ldconfig -p 2>/dev/null | grep -q libpangoft2 \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Pango for the report's tests" \
+	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libpangoft2-1.0-0 >/dev/null; } \
+	|| echo "no Pango here: the tests of PDF reports will be skipped (install the package 'libpangoft2-1.0-0')"
 
 # The tests of the DICOM receiver also send with dcmtk; where it cannot be installed they skip and say so.
 .PHONY: senders

@@ -32,7 +32,7 @@ _REACH = 0.035
 _FINE_REACH = 0.012
 _OUTSIDE = 0.004
 """Of the long side by which a corner may lie outside of the picture."""
-_OVERLAP = 0.1
+_NEAR_CORNERS = 0.9
 _BOX_BRIGHT = 0.8
 _BOX_SHARE = 0.85
 _BEYOND = 0.02
@@ -145,11 +145,14 @@ def _apart(films: list[Film]) -> list[Film]:
     """The outermost of each heap, the largest first."""
     kept: list[Film] = []
     for film in sorted(films, key=lambda film: -area_of(film.corners)):
-        if all(_shared(film.corners, other.corners) < _OVERLAP * area_of(film.corners) for other in kept):
+        if not any(_overlaps(film.corners, other.corners) for other in kept):
             kept.append(film)
     return [film for film in kept if area_of(film.corners) >= _LEAST_OF_LARGEST * area_of(kept[0].corners)]
 
 
-def _shared(one: Corners, other: Corners) -> float:
-    area, _ = cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))
-    return float(area)
+def _overlaps(small: Corners, large: Corners) -> bool:
+    """Whether the middle of the smaller, or a point near one of its corners, lies within the larger."""
+    middle = small.mean(axis=0)
+    points = np.vstack([middle, middle + (small - middle) * _NEAR_CORNERS])
+    around = large.astype(np.float32)
+    return any(cv2.pointPolygonTest(around, (float(x), float(y)), False) >= 0 for x, y in points)

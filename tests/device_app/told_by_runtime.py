@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 SINKS = frozenset({"warnings", "notes"})
 _OF_FAULTS = frozenset({"what", "advice"})
@@ -172,9 +173,14 @@ def _put_into(name: str, node: ast.AST) -> Iterator[ast.expr]:
         value = node.iter if isinstance(node, ast.For | ast.comprehension) else node.value
         if name in names and value is not None:
             yield value
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr in ("append", "extend", "insert") and _name_of(node.func.value) == name:
-            yield from node.args
+    elif _adds_to(name, node):
+        yield from node.args
+
+
+def _adds_to(name: str, node: ast.AST) -> TypeGuard[ast.Call]:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    return node.func.attr in ("append", "extend", "insert") and _name_of(node.func.value) == name
 
 
 def _raised(node: ast.Try, module: _Module) -> Iterator[tuple[ast.expr, ast.AST]]:

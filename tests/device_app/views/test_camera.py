@@ -38,7 +38,7 @@ def test_what_is_sent_there_is_stored_as_a_photograph_and_read_as_one(client, st
 
     assert answer.status_code == 303
     assert "Fracture suspected" in page and "Photograph of a film" in page and "P 7" in page
-    assert "Read from a photograph of a film" in page
+    assert "read from a photograph of a film" in page
 
 
 def test_a_refused_photograph_says_why_and_leads_back_with_the_patient(client, work_off) -> None:
