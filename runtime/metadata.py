@@ -27,7 +27,7 @@ MOST_WORDS = 64
 JOINT = "+"
 """Between the words of a picture that shows several: "hand+leg", "frontal+lateral"."""
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([DWMY]?)", re.ASCII)
+_AGE = re.compile(r"(\d+(?:[.,]\d+)?)\s*([DWMY]?)", re.ASCII)  # half of the world writes a comma
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
 _SEXES = {
     "": "",
@@ -220,14 +220,14 @@ def facts_of(acquisition: AcquisitionFacts) -> PatientFacts:
 
 
 def parse_age(text: str) -> float | None:
-    """Years from "41", "10.5", DICOM's "041Y", "006M", "003W" or "012D"; None for an empty text.
+    """Years from "41", "10.5", "10,5", DICOM's "041Y", "006M", "003W" or "012D"; None for an empty text.
 
     Raises ValueError for anything else and beyond OLDEST_YEARS.
     """
     if not text:
         return None
     found = _AGE.fullmatch(text.strip().upper())
-    years = float(found[1]) * _YEARS[found[2]] if found else math.nan
+    years = float(found[1].replace(",", ".")) * _YEARS[found[2]] if found else math.nan
     if not 0 <= years <= OLDEST_YEARS:
         raise ValueError(f"age must be 0 to {OLDEST_YEARS:.0f} years, got {shown(text)!r}")
     return years

@@ -81,6 +81,7 @@ def test_a_newborn_is_not_a_patient_of_unknown_age() -> None:
     ("said", "used"),
     [
         (PatientFacts(age="018M"), PatientFacts(age="1.5")),
+        (PatientFacts(age="0,5"), PatientFacts(age="0.5")),
         (PatientFacts(sex="F"), PatientFacts(sex="female")),
         (PatientFacts(body_part="RT WRIST"), PatientFacts(body_part="hand")),
         (PatientFacts(body_part="Ankle"), PatientFacts(body_part="leg")),
