@@ -77,7 +77,8 @@ def answer(image: ImageRecord) -> Answer:
     if image.state in (JobState.QUEUED, JobState.WORKING):
         return Answer(ScreenState.WORKING, ahead=image.ahead, being_read=image.state is JobState.WORKING)
     if image.state is JobState.FAILED:
-        return Answer(ScreenState.UNREADABLE, reason=image.failure, message=image.detail, can_retry=image.removed_utc is None)
+        here = image.removed_utc is None
+        return Answer(ScreenState.UNREADABLE, reason=image.failure, message=image.detail, can_retry=here)
     try:
         return _parse(image)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

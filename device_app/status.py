@@ -26,7 +26,8 @@ class ReaderStatus:
     bundle_sha256: digest of the manifest in use.
     asks: facts of the patient that the model takes beside the picture (device_app.facts), "" for none,
     and as long as bundle_sha256 is empty for not known yet.
-    engines: what the self-test found out about each (device_app.engine_report). made_utc: when the bundle was.
+    engines: what the self-test found out about each (device_app.engine_report). made_utc: when the bundle
+    was made.
     limits: by what it decides and why (device_app.limits_text), "" for not known yet.
     """
 

@@ -136,8 +136,10 @@ _REASONS = {
     ),
     RefusalCode.FILM_NOT_FOUND: ReasonWords(
         _("No film was found in the photograph, or not all of its edges."),
-        _("Lay the film flat on the light box. Take the photograph again: the whole film in the picture, "
-          "no lamp or window reflected in it, the tablet straight in front."),
+        _(
+            "Lay the film flat on the light box. Take the photograph again: the whole film in the picture, "
+            "no lamp or window reflected in it, the tablet straight in front."
+        ),
     ),
     RefusalCode.FILM_SEVERAL: ReasonWords(
         _("There is more than one film, or another dark thing, in the photograph."),
@@ -153,8 +155,10 @@ _REASONS = {
     ),
     RefusalCode.FILM_BLURRED: ReasonWords(
         _("The photograph is blurred or shaken."),
-        _("Hold the tablet still with both hands. Touch the film on the screen, wait until it is sharp, and "
-          "take the photograph again."),
+        _(
+            "Hold the tablet still with both hands. Touch the film on the screen, wait until it is sharp, and "
+            "take the photograph again."
+        ),
     ),
     RefusalCode.FILM_GLARE: ReasonWords(
         _("A light is reflected in the film, or the photograph is too bright."),

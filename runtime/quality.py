@@ -169,7 +169,8 @@ def _outside_use(radiograph: Radiograph, body_parts: tuple[str, ...]) -> Refusal
     return Refusal(
         RefusalCode.BODY_PART,
         f"It is said to show: {stated}. This model reads: {', '.join(body_parts)}.",
-        "Have a clinician read this radiograph. If the body part is wrong, correct it and send the image again.",
+        "Have a clinician read this radiograph. If the body part is wrong, correct it and send the image "
+        "again.",
     )
 
 

@@ -190,9 +190,7 @@ class Queue:
             job.image.facts_json, job.attempts, job.deaths = facts_json, 0, 0
             session.delete(result)
             _end(job, JobState.QUEUED)
-            append(
-                session, actor, Action.CORRECTED, job.image.examination.public_id, findings_sha256=digest
-            )
+            append(session, actor, Action.CORRECTED, job.image.examination.public_id, findings_sha256=digest)
             return True
 
     def counts(self) -> QueueCounts:

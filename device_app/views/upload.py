@@ -143,9 +143,7 @@ def _stored(name: str, receipt: Receipt, upload: Upload) -> Outcome:
     says = already_here(receipt.patient_label, other, facts_given)
     known, facts = "other" if other else "same", "unused" if facts_given else None
     photograph = "unused" if upload.photographed and not _has_photograph(receipt) else None
-    url = url_for(
-        "result.page", public_id=receipt.public_id, known=known, facts=facts, photograph=photograph
-    )
+    url = url_for("result.page", public_id=receipt.public_id, known=known, facts=facts, photograph=photograph)
     return Outcome(name, 200, url=url, known=True, says=says)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from device_app.worker import read_picture
 from runtime import detector as detecting
 from runtime.appearance import Appearance
 from runtime.batch.order import NOT_DRAWN
+from runtime.errors import InputError
 from runtime.faults import FaultKind, FaultLimits, find_faults
 from runtime.intended import judge_use
 from runtime.metadata import FIELDS, MetadataSpec, PatientFacts, Telling
@@ -126,6 +128,16 @@ def test_all_that_runtime_says_is_translated_and_nothing_is_lost(asked):
         assert notice.is_translated, text
         assert "%" not in re.sub(r"\d %", "", notice.text) and "{" not in notice.text
         assert set(re.findall(r"\d+", text)) - {"8"} <= set(re.findall(r"\d+", notice.text)), text
+
+
+@pytest.mark.real_data
+def test_what_is_said_of_real_and_odd_files_is_known(asked, real_data):
+    said: set[str] = set()
+    for path in (*(real_data / "dicom").rglob("*.dcm"), *(real_data / "negatives").glob("*.jpg")):
+        with suppress(InputError):
+            said.update(assess(read_bytes(path.read_bytes()), body_parts=("hand", "leg")).warnings)
+    assert len(said) > 8
+    assert not {text for text in said if not notice_words(text).is_translated}
 
 
 def test_every_fault_has_words(asked):

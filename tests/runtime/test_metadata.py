@@ -163,7 +163,8 @@ def test_what_a_model_does_not_take_is_told_only_where_a_person_said_it() -> Non
     said = PatientFacts("7", "male", "leg", "")
     given, own = Telling(given=said).to(only_age), Telling(own=said).to(only_age)
     assert given is not None and given.facts == PatientFacts("7")
-    assert given.notes == ("sex: this model does not use it",)  # the body part is held against the intended use
+    # The body part is held against the intended use, whatever a model takes.
+    assert given.notes == ("sex: this model does not use it",)
     assert own is not None and own.notes == ()
     assert Telling(own=said).to(None) is None
     unused = Telling(given=PatientFacts(age="7", view="ap")).to(None)

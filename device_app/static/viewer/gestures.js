@@ -18,12 +18,20 @@
       stage.addEventListener("pointermove", (event) => this.move(event));
       for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => this.up(event));
       stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+      stage.addEventListener("touchmove", (event) => this.own(event), { passive: false });
       stage.addEventListener("dragstart", (event) => event.preventDefault());
     }
 
     at(event) {
       const box = this.viewer.stage.getBoundingClientRect();
       return { x: event.clientX - box.left, y: event.clientY - box.top };
+    }
+
+    // Where a finger means the picture and not the page, the browser makes no fling of a quick drag: it would
+    // swallow the next touch of a button.
+    own(event) {
+      const { mode, view } = this.viewer;
+      if (event.cancelable && (mode !== "move" || view.zoom > 1)) event.preventDefault();
     }
 
     down(event) {
