@@ -156,8 +156,8 @@ _REASONS = {
     RefusalCode.FILM_BLURRED: ReasonWords(
         _("The photograph is blurred or shaken."),
         _(
-            "Hold the tablet still with both hands. Touch the film on the screen, wait until it is sharp, and "
-            "take the photograph again."
+            "Hold the tablet still with both hands. Touch the film on the screen, wait until it is sharp, "
+            "and take the photograph again."
         ),
     ),
     RefusalCode.FILM_GLARE: ReasonWords(

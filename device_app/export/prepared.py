@@ -24,6 +24,7 @@ class Stays(StrEnum):
     UNREADABLE = "unreadable"
     CHANGED = "changed"
     WITHDRAWN = "withdrawn"
+    PHOTOGRAPH = "photograph"
 
 
 class StaysError(InputError):
@@ -54,7 +55,13 @@ class Prepared:
 
 
 def prepare(found: Consented, store: Store) -> Prepared:
-    """Decode in the confined reader, find writing, blank what may be blanked. Raises StaysError."""
+    """Decode in the confined reader, find writing, blank what may be blanked. Raises StaysError.
+
+    A photograph of a film stays: around the film it may show anything, and its places are those of the
+    straightened film.
+    """
+    if found.photographed:
+        raise StaysError(Stays.PHOTOGRAPH)
     try:
         radiograph = read_bytes(store.files.read(found.sha256))
     except (InputError, StoreError) as error:

@@ -11,6 +11,7 @@ STAYS = {
     Stays.UNREADABLE: _("Stays: it cannot be read now."),
     Stays.CHANGED: _("Stays: it is no longer what was shown here."),
     Stays.WITHDRAWN: _("Stays: the patient agrees no longer."),
+    Stays.PHOTOGRAPH: _("Stays: a photograph may show more than the film."),
 }
 FAULTS = {
     Fault.FULL: _(

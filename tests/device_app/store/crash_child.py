@@ -19,9 +19,7 @@ from device_app.store.queue import ReadResult
 from device_app.store.records import Upload
 
 PICTURES = tuple(b"picture %d " % number * 1000 for number in range(4))
-STUDIES = {
-    hashlib.sha256(data).hexdigest(): f"{number // 2:064d}" for number, data in enumerate(PICTURES)
-}
+STUDIES = {hashlib.sha256(data).hexdigest(): f"{number // 2:064d}" for number, data in enumerate(PICTURES)}
 DERIVED = ("facts", "screen", "thumb", "values", "heat")
 """In the worker's order; the answer comes after them."""
 NEVER = 10**9
