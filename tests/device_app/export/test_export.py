@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import text
 
 from compress.datasets.registry import find_layout, open_dataset
 from device_app.export.prepared import Stays
@@ -245,6 +246,15 @@ def test_what_was_shown_is_what_leaves(site: Site) -> None:
     assert site.exports.state.counts.kept == 1
     kept = site.exports.seen.get(image_id)
     assert kept is not None and kept.stays is Stays.UNREADABLE
+
+
+def test_a_photograph_of_a_film_stays(site: Site) -> None:
+    examination = site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
+    with site.store.database.write() as session:
+        session.execute(text("UPDATE images SET photographed = 1"))
+    site.looked_at()
+    kept = site.exports.seen.get(image_of(site, examination))
+    assert kept is not None and kept.stays is Stays.PHOTOGRAPH
 
 
 def test_stop_leaves_nothing_in_the_data_folder_and_is_logged(site: Site) -> None:
