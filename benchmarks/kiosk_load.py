@@ -33,17 +33,18 @@ from runtime.reference import open_named
 WANTED_MS = 150.0
 _TIMEOUT_S = 60
 _READY_WITHIN_S = 600
-_ENOUGH = 150
-"""Pictures that wait when a full turn begins; at least one must when it ends."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """clients: at the same time. requests: of each client in a turn. pause_ms: between two of them."""
+    """clients: at the same time. requests: of each client in a turn. pause_ms: between two of them. waiting:
+    pictures that wait when a full turn begins; at least one must when it ends.
+    """
 
     clients: int = 4
     requests: int = 60
     pause_ms: float = 100.0
+    waiting: int = 150
 
 
 class Client:
@@ -112,7 +113,7 @@ class Sender:
         return str(outcome["url"])
 
 
-def waiting(address: str) -> int:
+def in_queue(address: str) -> int:
     """Pictures that have not been read yet."""
     client = Client(address)
     try:
@@ -160,10 +161,10 @@ def measure_load(bundle: Path | None, picture: Path, load: Load, turns: int) -> 
         full: dict[str, list[float]] = {path: [] for path in paths}
         for _turn in range(turns):
             _add(idle, turn(address, paths, load))
-            while waiting(address) < _ENOUGH:
+            while in_queue(address) < load.waiting:
                 sender.send()
             _add(full, turn(address, paths, load))
-            if not waiting(address):
+            if not in_queue(address):
                 raise UlnaError("the queue ran empty while pages were asked for", "give fewer --requests")
             _until_idle(address)
     names = ("new picture", "history", "result", "state", "picture", "status line", "health")
@@ -180,7 +181,7 @@ def _picture_path(address: str, page: str) -> str:
 
 def _until_idle(address: str) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
-    while waiting(address):
+    while in_queue(address):
         if time.monotonic() > deadline:
             raise UlnaError("the queue did not become empty", "see whether the kiosk reads pictures")
         time.sleep(0.2)
@@ -214,12 +215,12 @@ def main(
     picture: Annotated[Path, typer.Option(help="A radiograph.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     bundle: Annotated[Path | None, typer.Option(help="The bundle; without it the reference model.")] = None,
-    clients: Annotated[int, typer.Option(min=1)] = 4,
     requests: Annotated[int, typer.Option(min=1, help="Of each client in a turn.")] = 60,
     turns: Annotated[int, typer.Option(min=1)] = 3,
+    waiting: Annotated[int, typer.Option(min=1, help="Pictures in the queue when a full turn begins.")] = 150,
 ) -> None:
     """Measure and write it down."""
-    opened, load = open_named(bundle, None), Load(clients, requests)
+    opened, load = open_named(bundle, None), Load(requests=requests, waiting=waiting)
     rows = measure_load(bundle, picture, load, turns)
     settings = {**vars(load), "turns": turns, "picture": picture.name}
     save(Result("kiosk load", rows, settings, bundle_facts(opened)), out)

@@ -54,25 +54,35 @@
   // Facts of the patient, where this box's model uses any.
   const facts = [...form.querySelectorAll("#facts input, #facts select")];
   const valueOf = (field) => (field.type === "radio" && !field.checked ? null : field.value);
+  const markFigures = () => {
+    for (const body of form.querySelectorAll(".body")) body.dispatchEvent(new Event("change", { bubbles: true }));
+  };
   const emptyFacts = () => {
     for (const field of facts) {
       if (field.type === "radio") field.checked = field.defaultChecked;
       else field.value = "";
     }
-    for (const body of form.querySelectorAll(".body")) body.dispatchEvent(new Event("change", { bubbles: true }));
+    markFigures();
   };
+  const isUntouched = (field) => (field.type === "radio" ? field.checked === field.defaultChecked : !field.value.trim());
 
   // Several pictures at once: whether they are views of one examination only a person can say.
   const ask = document.getElementById("ask");
+  let asked = null; // the files in question, as long as nobody has said; more may be chosen meanwhile
+  const nameAsked = () => {
+    document.getElementById("ask-files").textContent = asked.map((file) => file.name).join(", ");
+  };
   const belong = (files) =>
     new Promise((answer) => {
-      document.getElementById("ask-files").textContent = files.map((file) => file.name).join(", ");
+      asked = files;
+      nameAsked();
       ask.hidden = false;
       ask.scrollIntoView({ block: "nearest" });
       document.getElementById("ask-what").focus();
       for (const button of ask.querySelectorAll("button")) {
         button.onclick = () => {
           ask.hidden = true;
+          asked = null;
           answer(button.value);
         };
       }
@@ -110,9 +120,15 @@
   });
 
   const sendAll = async (files) => {
-    if (files.length === 0 || !ask.hidden) return;
+    if (files.length === 0) return;
+    if (asked) {
+      asked.push(...files);
+      nameAsked();
+      return;
+    }
     const fixed = form.elements.examination?.value ?? "";
-    const together = files.length > 1 && !fixed ? await belong(files) : "no";
+    const several = files.filter((file) => !file.isFolder && file.size > 0).length > 1;
+    const together = several && !fixed ? await belong(files) : "no";
     if (!together) return;
     const who = form.elements.patient_label;
     const label = who.value.trim();
@@ -131,12 +147,13 @@
     }
     underWay -= 1;
     // What was typed meanwhile is of the next patient.
-    if (!first && !who.value.trim() && facts.every((field) => field.type === "radio" || !field.value.trim())) {
+    if (!first && !who.value.trim() && facts.every(isUntouched)) {
       who.value = label;
       for (const [field, value] of said) {
         if (field.type === "radio") field.checked = true;
         else field.value = value;
       }
+      markFigures();
     }
     if (first && (isOne || fixed || together === "yes") && underWay === 0) location.assign(first.url);
   };

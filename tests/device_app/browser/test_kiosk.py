@@ -182,6 +182,7 @@ def test_the_next_pictures_do_not_get_the_last_patients_name(page, kiosk):
     page.locator("#picture").set_input_files(
         [file(f"{seed}.png", sample.picture(sample.NONE, seed)) for seed in (31, 32)]
     )
+    page.get_by_role("button", name="No: different patients").tap()
     page.locator(".outcome-ok").nth(1).wait_for()
     assert label.input_value() == ""
     assert page.locator(".outcome-ok").nth(1).inner_text().startswith("P 31 · 32.png")
@@ -204,8 +205,10 @@ def asking_page(browser, tmp_path, kiosk_bundle):
 
 def lose_an_upload(page, meanwhile):
     """Send a picture of a girl of 7 whose upload fails once `meanwhile` has been done on the page."""
+    page.locator("#facts > summary").click()
     page.get_by_label("Age in years").fill("7")
     page.get_by_label("Sex").select_option("female")
+    page.get_by_role("radio", name="forearm").check(force=True)
     held = []
     page.route("**/pictures", lambda route: held.append(route))  # noqa: PLW0108  (playwright marks the handler)
     page.locator("#picture").set_input_files(file("a.png", sample.picture(sample.NONE, 41)))
@@ -218,16 +221,18 @@ def lose_an_upload(page, meanwhile):
 
 
 def facts_on(page):
-    return [page.get_by_label(label).input_value() for label in ("Age in years", "Sex", "Body part")]
+    typed = [page.get_by_label(label).input_value() for label in ("Age in years", "Sex")]
+    return [*typed, page.locator(".body input:checked").get_attribute("value")]
 
 
 def test_facts_of_a_picture_that_was_not_sent_come_back_into_an_empty_form(asking_page):
     lose_an_upload(asking_page, lambda: None)
-    assert facts_on(asking_page) == ["7", "female", ""]
+    assert facts_on(asking_page) == ["7", "female", "forearm"]
+    assert asking_page.locator(".limb-chosen").get_attribute("data-part") == "forearm"
 
 
 def test_facts_typed_for_the_next_patient_outlive_a_failed_upload(asking_page):
-    lose_an_upload(asking_page, lambda: asking_page.get_by_label("Body part").fill("wrist"))
+    lose_an_upload(asking_page, lambda: asking_page.get_by_role("radio", name="wrist").check(force=True))
     assert facts_on(asking_page) == ["", "", "wrist"]
 
 

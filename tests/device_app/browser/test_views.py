@@ -60,6 +60,20 @@ def test_two_pictures_of_two_patients_stay_apart_by_keyboard(viewer_page: Any, v
     assert len(set(links)) == 2 and page.locator("#ask").is_hidden()
 
 
+def test_what_is_chosen_while_the_box_asks_is_asked_about_too(
+    viewer_page: Any, viewer_kiosk: Kiosk
+) -> None:
+    page = viewer_page
+    page.goto(viewer_kiosk.address)
+    choose(page, plain(sample.NONE, 261), plain(sample.NONE, 262))
+    page.get_by_role("button", name="Yes: views of one injury").wait_for()
+    choose(page, plain(sample.NONE, 263))
+    page.get_by_text("forearm-263.png").wait_for()
+    page.get_by_role("button", name="Yes: views of one injury").tap()
+    settled(page)
+    page.locator("article").nth(2).wait_for()
+
+
 def test_nothing_is_sent_where_nobody_says_what_belongs_together(
     viewer_page: Any, viewer_kiosk: Kiosk
 ) -> None:
