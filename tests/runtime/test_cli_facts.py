@@ -66,10 +66,15 @@ def test_nothing_told_is_said_too(folder: Path) -> None:
 
 
 def test_a_value_that_makes_no_sense_is_noted_and_the_answer_is_given(folder: Path) -> None:
-    done = run(folder, "--age", "-3", "--body-part", "skull")
+    done = run(folder, "--age", "-3", "--body-part", "gizzard")
     assert done.exit_code == 0
     assert "note: age: age must be 0 to 120 years, got '-3'; it was not used" in done.stdout
-    assert "does not know 'skull'" in done.stdout
+    assert "does not know 'gizzard'" in done.stdout
+
+
+def test_a_body_part_that_the_model_was_not_made_for_is_no_answer(folder: Path) -> None:
+    done = run(folder, "--body-part", "skull")
+    assert done.exit_code == 1 and "It is said to show: skull." in done.output
 
 
 def test_facts_hold_for_every_view_of_an_examination(folder: Path) -> None:
