@@ -60,9 +60,7 @@ def test_two_pictures_of_two_patients_stay_apart_by_keyboard(viewer_page: Any, v
     assert len(set(links)) == 2 and page.locator("#ask").is_hidden()
 
 
-def test_what_is_chosen_while_the_box_asks_is_asked_about_too(
-    viewer_page: Any, viewer_kiosk: Kiosk
-) -> None:
+def test_what_is_chosen_while_the_box_asks_is_asked_about_too(viewer_page: Any, viewer_kiosk: Kiosk) -> None:
     page = viewer_page
     page.goto(viewer_kiosk.address)
     choose(page, plain(sample.NONE, 261), plain(sample.NONE, 262))
