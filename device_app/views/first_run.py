@@ -55,11 +55,7 @@ def go_on(step: str) -> ResponseReturnValue:
         wrong = _STORE[this]()
         if wrong:
             return _screen(this, wrong), 400
-        if this in (Step.TEST,):
-            return redirect(url_for("first_run.show", step=this), 303)
-        following = after(this)
-        assert following is not None
-        return redirect(url_for("first_run.show", step=following), 303)
+        return redirect(url_for("first_run.show", step=after(this) or this), 303)
 
     return _guarded(store)
 
@@ -96,10 +92,6 @@ def _facts() -> Facts:
     tested = kiosk().store.records.of_source(_SOURCE)
     answered = any(image.verdict for one in tested for image in one.images)
     return Facts(access().settings.now(), access().people.has_administrator(), answered)
-
-
-def _nothing() -> dict[str, object]:
-    return {}
 
 
 def _show_language() -> dict[str, object]:
