@@ -161,6 +161,12 @@ class Records:
             row = session.scalars(_whole().where(Examination.public_id == public_id)).first()
             return None if row is None else examination_record(session, row)
 
+    def holder(self, public_id: str) -> ExaminationRecord | None:
+        """The examination that holds the views now of the one at an address; None when there is none."""
+        with self._database.read() as session:
+            row = by_address(session, public_id)
+            return None if row is None else examination_record(session, row)
+
     def history(self, page: int, page_size: int) -> HistoryPage:
         """A page of examinations, newest first; a page beyond the last is the last."""
         with self._database.read() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -66,20 +67,18 @@ def page() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def look() -> ResponseReturnValue:
     """What the limits that were asked for would have changed; nothing is stored yet."""
-    record = record_now()
-    if record is None:
-        return _not_yet()
-    try:
-        wish, wanted = _wish(record)
-    except InputError as error:
-        return _screen(record, _wrong_words(error)), 400
-    return _sure(record, wish, wanted)
+    return _wished(_sure)
 
 
 @blueprint.post("/change")
 @open_to(Role.ADMINISTRATOR)
 def change() -> ResponseReturnValue:
     """Store what was looked at and confirmed, with the reason and the figures that were shown."""
+    return _wished(_change)
+
+
+def _wished(do: Callable[[SiteRecord, Wish, OperatingPoints], ResponseReturnValue]) -> ResponseReturnValue:
+    """With the limits that the form asks for; where they cannot be had, the page says why."""
     record = record_now()
     if record is None:
         return _not_yet()
@@ -87,6 +86,10 @@ def change() -> ResponseReturnValue:
         wish, wanted = _wish(record)
     except InputError as error:
         return _screen(record, _wrong_words(error)), 400
+    return do(record, wish, wanted)
+
+
+def _change(record: SiteRecord, wish: Wish, wanted: OperatingPoints) -> ResponseReturnValue:
     if request.form.get("sure") != "yes" or not _is_confirmed(record, wish, wanted):
         return _sure(record, wish, wanted, gettext("Tick every box to confirm. Nothing was changed.")), 400
     given = None if wish.steps == Steps() else GivenPoints(wanted, record.base)

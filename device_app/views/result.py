@@ -100,9 +100,7 @@ def correct(public_id: str, image_id: int) -> ResponseReturnValue:
 
 def find_examination(public_id: str) -> ExaminationRecord:
     """The examination under this address, or that which holds its views now, else 404."""
-    examination = kiosk().store.records.examination(public_id)
-    if examination is not None and examination.joined_into:
-        examination = kiosk().store.records.examination(examination.joined_into)
+    examination = kiosk().store.records.holder(public_id)
     if examination is None:
         abort(404)
     return examination

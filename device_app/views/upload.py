@@ -97,7 +97,7 @@ def _receive_all(files: Sequence[FileStorage], upload: Upload, together: bool) -
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
     asks = asked_by(kiosk().reader.status())
     wanted = request.args.get("examination", "")
-    another = kiosk().store.records.examination(wanted) if wanted else None
+    another = kiosk().store.records.holder(wanted) if wanted else None
     return render_template(
         "upload.html",
         outcomes=outcomes,

@@ -1,6 +1,5 @@
 """Kill -9 at seeded points of a mending: begun again it ends the same, and nothing is gone."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -16,26 +15,13 @@ from device_app.store.copies import make_copy
 from device_app.store.database import now_utc
 from device_app.store.recover_source import Condition
 from tests.device_app import broken
+from tests.device_app.killing import ended
 from tests.device_app.mend_crash_child import run
 from tests.device_app.store.crash_child import NEVER
 
 KILL_POINTS = int(os.environ.get("ULNA_KILL_POINTS", "16"))
 SEED = 20260102
 PICTURES, NEWER = 12, 4
-
-
-@pytest.fixture(scope="module")
-def spawn():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.device_app.mend_crash_child"])
-
-    def start(folder, kill_at):
-        process = context.Process(target=run, args=(str(folder), kill_at))
-        process.start()
-        process.join(60)
-        return process.exitcode
-
-    return start
 
 
 def config_of(folder):
@@ -67,10 +53,10 @@ def check(folder):
     store.close()
 
 
-def test_a_mending_that_was_killed_is_ended_by_the_next_one(spawn, damaged, tmp_path):
+def test_a_mending_that_was_killed_is_ended_by_the_next_one(damaged, tmp_path):
     whole = tmp_path / "whole"
     shutil.copytree(damaged, whole)
-    assert spawn(whole, NEVER) == 0
+    assert ended(run, whole, NEVER) == 0
     check(whole)
     steps = int((whole / "confirmed").read_text().split()[1])
     assert steps > 30
@@ -78,7 +64,7 @@ def test_a_mending_that_was_killed_is_ended_by_the_next_one(spawn, damaged, tmp_
     for point in sorted(random.Random(SEED).sample(range(1, steps + 1), min(KILL_POINTS, steps))):
         folder = tmp_path / str(point)
         shutil.copytree(damaged, folder)
-        assert spawn(folder, point) == -signal.SIGKILL, f"step {point} was never reached"
+        assert ended(run, folder, point) == -signal.SIGKILL, f"step {point} was never reached"
         kept_somewhere(folder / "data", spoilt)
         mend(folder / "data", "box")
         assert condition(folder / "data").condition is Condition.SOUND

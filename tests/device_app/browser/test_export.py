@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from werkzeug.serving import make_server
 
-from device_app import KioskConfig, create_app
+from device_app import KioskConfig
 from device_app.access.people import People
 from device_app.access.roles import Role
-from device_app.intake.door import Door
-from device_app.intake.sources import Sources, install_sources
-from device_app.intake.stick import Sticks, install_sticks
 from device_app.store import Store
 from device_app.store.consent import Consents
-from device_app.web import kiosk_of
 from tests.device_app import sample
-from tests.device_app.intake.conftest import PACE
+from tests.device_app.browser.conftest import kiosk_with_sticks
 from tests.device_app.intake.test_stick import Slot
 
 pytestmark = pytest.mark.browser
@@ -33,12 +27,6 @@ PANELS = {"wide": (1280, 800), "small": (800, 480), "phone": (390, 844)}
 SMALLEST_TARGET_PX = 44
 SCREENSHOTS = os.environ.get("ULNA_SCREENSHOTS")
 PIN = "574038"
-
-
-@pytest.fixture
-def slot(tmp_path: Path) -> Slot:
-    (tmp_path / "usb").mkdir()
-    return Slot(tmp_path / "usb")
 
 
 @pytest.fixture
@@ -59,18 +47,8 @@ def cases(store: Store, receive: Any, work_off: Any) -> list[str]:
 
 @pytest.fixture
 def address(config: KioskConfig, cases: list[str], slot: Slot) -> Iterator[str]:
-    app, sources = create_app(config), Sources()
-    door = Door(kiosk_of(app).store.records, kiosk_of(app).reader.wake)
-    sticks = Sticks(slot.options, door, sources, PACE)
-    install_sources(app, sources)
-    install_sticks(app, sticks)
-    sticks.start()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    sticks.stop()
-    kiosk_of(app).store.close()
+    with kiosk_with_sticks(config, slot) as address:
+        yield address
 
 
 @pytest.fixture

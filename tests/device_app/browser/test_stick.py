@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
-from device_app import KioskConfig, create_app
-from device_app.intake.door import Door
-from device_app.intake.sources import Sources, install_sources
-from device_app.intake.stick import Sticks, install_sticks
+from device_app import KioskConfig
 from device_app.store import prepare_store
-from device_app.web import kiosk_of
 from tests.device_app import sample
-from tests.device_app.intake.conftest import PACE
+from tests.device_app.browser.conftest import kiosk_with_sticks
 from tests.device_app.intake.test_stick import Slot, put
 
 pytestmark = pytest.mark.browser
@@ -30,27 +24,11 @@ LONG_NAME = "1.2.826.0.1.3680043.8.1055.1.20111103111148288.98361414.79379639.dc
 
 
 @pytest.fixture
-def slot(tmp_path: Path) -> Slot:
-    (tmp_path / "usb").mkdir()
-    return Slot(tmp_path / "usb")
-
-
-@pytest.fixture
 def address(config: KioskConfig, slot: Slot) -> Iterator[str]:
     """A kiosk that looks for sticks in a folder; no picture is read in it."""
     prepare_store(config)
-    app, sources = create_app(config), Sources()
-    door = Door(kiosk_of(app).store.records, kiosk_of(app).reader.wake)
-    sticks = Sticks(slot.options, door, sources, PACE)
-    install_sources(app, sources)
-    install_sticks(app, sticks)
-    sticks.start()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    sticks.stop()
-    kiosk_of(app).store.close()
+    with kiosk_with_sticks(config, slot) as address:
+        yield address
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 there, what was not is sent again, and nothing is doubled.
 """
 
-import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ from tests.device_app.conftest import wait_until
 from tests.device_app.intake.conftest import PACE
 from tests.device_app.intake.dicom_crash_child import ENOUGH, LISTENS, run
 from tests.device_app.intake.senders import Line, image, send
+from tests.device_app.killing import forked
 from tests.device_app.store.crash_child import NEVER
 
 KILL_POINTS = int(os.environ.get("ULNA_KILL_POINTS", "20"))
@@ -75,12 +75,9 @@ def test_a_receiver_killed_anywhere_in_an_association_loses_and_doubles_nothing(
 @pytest.fixture(scope="module")
 def spawn():
     """A kiosk's process, forked from a small server, with three pictures sent to it; what was answered."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.device_app.intake.dicom_crash_child"])
 
     def start(folder, kill_at):
-        process = context.Process(target=run, args=(str(folder), kill_at))
-        process.start()
+        process = forked(run, folder, kill_at)
         wait_until(lambda: (folder / LISTENS).exists() or process.exitcode is not None)
         port, pid = map(int, (folder / LISTENS).read_text().split())
         statuses = send(port, images(0))

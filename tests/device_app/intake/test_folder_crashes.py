@@ -1,7 +1,6 @@
 """Kill -9 at seeded points of taking a folder's pictures: none is lost and none is doubled."""
 
 import hashlib
-import multiprocessing
 import os
 import random
 import signal
@@ -11,6 +10,7 @@ import pytest
 from device_app import KioskConfig
 from device_app.store import open_store, prepare_store
 from tests.device_app.intake.folder_crash_child import INBOX, PICTURES, REFUSED, run, use_folder
+from tests.device_app.killing import ended
 from tests.device_app.store.crash_child import NEVER
 
 KILL_POINTS = int(os.environ.get("ULNA_KILL_POINTS", "20"))
@@ -19,17 +19,11 @@ SEED = 20260102
 
 @pytest.fixture(scope="module")
 def spawn():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.device_app.intake.folder_crash_child"])
-
     def start(folder, kill_at):
         (folder / INBOX).mkdir(parents=True)
         for name, data in {**PICTURES, **REFUSED}.items():
             (folder / INBOX / name).write_bytes(data)
-        process = context.Process(target=run, args=(str(folder), kill_at))
-        process.start()
-        process.join(60)
-        return process.exitcode
+        return ended(run, folder, kill_at)
 
     return start
 

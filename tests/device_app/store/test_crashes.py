@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -12,25 +11,11 @@ import pytest
 from device_app import KioskConfig
 from device_app.store import open_store, prepare_store
 from device_app.store.models import JobState
+from tests.device_app.killing import ended
 from tests.device_app.store.crash_child import DERIVED, NEVER, PICTURES, derived, run, use_store
 
 KILL_POINTS = int(os.environ.get("ULNA_KILL_POINTS", "20"))
 SEED = 20260101
-
-
-@pytest.fixture(scope="module")
-def spawn():
-    """Processes forked from a small server that has the store imported: quick, and no threads of ours."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.device_app.store.crash_child"])
-
-    def start(folder, kill_at):
-        process = context.Process(target=run, args=(str(folder), kill_at))
-        process.start()
-        process.join(60)
-        return process.exitcode
-
-    return start
 
 
 def confirmed(folder):
@@ -43,9 +28,9 @@ def confirmed(folder):
 
 
 @pytest.fixture(scope="module")
-def step_count(spawn, tmp_path_factory):
+def step_count(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    assert spawn(folder, NEVER) == 0
+    assert ended(run, folder, NEVER) == 0
     return int(confirmed(folder)["steps"][0])
 
 
@@ -53,12 +38,12 @@ def points(step_count):
     return sorted(random.Random(SEED).sample(range(1, step_count + 1), min(KILL_POINTS, step_count)))
 
 
-def test_nothing_confirmed_is_lost_or_doubled(spawn, step_count, tmp_path):
+def test_nothing_confirmed_is_lost_or_doubled(step_count, tmp_path):
     assert step_count > 60
     for point in points(step_count):
         folder = tmp_path / str(point)
         folder.mkdir()
-        assert spawn(folder, point) == -signal.SIGKILL, f"step {point} was never reached"
+        assert ended(run, folder, point) == -signal.SIGKILL, f"step {point} was never reached"
         told = confirmed(folder)
         check_confirmed(folder, told)
         use_store(folder)  # the same pictures are sent again

@@ -120,6 +120,15 @@ def test_a_picture_of_about_the_same_time_is_joined_and_taken_out_again(client: 
     assert [len(one.images) for one in store.records.history(1, 9).examinations] == [1, 1]
 
 
+@pytest.mark.parametrize("path", ["/", "/photograph"])
+def test_an_old_address_adds_a_view_to_the_examination_that_holds_the_others(client: Any, path: str) -> None:
+    first, second = give(client, sample.NONE, 45), give(client, sample.NONE, 46)
+    post(client, f"/examinations/{first['examination']}/views", other=second["examination"])
+    page = client.get(f"{path}?examination={second['examination']}")
+    assert page.status_code == 200
+    assert f'name="examination" value="{first["examination"]}"' in page.text
+
+
 def test_pictures_of_two_patients_are_refused_in_plain_words(client: Any) -> None:
     first = give(client, sample.NONE, 50, patient_label="A")
     other = give(client, sample.NONE, 51, patient_label="B")
