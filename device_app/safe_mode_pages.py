@@ -15,13 +15,12 @@ from werkzeug.exceptions import HTTPException
 from device_app import safe_mode_words as words
 from device_app import serving
 from device_app.guard import install_guard
-from device_app.language import gettext
+from device_app.language import DEFAULT, LANGUAGES, direction, gettext
 from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble
 from device_app.safe_mode_checks import Part
 from device_app.web import wants_json
 from runtime.errors import InputError
 
-_LANGUAGES = ("en",)
 _MOST_BYTES = 1 << 16
 """Of what is sent here: a PIN, no picture."""
 
@@ -52,7 +51,7 @@ def build_safe_app(box: SafeBox) -> Flask:
     )
     install_guard(app, box.config)
     protect = CSRFProtect(app)
-    Babel(app, locale_selector=lambda: request.accept_languages.best_match(_LANGUAGES) or _LANGUAGES[0])
+    Babel(app, locale_selector=lambda: request.accept_languages.best_match(LANGUAGES) or DEFAULT)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         words=words, Part=Part, Phase=Phase, BY_CODE=BY_CODE, version=version("ulna")
@@ -107,8 +106,9 @@ def _add_everything_else(app: Flask, box: SafeBox) -> None:
 def _page(box: SafeBox, wrong: str = "", refused: bool = False) -> ResponseReturnValue:
     if wants_json():
         return jsonify(error=_nurse_words(), hint=gettext("Nothing was stored."), **_told(box)), 503
-    said = {"box": box, "wrong": wrong, "refused": refused, "language": str(get_locale() or _LANGUAGES[0])}
-    return render_template("safe.html", **said), 503
+    language = str(get_locale() or DEFAULT)
+    spoken = {"language": language, "direction": direction(language)}
+    return render_template("safe.html", box=box, wrong=wrong, refused=refused, **spoken), 503
 
 
 def _wrong_words(box: SafeBox) -> str:

@@ -33,6 +33,11 @@ def keeping_words(keep_days: int, due: Removable) -> str:
     return rule
 
 
+def swap_words(encrypted: bool | None) -> str:
+    """Of swap, which many boxes have none of."""
+    return gettext("yes, or there is none on the disk") if encrypted else encryption_words(encrypted)
+
+
 def encryption_words(encrypted: bool | None) -> str:
     """Yes, no, or that it cannot be told."""
     if encrypted is None:

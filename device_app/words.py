@@ -241,7 +241,9 @@ def is_held(answer: Answer, box: ReaderStatus) -> bool:
 
 
 def views_words(whole: Answer) -> list[str]:
-    """What an answer for several views rests on."""
+    """What an answer for several views rests on; nothing as long as there is none."""
+    if whole.state is ScreenState.WORKING:
+        return []
     said = [gettext("This is the answer for all %(count)s views together.", count=whole.views)]
     if whole.gravest in (ScreenState.FRACTURE, ScreenState.DOUBT) and whole.gravest is not whole.state:
         alone = STATES[whole.gravest].headline

@@ -27,8 +27,6 @@ from runtime.findings import RefusalCode, Verdict
 BINS = 20
 """Of the histogram of probabilities, equally wide within 0 to 1."""
 _LEAST_CHANCE = 1e-9
-INFER = "infer"
-"""Stage of the engine itself."""
 NOTHING = Share(0, 0)
 
 

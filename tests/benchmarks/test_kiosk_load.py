@@ -13,6 +13,12 @@ from benchmarks import kiosk_load
 from tests.bundles import radiograph_png
 
 
+def test_a_row_sets_the_full_queue_against_no_queue_and_counts_what_is_in_time() -> None:
+    row = kiosk_load._row("history", idle=[10.0] * 99 + [20.0], full=[30.0] * 98 + [151.0] * 2)
+    assert (row["idle p50 ms"], row["full p50 ms"], row["p50 ratio"]) == (10.0, 30.0, 3.0)
+    assert (row["full p99 ms"], row["share within 150 ms"], row["requests"]) == (151.0, 0.98, 100)
+
+
 @pytest.mark.slow
 def test_every_page_gets_its_times_idle_and_with_a_queue(tmp_path: Path) -> None:
     app = typer.Typer()

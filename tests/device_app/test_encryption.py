@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device_app.encryption import Kernel, device_of_mount, encryption_of, is_encrypted, is_swap_encrypted
+from device_app.encryption import Kernel, device_of_mount, is_encrypted, is_swap_encrypted
 
 
 class Sys:
@@ -122,8 +122,3 @@ def test_a_swap_file_on_an_open_disk_is_no(tree, place):
 def test_swap_that_is_gone_is_not_told(tree):
     tree.kernel.swaps.write_text("Filename Type Size Used Priority\n/dev/gone partition 1 0 -2\n")
     assert is_swap_encrypted(tree.kernel) is None
-
-
-def test_this_machine_answers_in_one_of_the_three_ways(tmp_path):
-    found = encryption_of(tmp_path)
-    assert found.data in (True, False, None) and found.swap in (True, False, None)

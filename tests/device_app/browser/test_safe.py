@@ -12,8 +12,10 @@ import pytest
 from device_app import KioskConfig
 from device_app.access.people import People
 from device_app.access.roles import Role
+from device_app.language import LANGUAGES, direction
 from device_app.store import open_store, prepare_store
 from tests.device_app import broken
+from tests.device_app.browser.test_languages import english_left, fits
 from tests.device_app.browser.viewing import PANELS, keep
 from tests.device_app.test_serve import Kiosk
 
@@ -55,6 +57,24 @@ def page(chromium: Any, safe_kiosk: Kiosk) -> Iterator[Any]:
     yield opened
     context.close()
     assert not troubles
+
+
+def test_it_speaks_every_language_and_nothing_is_left_in_english(chromium: Any, safe_kiosk: Kiosk) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    for language in LANGUAGES:
+        context = chromium.new_context(
+            locale=language, bypass_csp=True, viewport={"width": 390, "height": 844}
+        )
+        opened = context.new_page()
+        opened.goto(safe_kiosk.address)
+        opened.locator("[data-looked]:not([data-looked='0'])").wait_for()
+        keep(opened, f"{language}-safe")
+        found = opened.evaluate("[document.documentElement.lang, document.documentElement.dir]")
+        assert found == [language, direction(language)]
+        assert fits(opened) and axe.Axe().run(opened).response["violations"] == [], language
+        if language != "en":
+            assert not english_left(language, opened.locator("body").inner_text())
+        context.close()
 
 
 @pytest.mark.parametrize("panel", PANELS)

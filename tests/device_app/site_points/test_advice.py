@@ -107,6 +107,8 @@ def test_the_naive_share_of_a_chosen_limit_flatters_and_the_corrected_one_does_n
     excess, error = np.mean(naive), np.std(naive) / math.sqrt(len(naive))
     assert len(naive) > 250 and excess > 4 * error
     assert abs(np.mean(corrected)) < excess / 2
+    # As docs/adr/0034 tells it, in points of a hundred.
+    assert (100 * excess, 100 * np.mean(corrected)) == pytest.approx((1.1, 0.3), abs=0.15)
 
 
 def test_the_widened_interval_holds_whichever_limit_is_chosen_and_the_plain_one_does_not() -> None:
@@ -123,6 +125,7 @@ def test_the_widened_interval_holds_whichever_limit_is_chosen_and_the_plain_one_
         wide += widened(shares[worst])[0] <= true[worst] <= widened(shares[worst])[1]
     assert len(limits) == CHOICES
     assert plain / 2000 < 0.9 and wide / 2000 >= 0.95
+    assert (plain / 20, wide / 20) == pytest.approx((73.1, 96.2), abs=0.2)
 
 
 @pytest.mark.parametrize("others", [0, 1])
