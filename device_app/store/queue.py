@@ -177,13 +177,14 @@ class Queue:
 
     def correct(self, image_id: int, facts_json: str, actor: str = KIOSK) -> bool:
         """A person says otherwise of a picture that was refused, and it is read again; False where it was not
-        refused. No answer is ever replaced: a refusal is none, and the log keeps that there was one.
+        refused, or is here no longer. No answer is ever replaced: a refusal is none, and the log keeps that
+        there was one.
         """
         with self._database.write() as session:
             job = session.scalars(
                 select(Job).where(Job.image_id == image_id, Job.state == JobState.DONE)
             ).first()
-            result = None if job is None else job.image.result
+            result = None if job is None or job.image.removed_utc else job.image.result
             if job is None or result is None or result.verdict != str(Verdict.UNREADABLE):
                 return False
             digest = hashlib.sha256(result.findings_json.encode()).hexdigest()

@@ -22,6 +22,8 @@ from runtime.errors import StoreError
 
 MAX_LABEL_CHARS = 80
 MAX_NAME_CHARS = 120
+TEST = "test"
+"""Source of the known picture that comes with a model: nobody's, and counted among nobody's."""
 MAX_VIEWS = 8
 """Of one examination."""
 

@@ -19,7 +19,7 @@ from device_app.site_points.cases import Answered, Evidence, Truth, truth
 from device_app.store.database import Database
 from device_app.store.models import Examination, Image, Job, Reading, Result
 from device_app.store.readings import Readings
-from device_app.store.records import ExaminationRecord, ImageRecord, examination_record
+from device_app.store.records import TEST, ExaminationRecord, ImageRecord, examination_record
 from runtime.findings import OperatingPoints, Verdict
 
 _CHUNK = 200
@@ -88,6 +88,8 @@ def _states(session: Session, followed_up_only: bool) -> dict[int, tuple[tuple[i
         select(Image.examination_id, Image.id, Job.state, Result.id)
         .join(Job, Job.image_id == Image.id)
         .outerjoin(Result, Result.image_id == Image.id)
+        .join(Examination, Examination.id == Image.examination_id)
+        .where(Examination.source != TEST)
         .order_by(Image.examination_id, Image.id)
     )
     if followed_up_only:

@@ -21,14 +21,13 @@ from device_app.known_picture import known_picture
 from device_app.language import LANGUAGES, gettext
 from device_app.notices import Notice
 from device_app.settings import MAX_CLINIC_CHARS
-from device_app.store.records import Upload, display_text
+from device_app.store.records import TEST, Upload, display_text
 from device_app.vitals import read_vitals
 from device_app.web import kiosk, problem
 from device_app.words import weak_pin_words
 from runtime.errors import BundleError, InputError
 
 blueprint = Blueprint("first_run", __name__, url_prefix="/first")
-_SOURCE = "test"
 
 
 @blueprint.get("/")
@@ -89,7 +88,7 @@ def _shown() -> dict[str, object]:
 
 
 def _facts() -> Facts:
-    tested = kiosk().store.records.of_source(_SOURCE)
+    tested = kiosk().store.records.of_source(TEST)
     answered = any(image.verdict for one in tested for image in one.images)
     return Facts(access().settings.now(), access().people.has_administrator(), answered)
 
@@ -124,7 +123,7 @@ def _show_sources() -> dict[str, object]:
 
 
 def _show_test() -> dict[str, object]:
-    tested = kiosk().store.records.of_source(_SOURCE)
+    tested = kiosk().store.records.of_source(TEST)
     if not tested:
         return {"tested": None}
     try:
@@ -188,7 +187,7 @@ def _store_test() -> str:
         picture = known_picture(kiosk().config)
     except BundleError as error:
         return Notice(f"{error} {error.hint}", False).__html__()
-    upload = Upload("test.png", gettext("Test picture"), source=_SOURCE, actor=actor())
+    upload = Upload("test.png", gettext("Test picture"), source=TEST, actor=actor())
     kiosk().store.records.receive(io.BytesIO(picture.data), upload)
     kiosk().reader.wake()
     return ""

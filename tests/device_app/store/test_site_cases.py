@@ -60,6 +60,13 @@ def test_an_examination_that_gets_another_view_is_looked_at_again(store: Store) 
     assert len(evidence.answered) == 1 and 0.1 < evidence.cases[0].answered.probability < 0.9
 
 
+def test_the_known_picture_that_comes_with_a_model_is_nobodys_case(store: Store) -> None:
+    fill(store, BUNDLE, BASE, [Seen((0.9,), "outcome", True), Seen((0.8,), "outcome", True)])
+    with store.database.write() as session:
+        session.query(Examination).first().source = "test"
+    assert len(cases_of(store.database).evidence(SCALE).answered) == 1
+
+
 def test_a_picture_that_waits_or_was_not_read_says_nothing(store: Store) -> None:
     fill(store, BUNDLE, BASE, [Seen((0.9, 0.2), "outcome", True)])
     with store.database.write() as session:

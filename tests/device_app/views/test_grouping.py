@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from device_app import create_app
 from device_app.access.roles import Role
@@ -196,7 +197,22 @@ def test_a_picture_refused_for_its_body_part_is_read_again_when_somebody_says_ot
     work_off_forearms()
     assert "Fracture suspected" in client.get(first["url"]).text
     before = store.records.examination(first["examination"]).images[0].findings_json
+    assert before is not None
     post(client, path, body_part="chest")
     work_off_forearms()
     assert store.records.examination(first["examination"]).images[0].findings_json == before
     assert [entry.action for entry in store.log.page(1, 9).entries].count("facts_corrected") == 1
+
+
+def test_a_refused_picture_that_was_removed_is_not_read_again(
+    client: Any, store: Any, work_off_forearms: Any
+) -> None:
+    first = give(client, sample.FRACTURE, 101, body_part="chest")
+    work_off_forearms()
+    image = store.records.examination(first["examination"]).images[0]
+    with store.database.write() as session:
+        session.execute(text("UPDATE images SET removed_utc = '2026-01-01 00:00:00'"))
+    assert "Read it again" not in client.get(first["url"]).text
+    post(client, f"/examinations/{first['examination']}/images/{image.id}/correct", body_part="forearm")
+    kept = store.records.examination(first["examination"]).images[0]
+    assert (kept.state, kept.findings_json) == (image.state, image.findings_json)
