@@ -11,7 +11,8 @@
       const told = await answer.json();
       if (!told.safe_mode) return location.assign("/");
       const changed = told.phase !== phase || String(Object.keys(told.parts).length) !== looked;
-      if (changed && !isTyping()) return location.assign("/");
+      const unread = document.querySelector(".wrong"); // what was said to whoever has just tried stays to be read
+      if (changed && !unread && !isTyping()) return location.assign("/");
     } catch {
       // It is just starting: the next look will tell.
     }
