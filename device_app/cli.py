@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +13,8 @@ from device_app.cli_people import app as people
 from device_app.cli_people import check_log
 from device_app.cli_storage import storage
 from device_app.config import DicomOptions, KioskConfig, MediaOptions
+from device_app.senders import dicom_options
 from device_app.update.cli_install import install, rollback, slots
-from runtime.errors import InputError
 from runtime.extras import explain
 
 app = typer.Typer(help="The clinic kiosk.", no_args_is_help=True)
@@ -77,7 +76,7 @@ def serve(  # noqa: PLR0913, PLR0917  one parameter a command-line option
         allowed_hosts=tuple(name or ()),
         watch=watch.absolute() if watch else None,
         media=MediaOptions(tuple(path.absolute() for path in media)) if media else MediaOptions(),
-        dicom=_dicom(dicom_port, dicom_host, ae_title, dicom_from or []),
+        dicom=dicom_options(dicom_port, dicom_host, ae_title, dicom_from or []),
     )
     _server(config)
 
@@ -91,29 +90,6 @@ def default_data_dir() -> Path:
     """ULNA_DATA, else the user's own folder."""
     given = os.environ.get("ULNA_DATA")
     return Path(given) if given else Path.home() / ".local" / "share" / "ulna"
-
-
-def _dicom(port: int | None, host: str, title: str, senders: list[str]) -> DicomOptions | None:
-    """None where no port was named. Raises InputError for a title or a sender that cannot be one.
-
-    What holds a slash is meant as a network, though an AE title may hold one too.
-    """
-    if port is None:
-        return None
-    peers = tuple(filter(_is_network, senders))
-    callers = tuple(sender for sender in senders if sender not in peers)
-    try:
-        return DicomOptions(port, title, host, callers, peers)
-    except ValueError as error:
-        raise InputError(str(error), "choose another --ae-title or --dicom-from") from error
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return "/" in text
-    return True
 
 
 def _server(config: KioskConfig) -> None:

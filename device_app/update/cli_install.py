@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from device_app.update.options import InstallOptions
     from device_app.update.probe import ProbeResult
     from device_app.update.status import SlotStatus
+    from device_app.update.unit import Site
     from runtime.trt_build.progress import Listener
 
 _DEFAULT_TIMEOUT_S = 180.0
@@ -49,6 +50,13 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and self-test, change nothing.")] = False,
     user: User = _DEFAULT_USER,
     timeout_s: Timeout = _DEFAULT_TIMEOUT_S,
+    serve: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- SERVE OPTIONS]",
+            help="After --, options of `ulna serve` that this site's unit carries: --watch, --dicom-port ...",
+        ),
+    ] = None,
 ) -> None:
     """Set up or update a box: copy a bundle into the free slot, test it there, switch to it.
 
@@ -60,7 +68,8 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     from device_app.update import installer
     from device_app.update.unit import needs_gpu, render_unit
 
-    render_unit(root.absolute(), user, gpu=False)  # what it refuses is refused before anything changes
+    site = _site(serve or [])
+    render_unit(root.absolute(), user, gpu=False, site=site)  # refuses before anything changes
     options = _options(timeout_s, tuple(trust or ()), force)
     if dry_run:
         _tell_check(bundle, installer.check(bundle, root, options), options)
@@ -69,7 +78,21 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     done = installer.install(bundle, root, options)
     gpu = needs_gpu(done.engine, done.engines)
     _tell_done(done, root, gpu, options)
-    typer.echo(render_unit(root.absolute(), user, gpu), nl=False)
+    typer.echo(render_unit(root.absolute(), user, gpu, site), nl=False)
+
+
+def _site(words: list[str]) -> Site:
+    """Read as `ulna serve` itself reads them."""
+    from typer.core import TyperCommand, TyperGroup
+
+    from device_app import cli
+    from device_app.update.site import site_of
+
+    verbs = typer.main.get_command(cli.app)
+    assert isinstance(verbs, TyperGroup)
+    serve = verbs.commands["serve"]
+    assert isinstance(serve, TyperCommand)
+    return site_of(serve, words)
 
 
 def _tell_check(bundle: Path, result: ProbeResult, options: InstallOptions) -> None:

@@ -6,9 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from device_app.config import MediaOptions
 from device_app.update.state import STATE_FOLDER
 from runtime.errors import StoreError
 
@@ -20,6 +22,22 @@ _GPU_DEVICES = ("nvidia*", "nvhost*", "nvmap", "nvgpu")  # a driver's on a deskt
 _HIDES_DEVICES = "PrivateDevices=yes"
 _PRIVATE_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108  (systemd's PrivateTmp replaces these two)
 _UNHOLDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # the last are bytes that are no UTF-8
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the kiosk of one site does beside the plain one.
+
+    words: options of `ulna serve`. writes: folders outside its own in which it changes files. peers: networks
+    that may reach it.
+    """
+
+    words: tuple[str, ...] = ()
+    writes: tuple[Path, ...] = MediaOptions().roots
+    peers: tuple[str, ...] = ()
+
+
+PLAIN = Site()
 
 
 def needs_gpu(engine: str, engines: Iterable[str], devices: Path = Path("/dev")) -> bool:
@@ -41,28 +59,41 @@ def hides_gpu(unit: Path = INSTALLED_UNIT) -> bool:
         return False
 
 
-def render_unit(root: Path, user: str, gpu: bool) -> str:
+def render_unit(root: Path, user: str, gpu: bool, site: Site = PLAIN) -> str:
     """The unit's text. gpu: whether the kiosk is to see the GPU's devices; without them it cannot use one.
 
-    Raises StoreError for a user name or a folder that a unit cannot hold or protect.
+    Raises StoreError for a user name, a word or a folder that a unit cannot hold or protect.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", user):
         raise StoreError(f"{user!r} is no system user's name", "use lower-case letters, digits, _ and -")
-    if _UNHOLDABLE.search(str(root)):
-        raise StoreError(f"{str(root)!r} holds a control character or no UTF-8", "choose another folder")
-    real = Path(os.path.realpath(root))
-    if Path(STATE_FOLDER) in (real, *real.parents):
-        raise StoreError(f"{root} is in the kiosk's own folder, which it may change", "choose another --root")
+    _require_holdable(root, site)
     places = ["--bundle", str(root / "live"), "--trust", str(root / "trusted"), "--data", STATE_FOLDER]
-    serve = [*ulna_command(), "serve", *places]
+    serve = [*ulna_command(), "serve", *places, *site.words]
+    used = (Path(os.path.realpath(root)), Path(serve[0]), *map(Path, map(os.path.realpath, site.writes)))
     values = {
         "USER": user,
         "COMMAND": " ".join(quote(word).replace("$", "$$") for word in serve),
         "PRIVATE_DEVICES": "no" if gpu else "yes",
-        "PRIVATE_TMP": "no" if _in_tmp(real) or _in_tmp(Path(serve[0])) else "yes",
+        "PRIVATE_TMP": "no" if any(map(_in_tmp, used)) else "yes",
+        "WRITES": " ".join(quote(str(folder), before="-") for folder in site.writes),
+        "PEERS": " ".join(("localhost", *site.peers)),
     }
     template = (resources.files("device_app") / "update" / "ulna-kiosk.service").read_text(encoding="utf-8")
     return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], template)
+
+
+def _require_holdable(root: Path, site: Site) -> None:
+    for word in (str(root), *site.words, *map(str, site.writes)):
+        if _UNHOLDABLE.search(word):
+            raise StoreError(f"{word!r} holds a control character or no UTF-8", "choose another folder")
+    real = Path(os.path.realpath(root))
+    if Path(STATE_FOLDER) in (real, *real.parents):
+        raise StoreError(f"{root} is in the kiosk's own folder, which it may change", "choose another --root")
+    for folder in site.writes:
+        if Path(os.path.realpath(folder)) in (real, *real.parents):
+            raise StoreError(
+                f"the kiosk would be let write to {folder}, which holds {root}", "choose another folder"
+            )
 
 
 def _in_tmp(path: Path) -> bool:
@@ -76,9 +107,11 @@ def ulna_command() -> list[str]:
     return [str(script)] if script.is_file() else [sys.executable, "-m", "runtime.main"]
 
 
-def quote(word: str) -> str:
-    """One word of a unit file: percent signs doubled, quoted where it must be."""
-    escaped = word.replace("%", "%%")
+def quote(word: str, before: str = "") -> str:
+    """One word of a unit file: percent signs doubled, quoted where it must be. before: what systemd reads
+    before a path ("-": it need not be there), inside of the quotes.
+    """
+    escaped = before + word.replace("%", "%%")
     if re.fullmatch(r"[A-Za-z0-9_./=:@,%+-]+", escaped):
         return escaped
     inner = escaped.replace("\\", "\\\\").replace('"', '\\"')

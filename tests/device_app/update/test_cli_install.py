@@ -77,6 +77,39 @@ def test_a_user_that_no_unit_can_hold_is_refused_before_anything_changes(
     assert not root.exists()
 
 
+def test_what_a_site_asks_of_its_kiosk_stands_in_the_unit(workshop: Workshop, root: Path) -> None:
+    bundle, trust = workshop.bundle("1.0.0"), workshop.trust()
+    asked = ("--watch", "/srv/in", "--dicom-port", "11112", "--dicom-from", "10.1.2.3", "--dicom-from", "CR1")
+    done = ulna("install", "--bundle", bundle, "--root", root, "--trust", trust, "--", *asked)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert next(line for line in lines if line.startswith("ExecStart=")).endswith(" ".join(asked))
+    assert "ReadWritePaths=-/media -/run/media -/srv/in" in lines
+    assert "IPAddressAllow=localhost 10.1.2.3/32" in lines
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        (("--wach", "/srv/in"), 2, "No such option"),
+        (("--data", "/srv/data"), 1, "--data after -- is the unit's own"),
+        (("--watch", "in"), 1, "in depends on where a program is started"),
+        (("--dicom-port", "11112"), 1, "would let in every machine of the network"),
+        (("--dicom-port", "11112", "--dicom-from", "CR1"), 1, "would let in every machine of the network"),
+        (("--dicom-port", "11112", "--dicom-from", "10.0.0.0/99"), 1, "10.0.0.0/99"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_no_unit_can_carry_is_refused_before_anything_changes(
+    workshop: Workshop, root: Path, asked: tuple[str, ...], code: int, said: str
+) -> None:
+    bundle, trust = workshop.bundle("1.0.0"), workshop.trust()
+    refused = ulna("install", "--bundle", bundle, "--root", root, "--trust", trust, "--", *asked)
+    assert refused.returncode == code
+    assert said in refused.stderr
+    assert not root.exists()
+
+
 @pytest.mark.parametrize("seconds", ["inf", "1e300", "1e9", "nan", "0"])
 def test_a_timeout_that_no_clock_can_hold_is_wrong_usage(root: Path, seconds: str) -> None:
     assert ulna("rollback", "--root", root, "--timeout", seconds).returncode == 2

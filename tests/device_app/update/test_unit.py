@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_app.update.unit import hides_gpu, needs_gpu, quote, render_unit
+from device_app.update.unit import Site, hides_gpu, needs_gpu, quote, render_unit
 from runtime.errors import StoreError
 
 ROOTS = [Path("/opt/ulna"), Path('/srv/box 1/100% "new"/$HOME'), Path("/srv/röntgen")]
@@ -18,7 +18,8 @@ ROOTS = [Path("/opt/ulna"), Path('/srv/box 1/100% "new"/$HOME'), Path("/srv/rön
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_unit(root: Path, tmp_path: Path) -> None:
     unit = tmp_path / "ulna-kiosk.service"
-    unit.write_text(render_unit(root, "root", gpu=False))
+    site = Site(("--watch", "/srv/in 1"), (Path("/media"), Path('/srv/in 1/"%')), ("10.0.0.0/8", "::1/128"))
+    unit.write_text(render_unit(root, "root", gpu=False, site=site))
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
     )
@@ -112,3 +113,28 @@ def test_a_quoted_word_stays_one_word(word: str) -> None:
     else:
         assert " " not in quoted
         assert '"' not in quoted
+
+
+def test_a_site_that_receives_and_exports_can_do_so() -> None:
+    site = Site(("--watch", "/srv/in 1"), (Path("/media"), Path("/srv/in 1")), ("192.168.1.0/24",))
+    lines = render_unit(Path("/opt/ulna"), "ulna", gpu=False, site=site).splitlines()
+    assert next(line for line in lines if line.startswith("ExecStart=")).endswith(' --watch "/srv/in 1"')
+    assert 'ReadWritePaths=-/media "-/srv/in 1"' in lines
+    assert "IPAddressAllow=localhost 192.168.1.0/24" in lines
+
+
+def test_a_plain_kiosk_hears_this_box_only_and_may_write_to_sticks() -> None:
+    lines = render_unit(Path("/opt/ulna"), "ulna", gpu=False).splitlines()
+    assert "IPAddressAllow=localhost" in lines
+    assert "ReadWritePaths=-/media -/run/media" in lines
+
+
+@pytest.mark.parametrize("folder", ["/", "/opt", "/opt/ulna"])
+def test_a_watched_folder_that_holds_the_slots_is_refused(folder: str) -> None:
+    with pytest.raises(StoreError, match="would be let write"):
+        render_unit(Path("/opt/ulna"), "ulna", gpu=False, site=Site(writes=(Path(folder),)))
+
+
+def test_a_watched_folder_for_temporary_files_stays_visible_to_the_kiosk() -> None:
+    lines = render_unit(Path("/opt/ulna"), "ulna", gpu=False, site=Site(writes=(Path("/tmp/in"),)))
+    assert "PrivateTmp=no" in lines.splitlines()
