@@ -35,8 +35,8 @@ OF_THE_PICTURE = (
     Known(
         "Compressed too strongly: blocks of 8 pixels hide fine lines. Send the original file, or save it at "
         "a higher quality.",
-        _("The file was made too small: coarse squares may hide thin breaks. Send the original file, or save "
-          "it at a higher quality."),
+        _("The file was compressed too strongly: coarse squares may hide thin breaks. Send the original "
+          "file, or save it at a higher quality."),
         _("Saved at too low a quality"),
     ),
     Known(
@@ -54,7 +54,7 @@ OF_THE_PICTURE = (
     Known(
         "The image is very bright: {share}% of it is one white; bone may be burnt out. Send it again with a "
         "wider window; if the original is the same, repeat it with more exposure.",
-        _("The picture is very bright: %(share)s %% of it is nothing but white, and bone may be lost there. "
+        _("The picture is very bright: %(share)s %% of it is nothing but white, and bone may not show there. "
           "Send it again with a wider range of grays (window). If the original is the same, repeat it with "
           "more exposure."),
         _BRIGHT,
@@ -70,9 +70,9 @@ OF_THE_PICTURE = (
     Known(
         "The image is very dark: {share}% of it is black; skin and soft tissue may be lost. Send it again "
         "with a wider window; if the original is the same, repeat it with less exposure.",
-        _("The picture is very dark: %(share)s %% of it is black, and skin and soft tissue may be lost. Send "
-          "it again with a wider range of grays (window). If the original is the same, repeat it with less "
-          "exposure."),
+        _("The picture is very dark: %(share)s %% of it is black, and skin and soft tissue may not show. "
+          "Send it again with a wider range of grays (window). If the original is the same, repeat it with "
+          "less exposure."),
         _("Very dark"),
     ),
     Known(
@@ -85,7 +85,7 @@ OF_THE_PICTURE = (
     Known(
         "The image is small ({size} pixels); fine fracture lines may be lost. Send the original instead of a "
         "preview.",
-        _("The picture is small (%(size)s points); thin breaks may not be seen. Send the original instead of "
+        _("The picture is small (%(size)s pixels); thin breaks may not be seen. Send the original instead of "
           "a preview."),
         _("Small"),
     ),
@@ -132,7 +132,7 @@ OF_THE_FILE = (
     Known(
         "Pixels are not square: {size} mm.",
         _("The points of this picture are not square (%(size)s mm): other programs may show it stretched."),
-        _("Points that are not square"),
+        _("Pixels that are not square"),
     ),
     Known(
         "Pixel values need {bits} bits, the file declares {declared}.",

@@ -15,6 +15,7 @@ from functools import cache
 from markupsafe import Markup, escape
 
 from device_app.language import LazyText
+from device_app.listed import listed
 from device_app.monitoring.tally import warning_kind
 from device_app.notice_table import TABLE, Known
 from device_app.words import fact_word
@@ -103,7 +104,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def _listed(value: str) -> str:
-    return ", ".join(fact_word(word) for word in value.split(", "))
+    return listed(fact_word(word) for word in value.split(", "))
 
 
 def _unquoted(value: str) -> str:

@@ -15,6 +15,7 @@ from device_app.agreement import Figures, Share
 from device_app.answers import BAD_RECORD, Answer, ScreenState
 from device_app.first_run import Step
 from device_app.language import LazyText, gettext, lazy_gettext
+from device_app.listed import listed
 from device_app.readings import Judgement, Kind
 from device_app.status import Phase, ReaderStatus
 from device_app.store.log import BOX, KIOSK, Action
@@ -61,7 +62,7 @@ STATES = {
         _("There are weak signs. A broken bone cannot be ruled out."),
         (
             _("Treat the injury as broken for now. Splint it. No weight on it."),
-            _("Take a second picture from another side and have it read here."),
+            _("Take a second picture of the same part from another angle and have it read here."),
             _("Show both pictures to a clinician, or refer the patient."),
         ),
     ),
@@ -70,7 +71,7 @@ STATES = {
         _("No sign of a broken bone was found in this picture. Some breaks are missed."),
         (
             _("Examine the patient. The patient counts more than the picture."),
-            _("Tender over a bone, or cannot use the limb? Treat it as broken and refer."),
+            _("Tender over a bone, or cannot use the limb? Treat the limb as broken and refer the patient."),
             _("If pain persists, take a new picture after 7 to 10 days, or refer."),
         ),
     ),
@@ -127,7 +128,7 @@ _REASONS = {
         _("Have it read by a clinician, or refer the patient."),
     ),
     RefusalCode.VIEW: ReasonWords(
-        _("The picture was taken from a side that this box was not made for."),
+        _("The picture shows a view that this box was not made for."),
         _("Take the usual view, or have it read by a clinician."),
     ),
     RefusalCode.UNFAMILIAR: ReasonWords(
@@ -146,7 +147,7 @@ _REASONS = {
         _("Leave only one film on the light box and take the photograph again."),
     ),
     RefusalCode.FILM_OBLIQUE: ReasonWords(
-        _("The film was photographed from the side."),
+        _("The film was photographed at a slant."),
         _("Hold the tablet straight in front of the film and take the photograph again."),
     ),
     RefusalCode.FILM_SMALL: ReasonWords(
@@ -162,7 +163,10 @@ _REASONS = {
     ),
     RefusalCode.FILM_GLARE: ReasonWords(
         _("A light is reflected in the film, or the photograph is too bright."),
-        _("Switch off the lamps in the room and turn away from windows. Take the photograph again."),
+        _(
+            "Switch off the lamps in the room and see that no window is reflected in the film. Take the "
+            "photograph again."
+        ),
     ),
     RefusalCode.FILM_LIGHT: ReasonWords(
         _("One side of the film has far more light behind it than the other."),
@@ -249,7 +253,7 @@ def views_words(whole: Answer) -> list[str]:
         alone = STATES[whole.gravest].headline
         said.append(gettext("One view by itself says: %(answer)s. Look at it with extra care.", answer=alone))
     if whole.state is ScreenState.UNREADABLE:
-        said.append(gettext("Not all views could be read."))
+        said.append(gettext("At least one view could not be read."))
     return said
 
 
@@ -316,16 +320,15 @@ def told_words(told: FactsUsed) -> str:
     said = told.facts
     words = [fact_word(word) for text in (said.sex, said.body_part, said.view) for word in _parts(text)]
     age = [gettext("%(age)s years", age=said.age)] if said.age else []
-    listed = ", ".join(age + words)
-    if not listed:
+    if not age + words:
         return gettext("The box was told nothing of the patient. It went by the picture alone.")
-    return gettext("The box was told: %(facts)s.", facts=listed)
+    return gettext("The box was told: %(facts)s.", facts=listed(age + words))
 
 
 def shows_words(answer: Answer) -> str:
     """What a picture is said to show; "" where nothing is."""
     words = [fact_word(word) for text in answer.shows for word in _parts(text)]
-    return gettext("The picture is said to show: %(facts)s.", facts=", ".join(words)) if words else ""
+    return gettext("The picture is said to show: %(facts)s.", facts=listed(words)) if words else ""
 
 
 def _parts(text: str) -> list[str]:
@@ -512,8 +515,8 @@ def figure_words(figures: Figures) -> tuple[tuple[str, tuple[tuple[str, str], ..
         (
             _("People's own readings against what it was in the end"),
             (
-                (_("Fractures that people suspected or doubted"), figures.sensitivity),
-                (_("Others that people called no fracture"), figures.specificity),
+                (_("Fractures that people suspected, or were in doubt of"), figures.sensitivity),
+                (_("Cases without a fracture that people called so"), figures.specificity),
             ),
         ),
     )

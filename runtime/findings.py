@@ -115,6 +115,10 @@ class RefusalCode(StrEnum):
     ENGINE = "engine"
 
 
+PHOTOGRAPH_CODES = frozenset(code for code in RefusalCode if code.startswith("film_"))
+"""Of photographs in which no film could be read: no radiograph has been looked at."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A reason that a nurse can act on: `message` says what is wrong, `advice` what to do."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
 from device_app.agreement import Share
 from device_app.monitoring.book import Expectation
-from device_app.monitoring.weeks import BINS, WeekFigures
+from device_app.monitoring.weeks import BINS, WeekFigures, WeekName
 from runtime.expected import cumulative_at
 
 WIDTH, HEIGHT = 600.0, 150.0
@@ -49,10 +50,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Course:
-    """top: share that the full height stands for. points: of weeks in which there was something to count."""
+    """top: share that the full height stands for. points: of weeks in which there was something to count.
+
+    changed: where weeks lie in which something else was decided by, across.
+    """
 
     points: tuple[Point, ...]
     top: float
+    changed: tuple[float, ...] = ()
 
 
 def histogram(seen: Sequence[int], expected: Sequence[float] = ()) -> Histogram | None:
@@ -73,8 +78,16 @@ def histogram(seen: Sequence[int], expected: Sequence[float] = ()) -> Histogram 
     return Histogram(bars, top, tuple(shares), tuple(others))
 
 
-def course(shares: Sequence[Share]) -> Course:
-    """One share a week, oldest first."""
+def weeks_of(moments_utc: Sequence[datetime], weeks: Sequence[WeekFigures]) -> frozenset[int]:
+    """In which of some weeks, oldest first, moments lie: where theirs has no picture, the next that has."""
+    names = [week.name for week in weeks]
+    found = (WeekName.of(moment) for moment in moments_utc)
+    within = (name for name in found if names and names[0] <= name <= max(names))
+    return frozenset(next(number for number, one in enumerate(names) if one >= name) for name in within)
+
+
+def course(shares: Sequence[Share], changed: Collection[int] = ()) -> Course:
+    """One share a week, oldest first. changed: numbers of the weeks in which limits were changed."""
     counted = [(number, share) for number, share in enumerate(shares) if share.total]
     top = _top(max((min(1.0, 1.15 * share.interval[1]) for _, share in counted), default=0.0))
     step = WIDTH / max(1, len(shares))
@@ -85,7 +98,7 @@ def course(shares: Sequence[Share]) -> Course:
         )
         for number, share in counted
     )
-    return Course(points, top)
+    return Course(points, top, tuple((number + 0.5) * step for number in sorted(changed)))
 
 
 def added(weeks: Sequence[WeekFigures]) -> tuple[int, ...]:

@@ -22,11 +22,12 @@ from device_app.agreement import Share
 from device_app.monitoring.tally import FAILED, Tally
 from device_app.readings import Kind
 from runtime.drift import WeekOfAnswers
-from runtime.findings import RefusalCode, Verdict
+from runtime.findings import PHOTOGRAPH_CODES, RefusalCode, Verdict
 
 BINS = 20
 """Of the histogram of probabilities, equally wide within 0 to 1."""
 _LEAST_CHANCE = 1e-9
+_NO_FILM = frozenset(map(str, PHOTOGRAPH_CODES))
 NOTHING = Share(0, 0)
 
 
@@ -142,6 +143,8 @@ class WeekCount:
             self._engines[said.engine] += 1
             for stage, spent_ms in said.timings_ms.items():
                 self._times_ms[said.engine, stage].append(spent_ms)
+        if said.reason in _NO_FILM:
+            return  # how somebody holds a tablet says nothing of the radiographs that come
         verdict = said.by_bundle or said.verdict
         seen = Picture(sys.intern(verdict), sys.intern(said.reason), said.probability)
         self._examinations[examination].append(seen)

@@ -38,7 +38,7 @@ _DETECTOR = _(
 )
 _COMPARE = _(
     "Have a clinician read about fifty pictures from here and compare, before relying on the box."
-    " If they agree, whoever looks after the box begins the watch anew."
+    " If their answers and those of the box agree, whoever looks after the box begins the watch anew."
 )
 _REASONS = {
     Why.CANNOT_ANSWER: ReasonWords(_("No pictures are being read."), _("See “This box” for the reason.")),
@@ -90,7 +90,7 @@ _REASONS = {
     ),
 }
 _FAILURES = {
-    "died": _("the reading program ended"),
+    "died": _("the reading program stopped unexpectedly"),
     "timeout": _("took too long"),
     "engine": _("the engine gave no answer"),
     "interrupted": _("interrupted too often"),
@@ -112,9 +112,11 @@ def since(reason: Reason) -> str:
     if reason.why is Why.CLOCK:
         return gettext("Week %(week)s.", week=reason.week)
     if not reason.weeks:
-        return gettext("Told in week %(week)s, against the maker's pictures.", week=reason.week)
+        return gettext("Noticed in week %(week)s, against the maker's pictures.", week=reason.week)
     return gettext(
-        "Told in week %(week)s, against the first %(weeks)s weeks here.", week=reason.week, weeks=reason.weeks
+        "Noticed in week %(week)s, against the first %(weeks)s weeks here.",
+        week=reason.week,
+        weeks=reason.weeks,
     )
 
 

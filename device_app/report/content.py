@@ -8,6 +8,7 @@ from datetime import datetime
 
 from device_app.answers import ANSWERED, Answer, ScreenState
 from device_app.language import gettext
+from device_app.listed import listed
 from device_app.notices import notice_words
 from device_app.plates import Plate
 from device_app.readings import Said, outcome
@@ -156,7 +157,7 @@ def _more(material: Material, shown: set[int]) -> tuple[str, ...]:
             said = str(state_words(plate.answer, material.box).headline)
             alike.setdefault(said, []).append(str(number))
     return tuple(
-        gettext("Views %(numbers)s: %(said)s", numbers=", ".join(numbers), said=said)
+        gettext("Views %(numbers)s: %(said)s", numbers=listed(numbers), said=said)
         for said, numbers in alike.items()
     )
 
@@ -180,7 +181,7 @@ def _facts(material: Material, moment: Moment) -> tuple[Row, ...]:
 
 def _different(texts: Iterable[str]) -> str:
     parts = [part for text in texts for part in text.split(JOINT) if part]
-    return plain(", ".join(dict.fromkeys(map(fact_word, parts))))
+    return plain(listed(dict.fromkeys(map(fact_word, parts))))
 
 
 def _warnings(plates: Sequence[Plate]) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ def _warnings(plates: Sequence[Plate]) -> tuple[str, ...]:
     return tuple(
         text
         if len(numbers) == len(plates)
-        else gettext("View %(numbers)s: %(text)s", numbers=", ".join(numbers), text=text)
+        else gettext("View %(numbers)s: %(text)s", numbers=listed(numbers), text=text)
         for text, numbers in of.items()
     )
 
@@ -202,7 +203,7 @@ def _spoken(material: Material, moment: Moment) -> tuple[Spoken, ...]:
     return tuple(
         Spoken(
             what=f"{KINDS[said.kind]}: {JUDGEMENTS[said.judgement]}",
-            who=", ".join(filter(None, (_name(said.actor, material), moment(said.at_utc), _places(said)))),
+            who=listed(filter(None, (_name(said.actor, material), moment(said.at_utc), _places(said)))),
             note=plain(said.note),
             final=said is final,
         )
@@ -237,7 +238,7 @@ def _technical(material: Material) -> tuple[Row, ...]:
         (gettext("Examination"), [material.examination.public_id]),
         (gettext("Program"), [f"Ulna {material.version}"]),
     )
-    named = (Row(name, ", ".join(filter(None, dict.fromkeys(values)))) for name, values in rows)
+    named = (Row(name, listed(filter(None, dict.fromkeys(values)))) for name, values in rows)
     return tuple(row for row in named if row.value)
 
 

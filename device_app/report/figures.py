@@ -11,6 +11,7 @@ from flask import url_for
 
 from device_app.answers import ANSWERED, ScreenState
 from device_app.language import gettext
+from device_app.listed import listed
 from device_app.plates import Plate
 from device_app.report.sheet import Picture, View
 from device_app.status import ReaderStatus
@@ -117,7 +118,7 @@ def _subject(findings_json: str | None) -> PatientFacts:
 def _about(plate: Plate, given: Mapping[int, PatientFacts]) -> str:
     facts = facts_of(plate, given)
     parts = [part for text in (facts.body_part, facts.view) for part in text.split(JOINT) if part]
-    return plain(", ".join(map(fact_word, parts)))
+    return plain(listed(map(fact_word, parts)))
 
 
 def plain(text: str) -> str:

@@ -63,7 +63,7 @@ def maker_words(promise: Promise | None) -> str:
         return ""
     found = promise.sensitivity
     return gettext(
-        "When this model was tested by its maker, it found %(count)s of %(total)s fractures (%(percent)s). "
+        "When its maker tested it, this model found %(count)s of %(total)s fractures (%(percent)s). "
         "It called %(none)s of %(others)s pictures without one “no fracture found”.",
         count=found.count,
         total=found.total,
@@ -125,7 +125,8 @@ def chosen_words() -> str:
 def followed_words() -> str:
     """What such figures rest on."""
     return gettext(
-        "Only pictures count of which somebody has stated what it was: others may have been missed."
+        "Only pictures count of which somebody has stated what it was: fractures in others may have been "
+        "missed."
     )
 
 

@@ -68,9 +68,9 @@ def no_proposal_words(judgement: Judgement) -> str:
     if judgement.proposal is not None:
         return ""
     if judgement.advice is Advice.MISSES:
-        return gettext("No limit that may be chosen here finds as many as promised. Ask the maker.")
+        return gettext("No limit that may be chosen here finds as many fractures as promised. Ask the maker.")
     if judgement.advice in (Advice.FALSE_ALARMS, Advice.FALSE_SUSPICIONS):
-        return gettext("No other limit is surely better: a higher one may lose fractures.")
+        return gettext("No other limit is better for certain: a higher one may lose fractures.")
     return ""
 
 
@@ -80,7 +80,8 @@ def needed_words(judgement: Judgement, figures: Figures) -> str:
         return ""
     return gettext(
         "Needed before anything is proposed, so that shares are known to within %(reach)s in 100 either way: "
-        "confirmed fractures %(least)s (now %(count)s), confirmed others %(others)s (now %(now)s).",
+        "confirmed fractures %(least)s (now %(count)s), confirmed cases without one %(others)s "
+        "(now %(now)s).",
         reach=round(50 * WIDEST),
         least=judgement.needed_fractures,
         count=figures.sensitivity.total,

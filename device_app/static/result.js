@@ -51,14 +51,19 @@
     start(old);
   };
 
+  const reload = () => {
+    ulna.leaving = true; // nobody who is asked by the page itself could answer
+    location.reload();
+  };
+
   const renew = async () => {
     const answer = await fetch(location.href, { cache: "no-store", headers: WATCHING, signal: AbortSignal.timeout(8000) });
-    if (answer.redirected) return location.reload(); // signed out meanwhile
+    if (answer.redirected) return reload(); // signed out meanwhile
     if (!answer.ok) throw new Error(String(answer.status));
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const bare of fresh.querySelectorAll("noscript")) bare.remove();
     const articles = [...document.querySelectorAll("article")];
-    if (articles.some((article) => !fresh.getElementById(article.id))) return location.reload();
+    if (articles.some((article) => !fresh.getElementById(article.id))) return reload();
     const ended = articles.filter((article) => article.dataset.state).length;
     for (const article of articles) renewArticle(article, fresh.getElementById(article.id));
     document.getElementById("whole")?.replaceWith(fresh.getElementById("whole"));

@@ -50,7 +50,8 @@ class Image(Base):
     """One received file; its bytes lie in the content store under `sha256`.
 
     facts_json: what a person said of the patient, see device_app.facts; empty where nothing. photographed: it
-    is a photograph of a film. removed_utc: when its bytes were removed because their time was over (its
+    is a photograph of a film. names_other: the file names another patient than the examination does.
+    removed_utc: when its bytes were removed because their time was over (its
     answer stays); None while they are here.
     """
 
@@ -64,6 +65,7 @@ class Image(Base):
     received_utc: Mapped[datetime]
     facts_json: Mapped[str] = mapped_column(Text, default="")
     photographed: Mapped[bool] = mapped_column(default=False)
+    names_other: Mapped[bool] = mapped_column(default=False)
     removed_utc: Mapped[datetime | None]
     examination: Mapped[Examination] = relationship(back_populates="images")
     job: Mapped[Job] = relationship(back_populates="image")
@@ -191,7 +193,8 @@ class Reading(Base):
 
     kind: own (before the box's answer was shown), second (after), outcome (what it was in the end).
     verdict: a device_app.readings.Judgement. boxes_json: places in source pixels, by image. box_verdict: what
-    the box had said by then, empty for nothing yet. views: how many the examination had.
+    the box had said by then, empty for nothing yet. views: how many the examination had. image_ids_json: which
+    ones, "" for a reading from before that was kept.
     """
 
     __tablename__ = "readings"
@@ -209,6 +212,7 @@ class Reading(Base):
     note: Mapped[str] = mapped_column(Text, default="")
     box_verdict: Mapped[str] = mapped_column(String(10), default="")
     views: Mapped[int] = mapped_column(default=1)
+    image_ids_json: Mapped[str] = mapped_column(Text, default="")
     at_utc: Mapped[datetime]
 
 

@@ -17,6 +17,7 @@ from device_app.monitoring.charts import Course, Histogram
 from device_app.monitoring.expectation import Expectations
 from device_app.monitoring.state import Level, Reason, level, reasons
 from device_app.monitoring.weeks import WeekFigures
+from device_app.store.site_points import decisions
 from device_app.store.tallies import begin_anew
 from device_app.vitals import Vitals, read_vitals
 from device_app.web import kiosk
@@ -77,6 +78,7 @@ def look() -> Screen:
     vitals = read_vitals(box.config.data_dir)
     found = reasons(box.reader.status(), box.store.records.has_room(), vitals, watched)
     shown, recent = watched.weeks[-_SHOWN_WEEKS:], watched.weeks[-_RECENT_WEEKS:]
+    decided = [one.at_utc for one in decisions(box.store.database, watched.bundle_sha256)]
     return Screen(
         level=level(found),
         reasons=found,
@@ -86,7 +88,7 @@ def look() -> Screen:
         charts=Charts(
             charts.histogram(charts.added(recent), _reference(watched, expectation)),
             charts.course([week.refused for week in shown]),
-            charts.course([week.fracture for week in shown]),
+            charts.course([week.fracture for week in shown], charts.weeks_of(decided, shown)),
         ),
         weeks=shown[::-1],
         refusals=_together([week.reasons for week in recent]),

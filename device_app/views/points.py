@@ -183,7 +183,9 @@ def _wrong_words(error: InputError) -> str:
         "a reason": gettext("Write why the limits are changed. Nothing was changed."),
         "these limits": gettext("These limits are in force already. Nothing was changed."),
         "the limits cross": gettext("“Doubt” must begin below “fracture suspected”. Nothing was changed."),
-        "somebody": gettext("Somebody else has just changed the limits. Look again. Nothing was changed."),
+        "somebody": gettext(
+            "Somebody else has just changed the limits. Look again. Your change was not made."
+        ),
     }
     other = gettext("These limits may not be chosen: choose from the list. Nothing was changed.")
     return next((text for start, text in known.items() if str(error).startswith(start)), other)

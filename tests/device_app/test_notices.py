@@ -204,7 +204,7 @@ def test_words_of_body_parts_and_views_are_translated_within(marked):
 
 def test_figures_and_foreign_words_keep_their_direction(asked):
     small = next(text for text in of_faults() if "pixels)" in text)
-    assert "(\u2066130 \u00d7 200\u2069 points)" in notice_words(small).text
+    assert "(\u2066130 \u00d7 200\u2069 pixels)" in notice_words(small).text
     skyline = next(text for text in of_use() if "skyline" in text)
     assert "“\u2068o'skyline\u2069”" in notice_words(skyline).text
 

@@ -15,6 +15,7 @@
       this.boxes = pure.fromRows(JSON.parse(this.says.box || "[]"));
       root.addEventListener("click", (event) => this.click(event));
       this.form.addEventListener("change", () => this.refresh());
+      this.form.addEventListener("submit", () => (ulna.leaving = true));
       root.hidden = false;
       marking.watchers = [() => this.refresh()];
       marking.open(this.says);

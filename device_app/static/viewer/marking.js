@@ -118,5 +118,10 @@
     }
   }
 
-  ulna.marking = new Marking();
+  const marking = new Marking();
+  ulna.marking = marking;
+  // What was marked and not stored would be gone without a word.
+  addEventListener("beforeunload", (event) => {
+    if (marking.places.length && marking.past.length && !ulna.leaving) event.preventDefault();
+  });
 })();

@@ -341,6 +341,23 @@ def test_there_are_no_more_places_than_can_be_stored(fracture: Any) -> None:
     assert len(places(page)) == MAX_BOXES
 
 
+def test_what_was_marked_and_not_stored_is_not_left_without_a_question(fracture: Any) -> None:
+    page, asked = fracture, []
+    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.get_by_role("link", name="I do not agree").tap()
+    page.get_by_role("button", name="Mark on the picture").tap()
+    drag(page, FROM, TO)
+    page.get_by_role("link", name="History").tap()
+    page.wait_for_timeout(500)
+    assert asked == ["beforeunload"] and corners(places(page)[0]) == near(page, WANTED)
+    page.get_by_role("radio", name="Fracture").first.check()
+    page.get_by_role("button", name="Store", exact=True).first.tap()
+    page.get_by_text("Second reading: Fracture").wait_for()
+    page.get_by_role("link", name="History").tap()
+    page.wait_for_url("**/history")
+    assert asked == ["beforeunload"]
+
+
 def test_an_answer_without_places_sends_none_and_says_so(fracture: Any) -> None:
     page = fracture
     flip(page, "mark")

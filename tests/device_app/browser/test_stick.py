@@ -58,7 +58,7 @@ def test_a_stick_is_noticed_and_two_pictures_are_taken_by_touch(page: Any, addre
     page.get_by_label("Patient number or name").fill("P 12")
     page.locator(".choice", has_text="hand.png").tap()
     page.locator(".choice", has_text=LONG_NAME).tap()
-    page.get_by_role("button", name="Take the chosen pictures").tap()
+    page.get_by_role("button", name="Take in the chosen pictures").tap()
     page.locator(".outcome-ok").nth(1).wait_for()
     assert page.locator(".outcome-ok").count() == 2
     keep(page, "stick-taken")
@@ -71,7 +71,7 @@ def test_pictures_are_chosen_by_keyboard_alone(page: Any, address: str, slot: Sl
     page.goto(address)
     page.get_by_role("link", name="Choose pictures from it").press("Enter")
     page.get_by_role("checkbox", name="wrist.png").press("Space")
-    page.get_by_role("button", name="Take the chosen pictures").press("Enter")
+    page.get_by_role("button", name="Take in the chosen pictures").press("Enter")
     page.locator(".outcome-ok", has_text="wrist.png").wait_for()
 
 

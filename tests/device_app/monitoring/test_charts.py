@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
 from device_app.agreement import Share
 from device_app.monitoring.book import Expectation
-from device_app.monitoring.charts import HEIGHT, WIDTH, course, expected_bins, histogram
-from device_app.monitoring.weeks import BINS
+from device_app.monitoring.charts import HEIGHT, WIDTH, course, expected_bins, histogram, weeks_of
+from device_app.monitoring.weeks import BINS, WeekCount, WeekName
 from runtime.expected import ExpectedAnswers, count_answers
 from runtime.findings import OperatingPoints
 
@@ -36,6 +38,13 @@ def test_points_and_intervals_lie_within_the_chart_and_empty_weeks_are_left_out(
     assert [point.x for point in found.points] == [WIDTH / 8, 5 * WIDTH / 8, 7 * WIDTH / 8]
     for point in found.points:
         assert 0 <= point.high <= point.y <= point.low <= HEIGHT
+
+
+def test_a_change_of_limits_is_marked_in_its_week_or_in_the_next_with_pictures() -> None:
+    weeks = [WeekCount(WeekName(2026, number)).figures() for number in (2, 3, 6)]
+    days = [datetime.fromisocalendar(2026, week, 2) for week in (1, 3, 4, 7)]  # before, within, a gap, after
+    assert weeks_of(days, weeks) == {1, 2} and weeks_of(days, []) == set()
+    assert course([Share(1, 5)] * 3, {2, 1}).changed == (WIDTH / 2, 5 * WIDTH / 6)
 
 
 def test_a_course_without_any_week_is_empty() -> None:

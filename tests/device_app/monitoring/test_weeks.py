@@ -72,6 +72,12 @@ def test_of_two_views_one_refused_is_half() -> None:
     assert found.refused.tolist() == [0.5] and found.unfamiliar.tolist() == [0.0]
 
 
+def test_a_photograph_without_a_film_is_counted_and_does_not_move_the_watch() -> None:
+    found = week((7, Tally("unreadable", "film_blurred")), (8, answered("none", 0.1)))
+    assert found.figures().refused == Share(1, 2) and found.figures().reasons == {"film_blurred": 1}
+    assert found.answers().refused.tolist() == [0.0]
+
+
 @pytest.mark.parametrize(
     ("at", "name"),
     [

@@ -44,7 +44,7 @@ def test_rows_survive_and_an_open_log_is_not_lost(path):
     assert migrate(copy)
     with sqlite3.connect(copy) as migrated:
         assert migrated.execute("SELECT word FROM kept").fetchall() == [("here",)]
-        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [("0006",)]
+        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
     assert not copy.with_name(copy.name + "-wal").exists()
 
 

@@ -198,7 +198,7 @@ def test_an_export_that_failed_says_why_and_what_to_do(
     manager(client).state = State(Phase.FAILED, Counts(10, 3), fault, place=place)
     page = client.get("/export/").text
     assert "The export is not finished" in page and FAULTS[fault]._message in html.unescape(page)
-    assert ("called unfinished" in page) is bool(place) and "2 pictures have left" not in page
+    assert ("“.unfinished”" in page) is bool(place) and "2 pictures have left" not in page
 
 
 def test_writing_over_the_limb_keeps_a_picture_here(

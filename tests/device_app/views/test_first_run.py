@@ -137,7 +137,7 @@ def test_while_engines_are_tested_the_page_waits_for_them(config: Any, store: An
 def test_a_clock_that_shows_an_earlier_time_than_has_been_is_told(config: Any, store: Any) -> None:
     late = ReaderStatus(Phase.READY, made_utc="2126-01-01T00:00:00+00:00")
     page = create_app(config, FixedReader(late)).test_client().get("/first/date").text
-    assert "This cannot be right: it is later than 1 Jan 2126" in page
+    assert "This clock cannot be right: the box has seen 1 Jan 2126" in page
     now = datetime.now(UTC).replace(tzinfo=None)
     assert clock_is_behind(now, []) is None and clock_is_behind(now, [datetime(2020, 1, 1)]) is None
 

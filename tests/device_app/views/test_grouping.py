@@ -83,7 +83,7 @@ def test_a_view_that_was_not_read_is_told_above_one_without_a_finding(
     assert chest["url"] == first["url"]
     work_off_forearms()
     page = client.get(first["url"]).text
-    assert headlines(page)[0] == "Cannot read this picture" and "Not all views could be read." in page
+    assert headlines(page)[0] == "Cannot read this picture" and "At least one view could not be read." in page
     assert "no fracture found" not in page.split('id="whole"')[1].split("</section>")[0].lower()
 
 

@@ -16,6 +16,8 @@ from device_app.monitoring.book import Expectation
 from device_app.monitoring.expectation import Expectations
 from device_app.settings import Settings
 from device_app.status import Phase, ReaderStatus
+from device_app.store.database import now_utc
+from device_app.store.site_points import Change, change_points
 from device_app.views import monitor
 from device_app.vitals import Vitals
 from runtime.expected import ExpectedAnswers
@@ -124,6 +126,14 @@ def test_the_table_holds_the_numbers_of_the_charts(kiosk: FlaskClient, store: An
     newest, oldest = shares[0], shares[3]
     drawn = [top * (1 - float(y) / 150) for y in points[:2]]
     assert drawn == pytest.approx([oldest, newest], abs=0.1)
+
+
+def test_a_change_of_limits_is_marked_where_it_moves_the_course(kiosk: FlaskClient, store: Any) -> None:
+    fill(store, Made(weeks=2, start=now_utc() - timedelta(weeks=1)))
+    assert "chart-changed" not in kiosk.get(PATH).text
+    change_points(store.database, "p1", Change(BUNDLE, None, "as the model comes", 0, {}))
+    page = kiosk.get(PATH).text
+    assert page.count('class="chart-changed"') == 1 and "the limits of this clinic were changed" in page
 
 
 def test_nothing_of_a_single_patient_is_on_it(

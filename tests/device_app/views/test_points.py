@@ -251,7 +251,7 @@ def test_an_answer_says_how_often_the_box_is_right_here(open_app: Any, store: St
     seen = [Seen((0.9,), "outcome", True)] * 39 + [Seen((0.01,), "outcome", True)] * 3
     fill(store, BUNDLE, BASE, seen + [Seen((0.01,), "outcome", False)] * 3)
     page = open_app(status()).test_client().get("/examinations/made-0/").text
-    assert "it found 90 of 100 fractures" in page
+    assert "this model found 90 of 100 fractures" in page
     assert "of 42 confirmed fractures the box finds 39 (93%, probably between 80% and 98%)" in page
     assert "Confirmed without one: 3" in page
 
