@@ -51,8 +51,8 @@ class Image(Base):
 
     facts_json: what a person said of the patient, see device_app.facts; empty where nothing. photographed: it
     is a photograph of a film. names_other: the file names another patient than the examination does.
-    removed_utc: when its bytes were removed because their time was over (its
-    answer stays); None while they are here.
+    removed_utc: when its bytes were removed because their time was over (its answer stays); None while they
+    are here.
     """
 
     __tablename__ = "images"
@@ -193,8 +193,8 @@ class Reading(Base):
 
     kind: own (before the box's answer was shown), second (after), outcome (what it was in the end).
     verdict: a device_app.readings.Judgement. boxes_json: places in source pixels, by image. box_verdict: what
-    the box had said by then, empty for nothing yet. views: how many the examination had. image_ids_json: which
-    ones, "" for a reading from before that was kept.
+    the box had said by then, empty for nothing yet. views: how many there were. image_ids_json: which
+    they were, "" for a reading from before that was kept.
     """
 
     __tablename__ = "readings"

@@ -1,4 +1,4 @@
-"""On which pictures a reading rests, files that name another patient, and labels that nobody needs any more."""
+"""On which pictures a reading rests, files that name another patient, and labels nobody needs any more."""
 
 import sqlalchemy as sa
 from alembic import op
