@@ -50,6 +50,13 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify and self-test, change nothing.")] = False,
     user: User = _DEFAULT_USER,
     timeout_s: Timeout = _DEFAULT_TIMEOUT_S,
+    browsers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of tablets that may open the kiosk (with -- --host ADDRESS); may be "
+            "repeated. Without it only this box's own screen does."
+        ),
+    ] = None,
     serve: Annotated[
         list[str] | None,
         typer.Argument(
@@ -68,7 +75,7 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     from device_app.update import installer
     from device_app.update.unit import needs_gpu, render_unit
 
-    site = _site(serve or [])
+    site = _site(serve or [], browsers or [])
     render_unit(root.absolute(), user, gpu=False, site=site)  # refuses before anything changes
     options = _options(timeout_s, tuple(trust or ()), force)
     if dry_run:
@@ -81,7 +88,7 @@ def install(  # noqa: PLR0913, PLR0917  (one parameter an option)
     typer.echo(render_unit(root.absolute(), user, gpu, site), nl=False)
 
 
-def _site(words: list[str]) -> Site:
+def _site(words: list[str], browsers: list[str]) -> Site:
     """Read as `ulna serve` itself reads them."""
     from typer.core import TyperCommand, TyperGroup
 
@@ -92,7 +99,7 @@ def _site(words: list[str]) -> Site:
     assert isinstance(verbs, TyperGroup)
     serve = verbs.commands["serve"]
     assert isinstance(serve, TyperCommand)
-    return site_of(serve, words)
+    return site_of(serve, words, browsers)
 
 
 def _tell_check(bundle: Path, result: ProbeResult, options: InstallOptions) -> None:

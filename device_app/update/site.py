@@ -17,8 +17,8 @@ from runtime.errors import InputError
 _OF_THE_UNIT = ("bundle", "data", "trust")
 
 
-def site_of(serve: TyperCommand, words: Sequence[str]) -> Site:
-    """What a unit needs for them.
+def site_of(serve: TyperCommand, words: Sequence[str], browsers: Sequence[str] = ()) -> Site:
+    """What a unit needs for them. browsers: addresses or networks of the browsers that may reach it.
 
     Raises Typer's usage errors for what `ulna serve` does not know, InputError for what no unit can carry.
     """
@@ -29,13 +29,36 @@ def site_of(serve: TyperCommand, words: Sequence[str]) -> Site:
             raise InputError(f"--{name} after -- is the unit's own", "leave it out")
     media = tuple(given["media"] or MediaOptions().roots)
     watched = () if given["watch"] is None else (given["watch"],)
-    return Site(tuple(words), tuple(map(_absolute, (*media, *watched))), _peers(given))
+    peers = (*_browsers(given["host"], browsers), *_peers(given))
+    return Site(tuple(words), tuple(map(_absolute, (*media, *watched))), tuple(dict.fromkeys(peers)))
 
 
 def _absolute(folder: Path) -> Path:
     if not folder.is_absolute():
         raise InputError(f"{folder} depends on where a program is started", "name it from / on")
     return folder
+
+
+def _browsers(host: str, networks: Sequence[str]) -> tuple[str, ...]:
+    """A kiosk that listens to others and lets nobody in looks like one that hangs."""
+    if _is_this_machine(host):
+        return ()
+    if not networks:
+        raise InputError(
+            f"a kiosk that listens on {host} would be reached by nobody: the unit lets in who is named",
+            "add --browsers with the network of the tablets, before --",
+        )
+    try:
+        return tuple(str(ipaddress.ip_network(one, strict=False)) for one in networks)
+    except ValueError as error:
+        raise InputError(f"--browsers: {error}", "name addresses or networks, like 192.168.1.0/24") from error
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _peers(given: dict[str, Any]) -> tuple[str, ...]:

@@ -88,12 +88,21 @@ def test_what_a_site_asks_of_its_kiosk_stands_in_the_unit(workshop: Workshop, ro
     assert "IPAddressAllow=localhost 10.1.2.3/32" in lines
 
 
+def test_tablets_that_are_named_reach_the_kiosk(workshop: Workshop, root: Path) -> None:
+    arguments = ("--root", root, "--trust", workshop.trust(), "--browsers", "192.168.1.7/24")
+    done = ulna("install", "--bundle", workshop.bundle("1.0.0"), *arguments, "--", "--host", "192.168.1.5")
+    assert done.returncode == 0, done.stderr
+    assert "IPAddressAllow=localhost 192.168.1.0/24" in done.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     ("asked", "code", "said"),
     [
         (("--wach", "/srv/in"), 2, "No such option"),
         (("--data", "/srv/data"), 1, "--data after -- is the unit's own"),
         (("--watch", "in"), 1, "in depends on where a program is started"),
+        (("--host", "192.168.1.5"), 1, "would be reached by nobody"),
+        (("--host", "0.0.0.0"), 1, "would be reached by nobody"),
         (("--dicom-port", "11112"), 1, "would let in every machine of the network"),
         (("--dicom-port", "11112", "--dicom-from", "CR1"), 1, "would let in every machine of the network"),
         (("--dicom-port", "11112", "--dicom-from", "10.0.0.0/99"), 1, "10.0.0.0/99"),
