@@ -28,7 +28,12 @@ from runtime.latency import summarise
 from runtime.reference import open_named
 
 _TIMEOUT_S = 300
-_INSTALLS = {"ulna": "", "ulna with dicom": "[dicom]", "ulna with openvino": "[openvino]"}
+_INSTALLS = {
+    "ulna": "",
+    "ulna with dicom": "[dicom]",
+    "ulna with openvino": "[openvino]",
+    "ulna with kiosk": "[kiosk]",
+}
 _ANSWER = """
 import json, os, sys
 from pathlib import Path

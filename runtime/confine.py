@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.system_calls import CLONE, CLONE3, SETTLED, USELESS, Numbers
+from runtime.system_calls import ANSWERING, CLONE, CLONE3, SETTLED, USELESS, Numbers
 
 FILES, SYSTEM_CALLS = "files", "system calls"
 STATM = "/proc/self/statm"
@@ -82,8 +82,10 @@ def limit(allowance: Allowance, mapped: int) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def confine(readable: Iterable[Path]) -> tuple[str, ...]:
+def confine(readable: Iterable[Path], answers: bool = False) -> tuple[str, ...]:
     """Leave this process no file but those beneath `readable`, no network and no other program.
+
+    answers: on sockets that it has it may take connections and speak; it can make none of its own.
 
     Returns what this kernel or processor cannot enforce, of FILES and SYSTEM_CALLS.
     """
@@ -92,7 +94,7 @@ def confine(readable: Iterable[Path]) -> tuple[str, ...]:
     machine = platform.machine()
     done = {
         FILES: _close_files(readable),
-        SYSTEM_CALLS: machine in _AUDIT and _filter(_refusing(machine)),
+        SYSTEM_CALLS: machine in _AUDIT and _filter(_refusing(machine, answers)),
     }
     return tuple(name for name, held in done.items() if not held)
 
@@ -144,9 +146,10 @@ def _allow_reading(rules: int, path: Path) -> None:
         os.close(folder)
 
 
-def _refusing(machine: str) -> list[bytes]:
+def _refusing(machine: str, answers: bool) -> list[bytes]:
     """Refuses what is useless; kills the process that speaks another architecture's calls."""
-    numbers = _numbers(USELESS.values(), machine)
+    useless = (call for name, call in USELESS.items() if not (answers and name in ANSWERING))
+    numbers = _numbers(useless, machine)
     count = len(numbers)
     program = [*_preamble(machine), _step(_AT_LEAST, _FOREIGN_NUMBERS, count + 1, 0)]
     # Each comparison jumps to the refusal, which stands behind the permission at the end.

@@ -69,6 +69,9 @@ USELESS = {
 }
 """Never of use to a reader."""
 
+ANSWERING = ("accept", "accept4", "sendto", "sendmsg")
+"""Of these, what a process needs that answers on a socket which it was given."""
+
 SETTLED = {
     "kill": Numbers(62, 129),
     "fork": Numbers(57, None),

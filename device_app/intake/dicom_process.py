@@ -1,7 +1,8 @@
 """The receiver's process: `python -m device_app.intake.dicom_process`, started and watched by
 device_app.intake.dicom.
 
-It speaks DICOM with strangers and has nothing: no database, no folder, no rights beyond its limits. An object
+It speaks DICOM with strangers and has nothing: no database, no folder, no connection of its own making, no
+other program (runtime.confine, as far as the kernel can), and no more than its limits. An object
 that was received goes to the kiosk, undecoded; the sender is told of success only when the kiosk says so.
 """
 
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 from typing import Any, cast
 
 import pynetdicom
@@ -41,6 +43,7 @@ from device_app.intake.dicom_objects import (
     VERIFICATION,
 )
 from device_app.intake.dicom_transport import Bounds, ReceiverServer, metered_socket
+from runtime.confine import confine, forbid_processes
 
 _MAX_PDU_BYTES = 1 << 17
 _BESIDE_OBJECT_BYTES = 1 << 20  # commands, and the headers of all fragments
@@ -91,6 +94,8 @@ def main() -> None:
     threading.stack_size(_STACK_BYTES)
     kiosk = Kiosk(socket.socket(fileno=arguments.channel))
     server = _server(arguments, kiosk)
+    confine(map(Path, {sys.prefix, sys.base_prefix, *filter(None, sys.path)}), answers=True)
+    forbid_processes()
     kiosk.say("ready")
     threading.Thread(target=_stay_alive, args=(kiosk, arguments.alive_every_s), daemon=True).start()
     try:

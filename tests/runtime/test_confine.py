@@ -23,13 +23,15 @@ UNISTD = {
 }
 
 
-def confined(question: Callable[[], object], *readable: Path, alone: bool = False) -> str:
+def confined(
+    question: Callable[[], object], *readable: Path, alone: bool = False, answers: bool = False
+) -> str:
     """What a confined process says when it tries: "done", or the name of the error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        if confine.confine(readable) or (alone and not confine.forbid_processes()):
+        if confine.confine(readable, answers) or (alone and not confine.forbid_processes()):
             os.write(writing, b"not confined")
             os._exit(0)
         try:
@@ -90,6 +92,23 @@ def test_neither_network_nor_programs_nor_other_processes_are_reached(
     name: str, question: Callable[[], object]
 ) -> None:
     assert confined(question, Path("/")) == "PermissionError", name
+
+
+def test_who_answers_speaks_on_the_sockets_it_has_and_makes_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        caller = socket.create_connection(address)
+
+        def answer() -> None:
+            accepted, _ = listener.accept()
+            accepted.sendall(b"here")
+            accepted.sendmsg([b" I am"])
+
+        assert confined(answer, answers=True, alone=True) == "done"
+        with caller:
+            assert caller.recv(99, socket.MSG_WAITALL) == b"here I am"
+    assert confined(lambda: socket.create_connection(address), answers=True) == "PermissionError"
+    assert confined(lambda: os.execv("/bin/true", ["true"]), Path("/"), answers=True) == "PermissionError"
 
 
 def test_it_makes_no_process_but_threads_and_cannot_raise_its_limits_again() -> None:

@@ -1,6 +1,7 @@
 """The DICOM receiver with real senders: pictures, refusals, and whatever a network throws at an open port."""
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -298,6 +299,15 @@ def test_a_sender_that_aborts_in_an_object_leaves_nothing(receiver, store):
     association = associate(receiver.port)
     association.dul.socket.socket.sendall(struct.pack(">BBL", 4, 0, 5000) + bytes(2000))
     association.abort()
+    assert send(receiver.port, [image(1)]) == [STORED] and len(pictures(store)) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_the_receivers_process_has_given_up_what_it_does_not_need(receiver, store):
+    said = Path(f"/proc/{receiver.pid}/status").read_text(encoding="utf-8")
+    if platform.machine() not in {"x86_64", "aarch64"}:
+        pytest.skip("no filter of system calls for this processor")
+    assert "Seccomp:\t2" in said and "NoNewPrivs:\t1" in said
     assert send(receiver.port, [image(1)]) == [STORED] and len(pictures(store)) == 1
 
 
