@@ -16,6 +16,8 @@ from device_app.readings import Judgement, Kind, Said, outcome
 _Item = TypeVar("_Item")
 _Z = 1.959964  # of the normal distribution, for 95%
 _ALARMS = (Judgement.FRACTURE, Judgement.DOUBT)
+RENEWED_AFTER = 20
+"""Own readings after which figures are counted anew where a single one must not be seen in them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,16 @@ class Figures:
     towards_box: Share
     sensitivity: Share
     specificity: Share
+
+
+def of_many(readings: Sequence[Said]) -> Sequence[Said]:
+    """Those up to the latest own reading that is one of whole twenties.
+
+    Where people read first, figures before and after one reading would tell others what the box had said.
+    """
+    own = [number for number, said in enumerate(readings) if said.kind is Kind.OWN]
+    whole = len(own) // RENEWED_AFTER * RENEWED_AFTER
+    return readings[: own[whole - 1] + 1] if whole else ()
 
 
 def figures(readings: Sequence[Said]) -> Figures:

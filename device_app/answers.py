@@ -71,18 +71,35 @@ class Answer:
     views: int = 1
     gravest: ScreenState | None = None
 
+    @property
+    def graver(self) -> ScreenState | None:
+        """What one view by itself says where all of them together say less; None where none says more."""
+        found = self.gravest
+        if found not in (ScreenState.FRACTURE, ScreenState.DOUBT):
+            return None
+        return found if _URGENCY.index(found) < _URGENCY.index(self.state) else None
+
 
 def answer(image: ImageRecord) -> Answer:
     """The state of one image."""
-    if image.state in (JobState.QUEUED, JobState.WORKING):
+    if waits(image):
         return Answer(ScreenState.WORKING, ahead=image.ahead, being_read=image.state is JobState.WORKING)
     if image.state is JobState.FAILED:
         here = image.removed_utc is None
         return Answer(ScreenState.UNREADABLE, reason=image.failure, message=image.detail, can_retry=here)
     try:
         return _parse(image)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except _SPOILT as error:
         return Answer(ScreenState.UNREADABLE, reason=BAD_RECORD, message=f"{type(error).__name__}: {error}")
+
+
+_SPOILT = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What a text raises that is no result: 1e999 is a number to JSON, and none of pixels."""
+
+
+def waits(image: ImageRecord) -> bool:
+    """Whether it has neither an answer nor a failure yet."""
+    return image.state in (JobState.QUEUED, JobState.WORKING)
 
 
 # A view without a finding never hides one that was not read.
@@ -165,6 +182,8 @@ def _refused(record: dict[str, Any]) -> Answer:
 def _answered(record: dict[str, Any], verdict: Verdict) -> Answer:
     points = OperatingPoints(**record["operating_points"])
     probability = float(record["probability"])
+    if not isinstance(record["provenance"]["bundle_sha256"], str):
+        raise TypeError("an answer says by which bundle")
     if points.decide(probability) is not verdict:
         raise ValueError("the verdict does not follow from the probability")
     boxes = tuple(Box(**box) for box in record["boxes"])

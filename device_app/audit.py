@@ -79,6 +79,7 @@ def faults(chain: Iterable[Written], anchors: Sequence[Anchor] = ()) -> list[str
     """What is wrong with a chain, in words; empty for a sound one that holds every anchor."""
     found: list[str] = []
     expected_number, expected_digest = 1, START
+    wanted = {anchor.number for anchor in anchors}
     digests: dict[int, str] = {0: START}
     for written in chain:
         entry = written.entry
@@ -86,12 +87,18 @@ def faults(chain: Iterable[Written], anchors: Sequence[Anchor] = ()) -> list[str
             found.append(f"entries {expected_number} to {entry.number - 1} are missing")
         elif entry.previous_sha256 != expected_digest:
             found.append(f"entry {entry.number} does not follow the one before it")
-        if _digest(entry) != written.sha256:
+        if not fits(written):
             found.append(f"entry {entry.number} was changed")
         expected_number, expected_digest = entry.number + 1, written.sha256
-        digests[entry.number] = written.sha256
+        if entry.number in wanted:
+            digests[entry.number] = written.sha256
     lost = [anchor for anchor in anchors if digests.get(anchor.number) != anchor.sha256]
     return found + [_missing(anchor, digests) for anchor in lost]
+
+
+def fits(written: Written) -> bool:
+    """Whether an entry is as it was written, whatever is missing around it."""
+    return _digest(written.entry) == written.sha256
 
 
 def _digest(entry: Entry) -> str:

@@ -30,6 +30,7 @@ def storage(
         keep_days = Settings(store.database).now().keep_days
         found = outlook(store, config.reserve_bytes, keep_days)
         typer.echo(f"free: {store.records.free_bytes() / 1e9:.1f} GB")
+        aside = len(store.files.aside())
     finally:
         store.close()
     lasts = "not known" if found.days_left is None else f"{found.days_left:.0f} days"
@@ -38,6 +39,8 @@ def storage(
     typer.echo(f"would be removed now: {len(found.due.image_ids)} pictures")
     if found.due.waiting:
         typer.echo(f"have had their time too, and wait ({found.due.why}): {found.due.waiting} pictures")
+    if aside:
+        typer.echo(f"set aside, without a record: {aside} pictures, in {data / 'set-aside' / 'pictures'}")
     disk = encryption_of(data)
     typer.echo(f"data folder encrypted: {_said(disk.data)}")
     typer.echo(f"swap encrypted: {_said(disk.swap)}")

@@ -1,18 +1,21 @@
-"""What the kiosk does by itself in the background: copies of its database, and removal by the site's rule."""
+"""What the kiosk does by itself in the background: removal by the site's rule, copies of its database, and a
+look through its log.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from flask import Flask
 
+from device_app.monitoring.chain import chain_of
 from device_app.outlook import keep_days_of
-from device_app.retention import look_at, overdue, removable
+from device_app.retention import look_at
 from device_app.store import DATABASE_NAME
 from device_app.store.copies import EVERY, is_due, make_copy
 from device_app.store.database import now_utc
@@ -22,6 +25,7 @@ from runtime.errors import StoreError
 
 _log = logging.getLogger("ulna.housekeeping")
 _LOOK_EVERY_S = 600.0
+_CHECK_EVERY_S = 86_400.0
 _FIRST_AFTER_S = 60.0
 """The start belongs to the screens and to the self-test."""
 
@@ -32,7 +36,7 @@ class Housekeeping:
     def __init__(self, app: Flask) -> None:
         self._config, self._store, self._app = kiosk_of(app).config, kiosk_of(app).store, app
         self._stopping = threading.Event()
-        self._copied_s, self._looked_s = float("-inf"), time.monotonic()
+        self._copied_s, self._checked_s, self._looked_s = float("-inf"), float("-inf"), time.monotonic()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def __enter__(self) -> Self:
@@ -57,23 +61,33 @@ class Housekeeping:
         self._remove()
         if time.monotonic() - self._copied_s >= EVERY.total_seconds():
             self._copy()
+        if time.monotonic() - self._checked_s >= _CHECK_EVERY_S:
+            chain_of(self._app).look(self._store.log)
+            self._checked_s = time.monotonic()
 
     def _remove(self) -> None:
         """The clock is looked at whatever the rule: a rule that is made later finds one that is known."""
         store, now = self._store, now_utc()
-        removal = Removal(store.database, store.files, store.records.adopting)
+        removal = Removal(store.database, store.files, store.records.adopting, self._past_utc())
         ran, self._looked_s = time.monotonic() - self._looked_s, time.monotonic()
         clock = look_at(removal.clock(), now, timedelta(seconds=ran))
         removal.keep_clock(clock)
+        removal.erase_left()
         keep_days = keep_days_of(self._app)
         if keep_days == 0:
             return
-        stored = removal.stored()
-        over = overdue(stored, keep_days, now)
-        found = removable(over, len(stored), removal.removed_within_a_day(now), clock)
+        found = removal.due(keep_days, clock, now)
         if found.image_ids:
             gone = removal.remove(found.image_ids, now)
             _log.info("%d pictures were removed because their time was over", gone)
+        if clock.is_trusted:
+            store.files.sweep_aside(now, keep_days)
+
+    def _past_utc(self) -> datetime:
+        """When the model was made, before which no picture came."""
+        made = kiosk_of(self._app).reader.status().made_utc
+        moment = datetime.fromisoformat(made) if made else datetime.min
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
     def _copy(self) -> None:
         database = self._config.data_dir / DATABASE_NAME

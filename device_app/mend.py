@@ -20,7 +20,7 @@ from sqlalchemy import select
 from device_app.store import DATABASE_NAME, MENDED_SUFFIX, FolderLock
 from device_app.store.copies import COPIES_FOLDER, copies
 from device_app.store.database import Database, disk_full, is_disk_full, now_utc
-from device_app.store.files import stored_pictures
+from device_app.store.files import ASIDE_FOLDER, stored_pictures
 from device_app.store.log import Action
 from device_app.store.models import AuditEntry
 from device_app.store.recover import Recovered, recover
@@ -28,7 +28,6 @@ from device_app.store.recover_source import Condition, Examined, examine
 from runtime.durable import sync_folder
 from runtime.errors import StoreError
 
-ASIDE_FOLDER = "set-aside"
 _PART = ".mending"
 _TRAILERS = ("-wal", "-shm", "-journal")
 Say = Callable[[str], None]

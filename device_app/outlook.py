@@ -77,10 +77,7 @@ def due(store: Store, keep_days: int) -> Removable:
     if keep_days == 0:
         return Removable()
     removal, now = Removal(store.database, store.files), now_utc()
-    stored = removal.stored()
-    ids = retention.overdue(stored, keep_days, now)
-    clock = retention.look_at(removal.clock(), now, timedelta(0))
-    return retention.removable(ids, len(stored), removal.removed_within_a_day(now), clock)
+    return removal.due(keep_days, retention.look_at(removal.clock(), now, timedelta(0)), now)
 
 
 def install_outlook(app: Flask, store: Store, reserve_bytes: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from device_app.answers import ANSWERED, Answer, ScreenState, answer
 from device_app.plates import Plate
-from device_app.readings import Kind, Said
+from device_app.readings import Said, has_read
 from device_app.store.records import ExaminationRecord
 
 _BARE = Answer(ScreenState.UNREADABLE)
@@ -19,13 +19,11 @@ _BARE = Answer(ScreenState.UNREADABLE)
 
 
 def hides(examination: ExaminationRecord, readings: Iterable[Said], actor: str) -> bool:
-    """Whether there is an answer and this person has read nothing of it yet, or not all of its views."""
+    """Whether there is an answer and this person has not read every one of its views yet."""
     if not any(answer(image).state in ANSWERED for image in examination.images):
         return False
-    views = len(examination.images)
-    return not any(
-        said.actor == actor and said.kind is not Kind.OUTCOME and said.views >= views for said in readings
-    )
+    pictures = {image.id: image.received_utc for image in examination.images}
+    return not has_read(readings, actor, pictures)
 
 
 def bare(plate: Plate) -> Plate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,10 @@ MAX_PLACES_CHARS = 8_000
 
 class PlaceError(InputError):
     """A marked place that is none, or that lies where nothing can be marked."""
+
+
+class ChangedError(InputError):
+    """What somebody judges is no longer what she has looked at."""
 
 
 class Judgement(StrEnum):
@@ -88,7 +92,7 @@ class Draft:
 @dataclass(frozen=True)
 class Said:
     """A reading as it is kept. box_verdict: what the box had said by then, "" for nothing yet. views: how
-    many the examination had.
+    many the examination had. image_ids: which they were, None for a reading from before that was kept.
     """
 
     examination: str
@@ -100,6 +104,7 @@ class Said:
     places: tuple[Place, ...] = ()
     note: str = ""
     views: int = 1
+    image_ids: tuple[int, ...] | None = None
 
 
 def places_text(places: Sequence[Place]) -> str:
@@ -137,6 +142,23 @@ def last_of(readings: Iterable[Said], actor: str, kind: Kind) -> Said | None:
     """The one that counts of what somebody said; readings in the order in which they were given."""
     found = [said for said in readings if said.actor == actor and said.kind is kind]
     return found[-1] if found else None
+
+
+def has_read(readings: Iterable[Said], actor: str, pictures: Mapping[int, datetime]) -> bool:
+    """Whether somebody has said of every one of these pictures what she sees on it.
+
+    An outcome says nothing of that. pictures: when each was taken in.
+    """
+    hers = [said for said in readings if said.actor == actor and said.kind is not Kind.OUTCOME]
+    read = {image for said in hers for image in said.image_ids or ()}
+    return pictures.keys() <= read or any(_read_all(said, pictures) for said in hers)
+
+
+def _read_all(said: Said, pictures: Mapping[int, datetime]) -> bool:
+    """Of a reading from before its pictures were kept: as many as there are now, and none is newer."""
+    if said.image_ids is not None or said.views != len(pictures):
+        return False
+    return all(taken_utc <= said.at_utc for taken_utc in pictures.values())
 
 
 def outcome(readings: Iterable[Said]) -> Said | None:

@@ -42,8 +42,8 @@ class Clock:
 
 @dataclass(frozen=True)
 class Stored:
-    """A picture whose bytes are here. ended: read, or failed. answered: read. consented: the patient agrees
-    that it leaves without her name.
+    """A picture whose bytes are here. received_utc: when it came, as far as that is believed. ended: read, or
+    failed. answered: read. consented: the patient agrees that it leaves without her name.
     """
 
     image_id: int
@@ -51,6 +51,7 @@ class Stored:
     ended: bool
     answered: bool
     consented: bool
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,22 @@ def look_at(clock: Clock | None, now_utc: datetime, ran: timedelta) -> Clock:
     step = now_utc - clock.seen_utc
     jumped = not -BACK <= step <= ran + STEP
     return Clock(now_utc) if jumped else replace(clock, seen_utc=now_utc, proven=clock.proven + ran)
+
+
+def believed(
+    received_utc: Iterable[datetime], now_utc: datetime, past_utc: datetime = datetime.min
+) -> list[datetime]:
+    """When pictures came at the earliest, in the order in which they came: the clock may have been behind.
+
+    None came before one that came earlier, nor before `past_utc`, which has certainly been. A time that has
+    not come yet tells nothing of the pictures after it.
+    """
+    found, latest = [], past_utc if past_utc <= now_utc else datetime.min
+    for moment in received_utc:
+        if moment <= now_utc:
+            latest = max(latest, moment)
+        found.append(max(moment, latest))
+    return found
 
 
 def overdue(pictures: Iterable[Stored], keep_days: int, now_utc: datetime) -> tuple[int, ...]:

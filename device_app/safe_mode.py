@@ -27,7 +27,7 @@ from device_app.mend import Mended, can_be_mended, condition, mend
 from device_app.safe_mode_checks import Kept, Part, PartState, kept, look
 from device_app.store import DATABASE_NAME
 from device_app.store.copies import copies
-from device_app.store.database import now_utc
+from device_app.store.database import now_utc, said_of
 from device_app.store.models import Base
 from device_app.store.recover_source import find_rows, opened
 from runtime.errors import InputError, UlnaError
@@ -118,7 +118,7 @@ class SafeBox:
             if self.phase is not Phase.BROKEN or not self.offers_mending:
                 raise InputError("there is nothing to be mended now", "look at the page again")
             self._require(who, proof)
-            self.phase, self.failed, self.code = Phase.MENDING, Trouble(""), _new_code()
+            self.phase, self.failed = Phase.MENDING, Trouble("")
         actor = _BOX if who == BY_CODE else who
         threading.Thread(target=self._mend, args=(actor,), name="mending", daemon=True).start()
 
@@ -133,6 +133,7 @@ class SafeBox:
             raise InputError("too many wrong tries", "wait, or run `ulna mend` on the box")
         if not self._fits(who, proof):
             self._tally = self._tally.failed(now)
+            _log.warning("a wrong PIN or code in safe mode, of %s", self._name_of(who))
             raise InputError("this PIN or code is wrong", "try again")
         self._tally = Tally()
 
@@ -143,16 +144,20 @@ class SafeBox:
         known = next((one for one in self.administrators if one.public_id == who), None)
         return known is not None and pins.matches(proof, known.pin_hash)
 
+    def _name_of(self, who: str) -> str:
+        """As a log may hold it: nothing that was only sent here."""
+        known = {one.public_id for one in self.administrators} | {BY_CODE}
+        return who if who in known else "nobody"
+
     def _mend(self, actor: str) -> None:
         try:
             self.mended = mend(self.config.data_dir, actor)
         except Exception as error:  # whatever it was, nothing was lost by it, and the page must say so
             _log.exception("the database could not be mended")
-            hint = error.hint if isinstance(error, UlnaError) else ""
-            self.failed, self.phase = Trouble(str(error), hint), Phase.BROKEN
+            self.failed, self.phase = trouble_of(error), Phase.BROKEN
             self._survey()
             return
-        self.phase, self._pause_s = Phase.MENDED, _FIRST_PAUSE_S
+        self.phase, self._pause_s, self.code = Phase.MENDED, _FIRST_PAUSE_S, _new_code()
         self._survey()
         _after(_SHOWN_S, self.start_again)
 
@@ -162,24 +167,37 @@ class SafeBox:
             if part is not Part.ENGINE:
                 self.parts[part] = look(self.config, part)
         self.kept = kept(self.config.data_dir)
-        try:
-            self.offers_mending = can_be_mended(condition(self.config.data_dir))
-        except OSError:
-            self.offers_mending = False
+        self.offers_mending = _offers_mending(self.config)
         self.administrators = administrators(self.config)
 
     def _test(self, _ended: threading.Event) -> None:
         self.parts[Part.ENGINE] = look(self.config, Part.ENGINE)
 
     def _start_later(self, ended: threading.Event) -> None:
-        """What was broken may have been mended from outside: space freed, a disk mounted, `ulna mend`."""
+        """What was broken may have been mended from outside: space freed, a disk mounted, `ulna mend`.
+
+        While it is being mended here it waits on: that may fail.
+        """
+        while not ended.wait(self._next_pause_s()):
+            if self.phase is Phase.BROKEN:
+                self.start_again()
+                return
+
+    def _next_pause_s(self) -> float:
         pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, _LONGEST_PAUSE_S)
-        if not ended.wait(pause_s) and self.phase is Phase.BROKEN:
-            self.start_again()
+        return pause_s
 
     def _leave(self) -> None:
         self._wake.set()
         serving.leave()
+
+
+def _offers_mending(config: KioskConfig) -> bool:
+    try:
+        return can_be_mended(condition(config.data_dir))
+    except Exception as error:  # the page that says what is wrong must come up whatever is
+        _log.warning("it cannot be told whether the database can be mended: %s", said_of(error))
+        return False
 
 
 def administrators(config: KioskConfig) -> tuple[Administrator, ...]:
@@ -190,7 +208,7 @@ def administrators(config: KioskConfig) -> tuple[Administrator, ...]:
             with opened(path) as connection:
                 rows = find_rows(connection, table).rows.values()
         except Exception as error:  # damaged in whatever way; the code is left
-            _log.info("no administrator can be read in %s: %s", path.name, error)
+            _log.info("no administrator can be read in %s: %s", path.name, said_of(error))
             continue
         found = [row for row in rows if row["active"] and row["role"] == str(Role.ADMINISTRATOR)]
         if found:
@@ -210,7 +228,8 @@ def _new_code() -> str:
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """Reason and hint of what ended a start."""
+    """Reason and hint of what ended a start; of what is no error of ours, nothing that a row may hold."""
     if isinstance(error, UlnaError):
         return Trouble(str(error), error.hint)
-    return Trouble(f"{type(error).__name__}: {error}")
+    kind = type(error).__name__
+    return Trouble(f"{kind}: {error}" if isinstance(error, OSError | ImportError) else kind)

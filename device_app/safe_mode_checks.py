@@ -15,6 +15,7 @@ from device_app.config import KioskConfig
 from device_app.mend import condition
 from device_app.store import DATABASE_NAME
 from device_app.store.copies import copies, made_utc
+from device_app.store.database import said_of
 from device_app.store.files import stored_pictures
 from device_app.store.log import written_of
 from device_app.store.models import Base
@@ -67,18 +68,18 @@ def look(config: KioskConfig, part: Part) -> PartState:
     except (UlnaError, OSError) as error:
         return PartState(part, False, str(error))
     except Exception as error:  # the page that says what is wrong must come up whatever is
-        return PartState(part, None, f"{type(error).__name__}: {error}")
+        return PartState(part, None, said_of(error))
 
 
 def kept(folder: Path) -> Kept:
-    """Counted, not read; nothing where the folder cannot be listed."""
+    """Counted, not read; nothing of what cannot be looked at."""
     sizes = []
     try:
         sizes = [path.stat().st_size for path in stored_pictures(folder)]
         newest = next(iter(copies(folder)), None)
         made = "" if newest is None else made_utc(newest).isoformat(" ", "minutes")
         return Kept(len(sizes), sum(sizes), made)
-    except OSError:
+    except Exception:  # the page must come up whatever is
         return Kept(len(sizes), sum(sizes))
 
 

@@ -126,13 +126,21 @@ def _nurse_words() -> str:
 
 def _told(box: SafeBox) -> dict[str, object]:
     """For machines: never healthy, whatever phase."""
-    parts = {str(part): {"ok": state.ok, "detail": state.detail} for part, state in box.parts.items()}
+    parts = {
+        str(part): {"ok": state.ok, "detail": _without_path(box, state.detail)}
+        for part, state in box.parts.items()
+    }
     return {
         "healthy": False,
         "safe_mode": True,
         "intake_open": False,
         "phase": str(box.phase),
-        "reason": box.trouble.reason,
-        "advice": box.trouble.hint,
+        "reason": _without_path(box, box.trouble.reason),
+        "advice": _without_path(box, box.trouble.hint),
         "parts": parts,
     }
+
+
+def _without_path(box: SafeBox, text: str) -> str:
+    """Where on the disk it lies is nobody's business who asks over the network."""
+    return text.replace(str(box.config.data_dir), "DATA")

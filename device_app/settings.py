@@ -19,6 +19,8 @@ from runtime import strict
 from runtime.errors import BundleFormatError, InputError
 
 MAX_CLINIC_CHARS = 80
+CLOSED = ("sign_in_to_use", "own_read_first")
+"""Settings that keep answers from those who are not to see them: on where they cannot be read."""
 _log = logging.getLogger("ulna.settings")
 
 
@@ -103,14 +105,14 @@ class Settings:
 
 
 def _with(settings: SiteSettings, name: str, text: str) -> SiteSettings:
-    """With one stored value. One that is spoilt, or of a later version, is as if it were not there; who may
-    use the kiosk is then asked for.
+    """With one stored value. One that is spoilt, or of a later version, is as if it were not there; one of
+    CLOSED is on then.
     """
     try:
         return _built({**dataclasses.asdict(settings), name: json.loads(text)})
-    except (InputError, ValueError, RecursionError):
+    except (InputError, RecursionError, TypeError, ValueError):
         _log.error("the stored setting %s cannot be used", name)
-        return dataclasses.replace(settings, sign_in_to_use=True) if name == "sign_in_to_use" else settings
+        return _built({**dataclasses.asdict(settings), name: True}) if name in CLOSED else settings
 
 
 def _built(values: dict[str, object]) -> SiteSettings:

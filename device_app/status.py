@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
+
+RETIRED = "is out of service"
+"""In the words of `engine_reason` for an engine that failed since the machine was started."""
 
 
 class Phase(StrEnum):
@@ -50,6 +54,17 @@ class ReaderStatus:
     def cannot_answer(self) -> bool:
         """Whether nobody should wait for an answer."""
         return self.phase in (Phase.CANNOT_ANSWER, Phase.STOPPED)
+
+    @property
+    def has_retired(self) -> bool:
+        """Whether an engine was taken out of service."""
+        return RETIRED in self.engine_reason
+
+
+def utc_of(text: str) -> datetime:
+    """A moment as ISO 8601 writes it, without a zone. Raises ValueError for what is none."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 class Reader(Protocol):

@@ -1,8 +1,8 @@
 """Starts the inference process, watches it, ends it when it hangs, and starts the next one.
 
 The worker reports lines of JSON. No line within the time its present activity may take means that it
-hangs. However it ends, its leases end with it, and the pause before the next start doubles while
-starts keep failing.
+hangs. However it ends, its leases end with it, at the latest before the next one starts; and the pause before
+that doubles while starts keep failing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
 _STOP_PATIENCE_S = 10.0
 _LINE_LIMIT_BYTES = 1 << 16
+_CLOSED = -1
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Supervisor:
         self._queue = queue
         self._status = ReaderStatus(Phase.STARTING)
         self._worker: _Worker | None = None
+        self._owners: list[str] = []
+        """Of workers whose leases have not been given back yet."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
@@ -85,7 +88,9 @@ class Supervisor:
         """One worker from start to end; True when it got as far as reading pictures."""
         worker = None
         try:
+            self._give_back()
             worker = self._spawn()
+            self._owners.append(worker.owner)
             failure, detail = self._watch(worker)
             self._end(worker, failure, detail)
         except Exception as error:  # this thread must outlive whatever happens, and say so
@@ -95,7 +100,7 @@ class Supervisor:
                 self._status, phase=Phase.CANNOT_ANSWER, reason=reason, hint=hint, pid=None
             )
             if worker is not None:
-                _kill(worker)
+                self._bury(worker)
             return False
         return worker.activity not in ("starting", Phase.CANNOT_ANSWER)
 
@@ -111,14 +116,19 @@ class Supervisor:
             owner=owner,
             report_fd=writer,
         )
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "device_app.worker", *arguments.to_argv()],
-            stdin=subprocess.PIPE,
-            stdout=sys.stderr.fileno(),
-            pass_fds=(writer,),
-            start_new_session=True,  # a Ctrl-C meant for the kiosk must not count as a picture's fault
-        )
-        os.close(writer)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "device_app.worker", *arguments.to_argv()],
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr.fileno(),
+                pass_fds=(writer,),
+                start_new_session=True,  # a Ctrl-C meant for the kiosk must not count as a picture's fault
+            )
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
         worker = _Worker(process, owner, reader, since=time.monotonic())
         self._worker = worker
         cannot = self._status.phase is Phase.CANNOT_ANSWER  # stays on the screens until proven better
@@ -168,16 +178,34 @@ class Supervisor:
 
     def _end(self, worker: _Worker, failure: FailureCode, detail: str) -> None:
         """Close what belongs to an ended worker and give its picture back."""
-        self._worker = None
-        _kill(worker)  # it has ended; what it started may not have
-        os.close(worker.reports)
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
+        self._bury(worker)
         if self._stopping.is_set():
             self._queue.release(worker.owner)
-            return
-        self._queue.abandon(worker.owner, failure, detail)
-        self._status = self._after_death(worker, detail)
+        elif worker.process.returncode == EXIT_CANNOT_ANSWER:
+            self._queue.recover(worker.owner)  # it has said what was wrong: no picture
+        else:
+            self._queue.abandon(worker.owner, failure, detail)
+        self._owners.remove(worker.owner)
+        if not self._stopping.is_set():
+            self._status = self._after_death(worker, detail)
+
+    def _bury(self, worker: _Worker) -> None:
+        """End it and what it started, and close what it leaves, unless that is done."""
+        self._worker = None
+        _kill(worker)
+        reports, worker.reports = worker.reports, _CLOSED
+        if reports != _CLOSED:
+            os.close(reports)
+        if worker.process.stdin is not None:
+            worker.process.stdin.close()
+
+    def _give_back(self) -> None:
+        """What could not be given back when its worker ended. Raises StoreError where that still cannot be:
+        a worker that starts now would leave that picture waiting for ever.
+        """
+        for owner in tuple(self._owners):
+            self._queue.recover(owner)
+            self._owners.remove(owner)
 
     def _after_death(self, worker: _Worker, detail: str) -> ReaderStatus:
         status = replace(self._status, pid=None, restarts=self._status.restarts + 1)

@@ -20,6 +20,7 @@ from device_app.readings import Judgement, Kind
 from device_app.status import Phase, ReaderStatus
 from device_app.store.log import BOX, KIOSK, Action
 from device_app.store.queue import FailureCode
+from device_app.store.records import ExaminationRecord
 from runtime.findings import RefusalCode
 from runtime.metadata import JOINT, FactsUsed
 
@@ -249,12 +250,31 @@ def views_words(whole: Answer) -> list[str]:
     if whole.state is ScreenState.WORKING:
         return []
     said = [gettext("This is the answer for all %(count)s views together.", count=whole.views)]
-    if whole.gravest in (ScreenState.FRACTURE, ScreenState.DOUBT) and whole.gravest is not whole.state:
-        alone = STATES[whole.gravest].headline
+    if whole.graver is not None:
+        alone = STATES[whole.graver].headline
         said.append(gettext("One view by itself says: %(answer)s. Look at it with extra care.", answer=alone))
     if whole.state is ScreenState.UNREADABLE:
         said.append(gettext("At least one view could not be read."))
     return said
+
+
+def graver_words(whole: Answer) -> str:
+    """What one view by itself says where that is graver than the answer for all of them; "" where not."""
+    if whole.graver is None:
+        return ""
+    return gettext("One view by itself: %(answer)s", answer=STATES[whole.graver].headline)
+
+
+def whose_words(examination: ExaminationRecord) -> str:
+    """That files name another patient than the examination does, and which; "" where none does."""
+    images = examination.images
+    numbers = [str(number) for number, image in enumerate(images, start=1) if image.names_other]
+    if not numbers:
+        return ""
+    text = gettext("The file names another patient. Check whose picture this is.")
+    if len(numbers) == len(images):
+        return text
+    return gettext("View %(numbers)s: %(text)s", numbers=listed(numbers), text=text)
 
 
 def may_be_corrected(answer: Answer) -> bool:
@@ -286,6 +306,14 @@ def steps(answer: Answer, box: ReaderStatus) -> list[str]:
     reason = reason_words(answer)
     first = [str(reason.step)] if reason else []
     return first + [str(step) for step in state_words(answer, box).steps]
+
+
+APART = {
+    "full": _("This picture stands by itself: the other examination takes no more views."),
+    "known": _("It was not added to the examination that it was sent for."),
+    "parted": _("This picture was not put together with the one that was already here."),
+}
+"""Why a picture is not where it was to be, by the word in the address of its page."""
 
 
 def already_here(patient_label: str, other_given: bool, facts_given: bool = False) -> str:
@@ -447,10 +475,12 @@ ACTIONS = {
     Action.CONSENT_WITHDRAWN: _("Patient agrees to an export no longer"),
     Action.CASE_EXPORTED: _("Picture left the box without a name"),
     Action.CASES_EXPORTED: _("Export of pictures ended"),
+    Action.CASES_FETCHED: _("File with exported pictures fetched"),
     Action.POINTS_CHANGED: _("Limits of the box's answers changed"),
     Action.REPORTED: _("Report made as PDF"),
     Action.MENDED: _("Database mended"),
     Action.REMOVED: _("Pictures removed because their time was over"),
+    Action.SET_ASIDE: _("Pictures without a record were set aside"),
 }
 
 

@@ -8,6 +8,7 @@ is replaced by the next that passed (runtime.standby).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -27,10 +28,9 @@ from device_app.limits_text import limits_text
 from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
 from device_app.settings import Settings
-from device_app.status import Phase
+from device_app.status import RETIRED, Phase
 from device_app.store import DATABASE_NAME, Store, open_store
 from device_app.store.database import DatabaseUnusableError, check_integrity
-from device_app.store.grouping import FileSays
 from device_app.store.queue import Claim, FailureCode, ReadResult
 from device_app.store.site_points import SitePointsError, given_points
 from device_app.update.state import BUILT_ENGINES
@@ -41,14 +41,14 @@ from runtime.errors import DiskFullError, StoreError, UlnaError
 from runtime.findings import Findings, RefusalCode
 from runtime.metadata import PatientFacts
 from runtime.photograph import rectify
-from runtime.radiograph import Radiograph
-from runtime.readers import ReadLimits, read_bytes
-from runtime.readers.limits import DEFAULT_LIMITS
+from runtime.radiograph import FileSays, Radiograph
+from runtime.readers import read_bytes
 from runtime.selftest import Choice, SelfTestPlan, choose
 from runtime.service_record import ServiceRecord
 from runtime.standby import Places, open_detector
 from runtime.trt_build.progress import BuildProgress, Listener
 from runtime.trust import TrustStore
+from runtime.words import as_words
 
 _log = logging.getLogger("ulna.worker")
 _ALIVE_EVERY_S = 5.0
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_CANNOT_ANSWER
     try:
         return _work(arguments.owner, store, reader, reports, orders)
-    except (DatabaseUnusableError, SitePointsError) as error:  # no picture's fault
+    except (DatabaseUnusableError, DiskFullError, SitePointsError) as error:  # no picture's fault
         _say_why_not(reports, error, reader)
         return EXIT_CANNOT_ANSWER
     finally:
@@ -116,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
 def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     """Read one claimed picture and store what the screens need of it; the answer is not yet stored.
 
+    Before it is decoded it stands among the views of its study, whatever becomes of it then.
+
     The picture is on the screens before the engine looks at it. What lies there of an earlier try that was
     cut short is replaced.
 
@@ -123,9 +125,9 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     DiskFullError for no room.
     """
     data = store.files.read(claim.sha256)
-    limits = replace(DEFAULT_LIMITS, patient=int(Settings(store.database).now().label_from_file))
     seen = _Sent(data, facts.of_text(claim.facts_json), claim.photographed)
-    findings = _look(seen, detector, partial(_store_pictures, claim, store), limits)
+    tell = _Tell(partial(_settle, claim, store), partial(_store_pictures, claim, store))
+    findings = _look(seen, detector, tell)
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
     if findings.evidence is not None:
@@ -179,7 +181,7 @@ class Reader:
         }
 
     def _reason(self) -> str:
-        out = [f"{one.key} is out of service: {one.reason}" for one in self._record.retired()]
+        out = [f"{one.key} {RETIRED}: {one.reason}" for one in self._record.retired()]
         return "; ".join([self._choice.reason, *out])
 
 
@@ -196,15 +198,22 @@ class _Sent:
     photographed: bool
 
 
-def _look(
-    sent: _Sent,
-    detector: Detector,
-    show: Callable[[Radiograph], None],
-    limits: ReadLimits = DEFAULT_LIMITS,
-) -> Findings:
-    """The answer; `show` gets the picture as soon as it is read: of a photograph the film that is in it."""
+@dataclass(frozen=True)
+class _Tell:
+    """Who is told what is known before the answer is. whose: of the header, before anything is decoded.
+    show: the picture as soon as it is read, of a photograph the film that is in it.
+    """
+
+    whose: Callable[[FileSays], None]
+    show: Callable[[Radiograph], None]
+
+
+def _look(sent: _Sent, detector: Detector, tell: _Tell) -> Findings:
+    show = tell.show
     try:
-        read = read_bytes(sent.data, limits=limits)
+        read = read_bytes(sent.data, listener=tell.whose)
+    except StoreError:
+        raise
     except Exception as error:
         return detector.refuse(error, sent.data)  # whatever it was, the detector has the words for it
     try:
@@ -225,11 +234,15 @@ def _show(show: Callable[[Radiograph], None], radiograph: Radiograph) -> None:
         _log.error("a picture cannot be shown: %s", type(error).__name__)
 
 
+def _settle(claim: Claim, store: Store, says: FileSays) -> None:
+    """By the body part that people name, where they do: they have seen the patient."""
+    named = facts.of_text(claim.facts_json).body_part
+    says = replace(says, body_part=as_words(named) or named or says.body_part)
+    store.grouping.settle(claim.image_id, says, Settings(store.database).now().label_from_file)
+
+
 def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
     """Its facts first: a screen that finds the picture finds what it needs to show it."""
-    store.grouping.settle(
-        claim.image_id, FileSays(radiograph.facts.study_sha256 or "", radiograph.facts.patient or "")
-    )
     write = partial(store.files.write_derived, claim.sha256)
     write("facts", view_facts(radiograph).to_json())
     write("screen", screen_png(radiograph))
@@ -242,7 +255,11 @@ def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Or
     while not orders.stopping:
         reader.take_points(store)  # before a picture is taken, which is then not lost if this fails
         reader.report(reports)
-        claim = store.queue.claim(owner)
+        try:
+            claim = store.queue.claim(owner)
+        except DiskFullError as error:
+            _wait_for_room(owner, store, reports, orders, error)
+            continue
         if claim is None:
             reports.send("idle")
             orders.wait(_ALIVE_EVERY_S)
@@ -254,9 +271,7 @@ def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Or
             store.queue.abandon(owner, FailureCode.ENGINE, str(error))
             return EXIT_ENGINE_FAILED
         except DiskFullError as error:
-            store.queue.release(owner)
-            reports.send("no_room", reason=str(error), hint=error.hint)
-            orders.wait(_NO_ROOM_PAUSE_S)
+            _wait_for_room(owner, store, reports, orders, error)
         except DatabaseUnusableError:
             raise
         except StoreError as error:
@@ -269,6 +284,17 @@ def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Or
         reader.report(reports)
     store.queue.release(owner)
     return EXIT_STOPPED
+
+
+def _wait_for_room(owner: str, store: Store, reports: Reports, orders: Orders, error: DiskFullError) -> None:
+    """Until its picture is back in the queue: on a full disk not even that can be written."""
+    given_back = False
+    while not (given_back or orders.stopping):
+        with contextlib.suppress(DiskFullError):
+            store.queue.release(owner)
+            given_back = True
+        reports.send("no_room", reason=str(error), hint=error.hint)
+        orders.wait(_NO_ROOM_PAUSE_S)
 
 
 def _open_store(arguments: WorkerArguments) -> Store:

@@ -45,9 +45,7 @@ class AcquisitionFacts:
     """What the file says about the exposure; None where it does not say.
 
     `body_part`, `view` and `laterality` are lower-case words ("hand", "frontal", "left").
-    `window` is (center, width) in stored values. `study_sha256` is the digest of the DICOM study's UID, equal
-    for all pictures of it. Nothing here names the patient, but for `patient`, her number, which is None
-    unless it was asked for (runtime.readers.limits).
+    `window` is (center, width) in stored values. Nothing here names the patient (see FileSays).
     """
 
     modality: str | None = None
@@ -64,8 +62,21 @@ class AcquisitionFacts:
     declared: bool = False
     """Whether the X-ray system says that this, its own image, is a projection radiograph: no JPEG can say so,
     and a secondary capture may hold anything."""
-    study_sha256: str | None = None
-    patient: str | None = None
+
+
+@dataclass(frozen=True)
+class FileSays:
+    """What a DICOM header says of whose picture it is and of what, "" where it does not say.
+
+    study_sha256: digest of the study's UID with the patient's number and who gave that, equal for all
+    pictures of one study of one patient: consoles do give one UID to several. patient: her number.
+    body_part: in words ("hand"). laterality: "left", "right", "both", or another word of the file's.
+    """
+
+    study_sha256: str = ""
+    patient: str = ""
+    body_part: str = ""
+    laterality: str = ""
 
 
 @dataclass(frozen=True, eq=False)

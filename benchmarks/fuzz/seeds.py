@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.readers import inside, raster
+from runtime.readers import marks, raster
 
 _LARGEST_BYTES = 1 << 20
 _HEIGHT_PX, _WIDTH_PX = 120, 96
@@ -52,7 +52,7 @@ def seeds_of(folders: tuple[Path, ...] = ()) -> list[Seed]:
 
 
 def _form(data: bytes) -> str:
-    return "dicom" if inside.is_dicom(data) else raster.detect_format(data) or "other"
+    return "dicom" if marks.is_dicom(data) else raster.detect_format(data) or "other"
 
 
 def _plate(bits: int) -> Pixels:

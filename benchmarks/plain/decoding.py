@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.preprocess import PreprocessSpec
-from runtime.readers.inside import is_dicom
+from runtime.readers.marks import is_dicom
 
 
 def tensor_of(data: bytes, spec: PreprocessSpec) -> NDArray[np.float32]:

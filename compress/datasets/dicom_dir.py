@@ -33,7 +33,7 @@ from compress.datasets.sidecars import read_sidecars
 from runtime import readers
 from runtime.errors import InputError, StepError, UnreadableImageError
 from runtime.radiograph import AcquisitionFacts
-from runtime.readers.inside import is_dicom
+from runtime.readers.marks import is_dicom
 
 NAME = "dicom_dir"
 TABLE = "labels.csv"

@@ -14,7 +14,7 @@ from runtime import readers
 from runtime.errors import InputError
 from runtime.readers import raster
 from runtime.readers.header import UPRIGHT
-from runtime.readers.inside import is_dicom
+from runtime.readers.marks import is_dicom
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 _NO_IMAGE = "it is no JPEG, PNG, TIFF, BMP, WebP or DICOM file"

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.access.sessions import Sessions, SignedIn
+from device_app.access.tries import Place
 from device_app.language import gettext
 from device_app.settings import Settings, SiteSettings
 from device_app.store.log import KIOSK
@@ -25,6 +26,8 @@ LANGUAGE = "language"
 """Key of the session for what somebody chose on this screen; it outlives who signs in and out."""
 WATCHING = "X-Ulna-Watching"
 """Header of what a page asks by itself, without a touch."""
+WATCHING_FLAG = "watching"
+"""The same in an address, for a page that renews itself without a script."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -138,6 +141,11 @@ def is_at_the_box() -> bool:
     return (mapped or address).is_loopback
 
 
+def place() -> Place:
+    """From where the request comes, as wrong PINs are counted."""
+    return Place.BOX if is_at_the_box() else Place.NETWORK
+
+
 def own_page(address: str) -> str:
     """The address if it is a page of this kiosk, else the first page: nobody is led elsewhere."""
     try:
@@ -156,7 +164,8 @@ def _find(parts: Access, needed: Role) -> tuple[SignedIn | None, bool]:
     if not isinstance(token, str):
         return None, False
     try:
-        found = parts.sessions.find(token, parts.settings.now().idle, WATCHING not in request.headers)
+        is_touch = WATCHING not in request.headers and WATCHING_FLAG not in request.args
+        found = parts.sessions.find(token, parts.settings.now().idle, is_touch)
     except StoreError:
         if needed is Role.ANYONE:  # such pages say what is wrong with the box
             return None, False

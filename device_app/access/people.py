@@ -14,6 +14,7 @@ from device_app.access import pins
 from device_app.access.lockout import Tally
 from device_app.access.roles import PEOPLE_ROLES, Role
 from device_app.access.sessions import end_all_of, start
+from device_app.access.tries import Place, keep_tally, tally_of
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
 from device_app.store.models import Person
@@ -42,6 +43,7 @@ class PersonRecord:
     role: Role
     active: bool
     wait: timedelta = timedelta(0)
+    """At the box or over a network, whichever is longer."""
 
 
 class People:
@@ -57,8 +59,8 @@ class People:
     def all(self) -> tuple[PersonRecord, ...]:
         """Those that once could, too."""
         with self._database.read() as session:
-            rows = session.scalars(select(Person)).all()
-            return tuple(sorted(map(_record, rows), key=lambda person: person.name.casefold()))
+            rows = [_record(session, person) for person in session.scalars(select(Person)).all()]
+            return tuple(sorted(rows, key=lambda person: person.name.casefold()))
 
     def has_administrator(self) -> bool:
         """Whether anybody can change the box."""
@@ -99,51 +101,53 @@ class People:
         pin_hash = pins.hashed(pin)
         with self._database.write() as session:
             person = _find(session, public_id)
-            person.pin_hash, person.failures, person.locked_until_utc = pin_hash, 0, None
+            person.pin_hash = pin_hash
+            for place in Place:
+                keep_tally(session, person, place, Tally())
             end_all_of(session, person.id)
             append(session, actor, Action.PIN_CHANGED, public_id)
 
-    def sign_in(self, public_id: str, pin: str) -> str:
+    def sign_in(self, public_id: str, pin: str, place: Place = Place.BOX) -> str:
         """The token of a new session. Raises SignInRefusedError, which is counted, InputError for nobody."""
-        self.confirm(public_id, pin)
-        return self._welcome(public_id)
+        self.confirm(public_id, pin, place)
+        return self._welcome(public_id, place)
 
-    def confirm(self, public_id: str, pin: str) -> None:
+    def confirm(self, public_id: str, pin: str, place: Place = Place.BOX) -> None:
         """That it is the PIN of somebody. Raises like `sign_in`."""
         with _signing_in:
-            known, tally = self._known(public_id)
+            known, tally = self._known(public_id, place)
             wait = tally.wait(now_utc())
             if wait:
                 raise _locked(wait)
             if not pins.matches(pin, known):
-                raise self._refuse(public_id)
+                raise self._refuse(public_id, place)
 
-    def _known(self, public_id: str) -> tuple[str, Tally]:
+    def _known(self, public_id: str, place: Place) -> tuple[str, Tally]:
         """Hash and tally, the latter mended where another clock has set it."""
         with self._database.read() as session:
             person = _find(session, public_id)
             if not person.active:
                 raise _nobody()
-            known, tally = person.pin_hash, _tally(person)
+            known, tally = person.pin_hash, tally_of(session, person, place)
         settled = tally.settled(now_utc())
         if settled != tally:
             with self._database.write() as session:
-                _find(session, public_id).locked_until_utc = settled.locked_until_utc
+                keep_tally(session, _find(session, public_id), place, settled)
         return known, settled
 
-    def _welcome(self, public_id: str) -> str:
+    def _welcome(self, public_id: str, place: Place) -> str:
         with self._database.write() as session:
             person = _find(session, public_id)
-            person.failures, person.locked_until_utc = 0, None
+            keep_tally(session, person, place, Tally())
             append(session, public_id, Action.SIGNED_IN)
             return start(session, person.id)
 
-    def _refuse(self, public_id: str) -> SignInRefusedError:
+    def _refuse(self, public_id: str, place: Place) -> SignInRefusedError:
         with self._database.write() as session:
             person = _find(session, public_id)
-            tally = _tally(person).failed(now_utc())
-            person.failures, person.locked_until_utc = tally.failures, tally.locked_until_utc
-            append(session, public_id, Action.REFUSED, failures=tally.failures)
+            tally = tally_of(session, person, place).failed(now_utc())
+            keep_tally(session, person, place, tally)
+            append(session, public_id, Action.REFUSED, failures=tally.failures, place=str(place))
         wait = tally.wait(now_utc())
         return _locked(wait) if wait else SignInRefusedError("this PIN is wrong", "try again", wait)
 
@@ -163,7 +167,7 @@ class People:
             )
             session.add(person)
             append(session, actor, Action.PERSON_ADDED, person.public_id, role=str(role))
-            return _record(person)
+            return _record(session, person)
 
 
 def _find(session: Session, public_id: str) -> Person:
@@ -207,12 +211,8 @@ def _require_administrator(session: Session) -> None:
         raise InputError("this is the last administrator", "make somebody else one first")
 
 
-def _tally(person: Person) -> Tally:
-    return Tally(person.failures, person.locked_until_utc)
-
-
-def _record(person: Person) -> PersonRecord:
-    wait = _tally(person).wait(now_utc())
+def _record(session: Session, person: Person) -> PersonRecord:
+    wait = max(tally_of(session, person, place).wait(now_utc()) for place in Place)
     known = person.role in tuple(map(str, PEOPLE_ROLES))  # a later version may know others
     role = Role(person.role) if known else Role.USER
     return PersonRecord(person.public_id, person.name, role, person.active and known, wait)

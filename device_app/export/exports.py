@@ -12,22 +12,25 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 from device_app.config import KioskConfig
 from device_app.export.job import Counts, Export, Parts
 from device_app.export.prepared import Prepared, Stays, StaysError, prepare
 from device_app.export.preview import preview_png
 from device_app.export.pseudonyms import Pseudonyms, export_key
+from device_app.export.ready_zip import Ready, ReadyZip
 from device_app.export.seen import Seen, Shown
 from device_app.export.target import Fault, StickFolder, Target, TargetError, ZipFile
 from device_app.intake.stick import Stick
 from device_app.store import Store
 from device_app.store.consent import Consents
+from runtime.errors import StoreError
 
 _log = logging.getLogger(__name__)
 MOST_ZIP_BYTES = 4 << 30
-_PICTURES_KEPT = 60
+_KEPT_BYTES = 64 << 20
+"""Of pictures that were looked at."""
+_LOOK_AT_ZIP_EVERY_S = 600.0
 _JOIN_S = 10.0
 _LOOKED_AT_AGAIN = (Stays.CHANGED, Stays.UNREADABLE, Stays.WITHDRAWN)
 """What keeps these here may have passed."""
@@ -65,13 +68,13 @@ class Exports:
     def __init__(self, config: KioskConfig, store: Store) -> None:
         self._config, self._store = config, store
         self.consents, self.seen = Consents(store.database), Seen()
+        self.zip = ReadyZip(self.consents)
         self.state = State()
         self._lock = threading.Lock()
         self._stopping, self._ending = threading.Event(), threading.Event()
         self._looking: threading.Thread | None = None
         self._running: threading.Thread | None = None
         self._pictures: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._zip: Path | None = None
         atexit.register(_end, weakref.ref(self))
 
     def look(self) -> None:
@@ -81,17 +84,28 @@ class Exports:
                 self._looking = threading.Thread(target=self._look, name="export-look", daemon=True)
                 self._looking.start()
 
-    def picture(self, image_id: int, kind: str) -> bytes | None:
-        """A PNG of exactly the pixels that would leave; None for a picture that may not be exported."""
+    def picture(self, image_id: int, kind: str, who: str) -> bytes | None:
+        """A PNG of exactly the pixels that would leave, for the screen of somebody, who may then let them go;
+        None for a picture that may not be exported.
+        """
         if self.consents.find(image_id) is None:
             return None
         shown = self.seen.get(image_id)
+        digest = shown.pixels_sha256 if shown else ""
         with self._lock:
-            kept = self._pictures.get((kind, shown.pixels_sha256)) if shown else None
-        if kept is not None:
-            return kept
-        prepared = self._prepared(image_id)
-        return None if prepared is None else self._kept(kind, prepared)
+            kept = self._pictures.get((kind, digest))
+        if kept is None:
+            prepared = self._prepared(image_id)
+            if prepared is None:
+                return None
+            kept, digest = self._kept(kind, prepared), prepared.pixels_sha256
+        self.seen.serve(image_id, digest, who)
+        return kept
+
+    def withdraw(self, examination: str, actor: str) -> None:
+        """The patient agrees no longer; a zip that holds her pictures goes with it. Raises InputError."""
+        self.consents.withdraw(examination, actor)
+        self.zip.get()
 
     def start(self, actor: str, stick: Stick | None) -> bool:
         """Begin an export to a stick, or to a zip; False where one is under way or nothing was let go."""
@@ -121,16 +135,6 @@ class Exports:
         for thread in (self._looking, self._running):
             if thread is not None:
                 thread.join(seconds)
-
-    def zip_path(self) -> Path | None:
-        """The zip that can be fetched; None for none."""
-        return self._zip if self._zip is not None and self._zip.is_file() else None
-
-    def remove_zip(self) -> None:
-        """It is not kept on the box longer than it must be."""
-        if self._zip is not None:
-            self._zip.unlink(missing_ok=True)
-            self._zip = None
 
     def _look(self) -> None:
         try:
@@ -171,7 +175,7 @@ class Exports:
         png = preview_png(prepared, kind)
         with self._lock:
             self._pictures[kind, prepared.pixels_sha256] = png
-            while len(self._pictures) > _PICTURES_KEPT:
+            while sum(map(len, self._pictures.values())) > _KEPT_BYTES:
                 self._pictures.popitem(last=False)
         return png
 
@@ -179,7 +183,10 @@ class Exports:
         try:
             pseudonyms = Pseudonyms(export_key(self._config.data_dir))
             parts = Parts(self._store, self.consents, pseudonyms, self.seen)
-            made = Export(parts, actor, self._report).run(self._target(stick), self._stopping)
+            target, export = self._target(stick), Export(parts, actor, self._report)
+            made = export.run(target, self._stopping)
+            if made and isinstance(target, ZipFile):
+                self._watch(self.zip.keep(target.path, export.name, export.image_ids))
             phase = Phase.DONE if made else Phase.STOPPED
             self.state = replace(self.state, phase=phase, made=made)
         except TargetError as error:
@@ -194,11 +201,25 @@ class Exports:
     def _target(self, stick: Stick | None) -> Target:
         if stick is not None:
             return StickFolder(stick.mount, stick.root, f"{datetime.now():%Y-%m-%d}")
-        self.remove_zip()
+        self.zip.remove()
         path = self._store.files.incoming / f"ulna-cases-{secrets.token_hex(4)}.zip"
-        target = ZipFile(path, MOST_ZIP_BYTES, self._config.reserve_bytes)
-        self._zip = path
-        return target
+        return ZipFile(path, MOST_ZIP_BYTES, self._config.reserve_bytes)
+
+    def _watch(self, ready: Ready) -> None:
+        """A picture's time may be over, and a day, while nobody opens a page."""
+
+        def look() -> None:
+            while not self._ending.wait(_LOOK_AT_ZIP_EVERY_S) and not self._is_over(ready):
+                pass
+
+        threading.Thread(target=look, name="export-zip", daemon=True).start()
+
+    def _is_over(self, ready: Ready) -> bool:
+        try:
+            return self.zip.get() is not ready
+        except StoreError as error:  # nobody can fetch it now either
+            _log.error("the zip of an export: %s", error)
+            return False
 
 
 def _end(exports: weakref.ref[Exports]) -> None:

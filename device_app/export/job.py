@@ -56,6 +56,8 @@ class Export:
     def __init__(self, parts: Parts, actor: str, report: Callable[[Counts], None]) -> None:
         self._parts, self._actor, self._report = parts, actor, report
         self.name = secrets.token_hex(6)
+        self.image_ids: list[int] = []
+        """Of what has left."""
         self._counts = Counts()
 
     def run(self, target: Target, stopping: threading.Event) -> str:
@@ -119,6 +121,7 @@ class Export:
             parts.seen.keep(image_id, error.why)
             return False
         tables.add(leaving, target.add(name, io.BytesIO(data)))
+        self.image_ids.append(image_id)
         return True
 
     def _leaving(self, found: Consented, name: str, prepared: Prepared, pixels_sha256: str) -> Leaving:

@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 from device_app.store.consent import Consented
+from device_app.store.grouping import study_part
 from runtime.durable import sync_folder, write_synced
 
 _KEY_NAME = "export-secret"
@@ -52,7 +53,7 @@ class Pseudonyms:
     def patient(self, found: Consented) -> str:
         """By the label, however it is spelt; else by the DICOM study, else by the examination."""
         label = " ".join(found.patient_label.casefold().split())
-        whose = f"label {label}" if label else f"study {found.study_sha256 or found.examination}"
+        whose = f"label {label}" if label else f"study {study_part(found.study_sha256) or found.examination}"
         return f"ulna-{self._digest('patient', whose)[:8].hex()}"
 
     def study(self, found: Consented) -> str:

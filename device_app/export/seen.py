@@ -1,7 +1,7 @@
 """What an administrator has been shown and has let go, in memory: after a restart each picture is looked at
 anew.
 
-What is let go is bound to the very pixels that were shown, by their digest.
+What is let go is bound to the very pixels that were shown, by their digest, and to who was shown them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Seen:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shown: dict[int, Shown] = {}
+        self._served: set[tuple[int, str, str]] = set()
 
     def get(self, image_id: int) -> Shown | None:
         """None for a picture that has not been prepared."""
@@ -50,11 +51,20 @@ class Seen:
                 shown = replace(shown, leaves=before.leaves)
             self._shown[image_id] = shown
 
-    def decide(self, image_id: int, pixels_sha256: str, leaves: bool) -> bool:
-        """Let a picture go or keep it; False where other pixels were shown than are known now."""
+    def serve(self, image_id: int, pixels_sha256: str, who: str) -> None:
+        """These pixels go to somebody's screen."""
+        with self._lock:
+            self._served.add((image_id, pixels_sha256, who))
+
+    def decide(self, image_id: int, pixels_sha256: str, leaves: bool, who: str) -> bool:
+        """Let a picture go or keep it; False where other pixels were shown than are known now, and where one
+        is let go that was never on this person's screen.
+        """
         with self._lock:
             shown = self._shown.get(image_id)
             if shown is None or shown.stays is not None or shown.pixels_sha256 != pixels_sha256:
+                return False
+            if leaves and not shown.leaves and (image_id, pixels_sha256, who) not in self._served:
                 return False
             self._shown[image_id] = replace(shown, leaves=leaves)
             return True

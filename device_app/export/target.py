@@ -145,7 +145,7 @@ class StickFolder:
 
 
 class ZipFile:
-    """A zip in the data folder's incoming area, which is swept at the next start.
+    """A zip in the data folder's incoming area, which is swept at the next start. See ReadyZip.
 
     most_bytes: of the zip. reserve_bytes: disk space that it leaves. Raises TargetError.
     """

@@ -1,8 +1,9 @@
-"""What the pages of the export say of pictures that stay and of exports that ended early."""
+"""What the pages of the export say of pictures that stay, exports that ended early, files that are gone."""
 
 from __future__ import annotations
 
 from device_app.export.prepared import Stays
+from device_app.export.ready_zip import Gone
 from device_app.export.target import Fault
 from device_app.language import lazy_gettext as _
 
@@ -26,4 +27,8 @@ FAULTS = {
         "This is too much for one download. Let fewer pictures leave at once, or use a stick."
     ),
     Fault.FAILED: _("The export could not be finished. Begin again."),
+}
+GONE = {
+    Gone.WITHDRAWN: _("A picture in it may no longer leave this box. Begin again without it."),
+    Gone.EXPIRED: _("It is kept for one day. Begin again."),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.readers.inside import HEAD_BYTES, is_dicom
+from runtime.readers.marks import HEAD_BYTES, is_dicom
 
 __all__ = ["HEAD_BYTES", "is_picture"]
 

@@ -18,7 +18,11 @@ TAKEN, REFUSED = "taken", "refused"
 SHELVES = (TAKEN, REFUSED)
 _LONGEST_NAME_BYTES = 200
 _MOST_TRIES = 10_000
+_FOLDER_BITS, _FILE_BITS = 0o1777, 0o666
+"""Of the watched folder's mode. Set-user and set-group bits are left out: the unit lets nobody set those."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SEEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Held until it has been moved, so that its inode is not given to another."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,30 +33,70 @@ def put_away(root: Path, found: Found, shelf: str, note: str = "") -> bool:
     moved.
     """
     with folder_of(root, found.parts) as source, folder_of(root, (shelf,)) as top:
-        with suppress(FileExistsError):
-            os.mkdir(shelf, 0o770, dir_fd=top)
-        target = os.open(shelf, _FOLDER, dir_fd=top)
+        access = os.fstat(top)
+        target = _opened(shelf, top, access)
         try:
-            return _move(source, found, target, note)
+            name = _move(source, found, target)
+            if name and note:
+                _write_note(target, f"{name}.txt", note, access)
+            return bool(name)
         finally:
             os.close(target)
 
 
-def _move(source: int, found: Found, target: int, note: str) -> bool:
-    name = _reserve(target, _spoken(found))
+def _opened(shelf: str, top: int, access: os.stat_result) -> int:
+    made = False
+    with suppress(FileExistsError):
+        os.mkdir(shelf, 0o770, dir_fd=top)
+        made = True
+    target = os.open(shelf, _FOLDER, dir_fd=top)
+    if made:  # one that is there may have been closed on purpose: it holds patients' pictures
+        _share(target, access, _FOLDER_BITS)
+    return target
+
+
+def _share(descriptor: int, access: os.stat_result, bits: int) -> None:
+    """Open what we made to those to whom the watched folder is: they must read why, and empty the shelves.
+
+    Whatever the process keeps to itself by its umask. Not every share knows owners and modes.
+    """
+    with suppress(OSError):
+        os.fchown(descriptor, -1, access.st_gid)
+    with suppress(OSError):
+        os.fchmod(descriptor, access.st_mode & bits)
+
+
+def _move(source: int, found: Found, target: int) -> str:
+    """Its name on the shelf; "" where it is no longer the one that was found."""
+    file = os.open(found.name, _SEEN, dir_fd=source)
     try:
-        facts = os.stat(found.name, dir_fd=source, follow_symlinks=False)
-        if Signature.of(facts) != found.signature:
-            os.unlink(name, dir_fd=target)
-            return False
-        os.rename(found.name, name, src_dir_fd=source, dst_dir_fd=target)
+        if Signature.of(os.fstat(file)) != found.signature:
+            return ""
+        name = _renamed(source, found.name, target, _spoken(found))
+        facts = os.stat(name, dir_fd=target, follow_symlinks=False)
+        if os.path.samestat(facts, os.fstat(file)) and _is_unwritten(facts, found.signature):
+            return name
+        _renamed(target, name, source, found.name)  # replaced in this moment: nobody has read it
+        return ""
+    finally:
+        os.close(file)
+
+
+def _renamed(source: int, name: str, target: int, wanted: str) -> str:
+    """Move a file to a name that is free; that name. Raises OSError."""
+    free = _reserve(target, wanted)
+    try:
+        os.rename(name, free, src_dir_fd=source, dst_dir_fd=target)
     except OSError:
         with suppress(OSError):
-            os.unlink(name, dir_fd=target)
+            os.unlink(free, dir_fd=target)
         raise
-    if note:
-        _write_note(target, f"{name}.txt", note)
-    return True
+    return free
+
+
+def _is_unwritten(facts: os.stat_result, before: Signature) -> bool:
+    """Of a file that was moved, which changes its other times."""
+    return (facts.st_size, facts.st_mtime_ns) == (before.size_bytes, before.modified_ns)
 
 
 def _spoken(found: Found) -> str:
@@ -79,10 +123,11 @@ def _shortened(text: str, most_bytes: int) -> str:
     return text if len(whole) <= most_bytes else whole[:most_bytes].decode("utf-8", "ignore")
 
 
-def _write_note(folder: int, name: str, note: str) -> None:
+def _write_note(folder: int, name: str, note: str, access: os.stat_result) -> None:
     with suppress(OSError):  # the file has been moved: that is what counts
         descriptor = os.open(
             _reserve(folder, name), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
         )
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            _share(descriptor, access, _FILE_BITS)
             file.write(note)

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from device_app.monitoring.weeks import WeekCount, WeekFigures, WeekName, disagreement
@@ -17,6 +18,8 @@ from runtime.expected import ExpectedAnswers
 from runtime.findings import OperatingPoints
 
 OPTIONS: DriftOptions = DEFAULTS
+LATE = timedelta(minutes=10)
+"""How far a clock goes back where it is only set right, or where two pictures ended nearly together."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,10 @@ class Expectation:
 class SiteWatch:
     """Everything that is known of one bundle at this site.
 
-    weeks: in the order in which they began. watched: the names of those over which the watch goes, which its
-    alarms count in. drift: what was found in these. begun_anew: whether somebody has taken what came as
-    normal.
+    weeks: in the order in which their pictures came; the last one is that of the last picture. watched: the
+    names of those over which the watch goes, which its alarms count in. drift: what was found in these.
+    begun_anew: whether somebody has taken what came as normal. usual: the weeks of the first reference of
+    one's own. last_utc: when the last picture was done, by the box's clock.
     """
 
     bundle_sha256: str
@@ -48,6 +52,8 @@ class SiteWatch:
     watched: tuple[WeekName, ...]
     drift: Drift
     begun_anew: bool
+    usual: tuple[WeekFigures, ...] = ()
+    last_utc: datetime | None = None
 
     def name_of(self, alarm: Alarm) -> WeekName:
         """The week in which it was raised."""
@@ -55,20 +61,34 @@ class SiteWatch:
 
 
 class _Chapter:
-    """The weeks of one bundle, or those since its watch was begun anew."""
+    """The weeks of one bundle, or those since its watch was begun anew.
+
+    Only the last one grows, whatever the clock says: what was found in those before it stays found. Where the
+    clock goes back another one begins, of the same name too: a clock that stands at one date after every
+    start would otherwise make a single week of a year.
+    """
 
     def __init__(self) -> None:
-        self.weeks: dict[WeekName, WeekCount] = {}
+        self.weeks: list[WeekCount] = []
+        self.last_utc: datetime | None = None
 
     def add(self, row: Row) -> None:
-        name = WeekName.of(row.at_utc)
-        count = self.weeks.get(name)
-        if count is None:
-            count = self.weeks[name] = WeekCount(name)
-        count.add(row.examination, row.tally)
+        name, back = WeekName.of(row.at_utc), self._back(row.at_utc)
+        if not self.weeks or back or name > self.weeks[-1].name:
+            self.weeks.append(WeekCount(name, back))
+        self.weeks[-1].add(row.examination, row.tally)
+        self.last_utc = row.at_utc
 
     def answers(self) -> list[WeekOfAnswers]:
-        return [count.answers() for count in self.weeks.values()]
+        return [count.answers() for count in self.weeks]
+
+    def first(self, number: int) -> tuple[WeekFigures, ...]:
+        return tuple(count.figures() for count in self.weeks[:number])
+
+    def _back(self, at_utc: datetime) -> timedelta:
+        """By how much the clock went back since the row before."""
+        back = timedelta() if self.last_utc is None else self.last_utc - at_utc
+        return back if back > LATE else timedelta()
 
 
 class Book:
@@ -95,11 +115,20 @@ class Book:
             chapter = self._whole.get(bundle if self._bundle else "", _Chapter())
             watched = self._chapter_since(bundle, start) if start else chapter
             drift = self._drift(watched, (bundle, start), None if start else expectation)
-            weeks = tuple(
-                replace(count.figures(), people=disagreement(self._people.get((bundle, name), ())))
-                for name, count in chapter.weeks.items()
-            )
-            return SiteWatch(bundle, weeks, tuple(watched.weeks), drift, bool(start))
+            names = tuple(count.name for count in watched.weeks)
+            usual = watched.first(drift.references[0]) if drift.references else ()
+            weeks = self._with_people(bundle, chapter)
+            return SiteWatch(bundle, weeks, names, drift, bool(start), usual, chapter.last_utc)
+
+    def _with_people(self, bundle: str, chapter: _Chapter) -> tuple[WeekFigures, ...]:
+        """What people said has no number among the rows: the last week of its name has it."""
+        last = {count.name: number for number, count in enumerate(chapter.weeks)}
+        return tuple(
+            replace(one, people=disagreement(self._people.get((bundle, one.name), ())))
+            if last[one.name] == number
+            else one
+            for number, one in enumerate(chapter.first(len(chapter.weeks)))
+        )
 
     def _read_on(self) -> None:
         for row in rows_after(self._database, self._last):

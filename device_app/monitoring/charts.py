@@ -79,11 +79,15 @@ def histogram(seen: Sequence[int], expected: Sequence[float] = ()) -> Histogram 
 
 
 def weeks_of(moments_utc: Sequence[datetime], weeks: Sequence[WeekFigures]) -> frozenset[int]:
-    """In which of some weeks, oldest first, moments lie: where theirs has no picture, the next that has."""
+    """In which of some weeks, as they came, moments lie: where theirs has no picture, the next that has.
+
+    Of several weeks of one name any may be meant, so all are.
+    """
     names = [week.name for week in weeks]
     found = (WeekName.of(moment) for moment in moments_utc)
     within = (name for name in found if names and names[0] <= name <= max(names))
-    return frozenset(next(number for number, one in enumerate(names) if one >= name) for name in within)
+    meant = {min(one for one in names if one >= name) for name in within}
+    return frozenset(number for number, one in enumerate(names) if one in meant)
 
 
 def course(shares: Sequence[Share], changed: Collection[int] = ()) -> Course:

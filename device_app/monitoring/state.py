@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from device_app.monitoring.book import SiteWatch
+from device_app.intake.sources import SourceState
+from device_app.intake.sources import Trouble as SourceTrouble
+from device_app.monitoring.book import LATE, SiteWatch
+from device_app.monitoring.weeks import WeekFigures
 from device_app.status import Phase, ReaderStatus
 from device_app.vitals import Trouble, Vitals, troubles
 
 MANY_FAILURES = 3
 """Tries without any answer, in one week, from which somebody should look."""
 _WEEKS_FOR_CLOCK = 8
+_JUMP = timedelta(days=1)
+_STEPS_BACK = 2
+"""A clock that goes back by less, and again, begins at one time whenever the box is switched on."""
+_QUIET_SOURCES = (SourceTrouble.NONE, SourceTrouble.STARTING)
 
 
 class Level(StrEnum):
@@ -36,7 +44,11 @@ class Why(StrEnum):
     UNLIKE_REFUSALS = "unlike_refusals"
     FAILURES = "failures"
     CLOCK = "clock"
+    LOG = "log"
+    SOURCE = "source"
+    RETIRED = "retired"
     FULL = "full"
+    QUEUE = "queue"
     HOT = "hot"
     THROTTLED = "throttled"
     MEMORY = "memory"
@@ -51,13 +63,14 @@ _STOPS = (Why.CANNOT_ANSWER, Why.SCORES_UP, Why.SCORES_DOWN)
 class Reason:
     """why: what. week: since which, "" where it is of now. weeks: of the reference of one's own, 0 for none.
 
-    count: of whatever is counted.
+    count: of whatever is counted. source: the way in that is in trouble.
     """
 
     why: Why
     week: str = ""
     weeks: int = 0
     count: int = 0
+    source: SourceState | None = None
 
     @property
     def level(self) -> Level:
@@ -65,13 +78,35 @@ class Reason:
         return Level.STOP if self.why in _STOPS else Level.LOOK
 
 
-def reasons(reader: ReaderStatus, has_room: bool, vitals: Vitals, watched: SiteWatch) -> tuple[Reason, ...]:
+@dataclass(frozen=True)
+class BoxNow:
+    """All that is known of the box at this moment.
+
+    known_utc: moments that have certainly been. has_room: on the disk. queue_full: whether pictures are
+    turned away on account of those that wait. sources: the ways in besides the upload screen. log_changed:
+    whether the log was found to be.
+    """
+
+    reader: ReaderStatus
+    vitals: Vitals
+    watched: SiteWatch
+    now_utc: datetime
+    known_utc: tuple[datetime, ...] = ()
+    has_room: bool = True
+    queue_full: bool = False
+    sources: tuple[SourceState, ...] = ()
+    log_changed: bool = False
+
+
+def reasons(box: BoxNow) -> tuple[Reason, ...]:
     """All that speaks against the box now, worst first."""
     found = [
-        *_of_the_reader(reader),
-        *_of_the_answers(watched),
-        *([] if has_room else [Reason(Why.FULL)]),
-        *(Reason(Why(trouble)) for trouble in troubles(vitals) if has_room or trouble is not Trouble.DISK),
+        *_of_the_reader(box.reader),
+        *_of_the_answers(box.watched),
+        *_of_the_clock(box),
+        *_of_what_comes_in(box),
+        *([Reason(Why.LOG)] if box.log_changed else []),
+        *_of_the_machine(box),
     ]
     return tuple(sorted(found, key=lambda reason: reason.level is not Level.STOP))
 
@@ -87,6 +122,8 @@ def _of_the_reader(reader: ReaderStatus) -> Iterator[Reason]:
         yield Reason(Why.CANNOT_ANSWER)
     elif reader.phase is not Phase.READY:
         yield Reason(Why.NOT_READY)
+    if reader.has_retired:
+        yield Reason(Why.RETIRED)
 
 
 def _of_the_answers(watched: SiteWatch) -> Iterator[Reason]:
@@ -96,10 +133,44 @@ def _of_the_answers(watched: SiteWatch) -> Iterator[Reason]:
         if why not in known:
             known.add(why)
             yield Reason(why, week=str(watched.name_of(alarm)), weeks=alarm.weeks)
-    if not watched.weeks:
-        return
-    newest = watched.weeks[-1]
-    if newest.failed >= MANY_FAILURES:
-        yield Reason(Why.FAILURES, week=str(newest.name), count=newest.failed)
-    if newest.name < max(week.name for week in watched.weeks[-_WEEKS_FOR_CLOCK:]):
-        yield Reason(Why.CLOCK, week=str(newest.name))
+    this_week = _this_week(watched.weeks)
+    failed = sum(week.failed for week in this_week)
+    if failed >= MANY_FAILURES:
+        week = str(this_week[-1].name) if len(this_week) == 1 else ""
+        yield Reason(Why.FAILURES, week=week, count=failed)
+
+
+def _this_week(weeks: Sequence[WeekFigures]) -> Sequence[WeekFigures]:
+    """The newest; where the clock has gone back lately, any of the latest may be of this week."""
+    latest = weeks[-_WEEKS_FOR_CLOCK:]
+    return latest if any(week.went_back for week in latest) else latest[-1:]
+
+
+def _of_the_clock(box: BoxNow) -> Iterator[Reason]:
+    latest = box.watched.weeks[-_WEEKS_FOR_CLOCK:]
+    steps = [week.went_back for week in latest if week.went_back]
+    if len(steps) >= _STEPS_BACK or any(step > _JUMP for step in steps):
+        yield Reason(Why.CLOCK, week=str(latest[-1].name))
+    elif any(box.now_utc < known - LATE for known in _certainly_been(box)):
+        yield Reason(Why.CLOCK)
+
+
+def _certainly_been(box: BoxNow) -> Iterator[datetime]:
+    yield from box.known_utc
+    if box.watched.last_utc is not None:
+        yield box.watched.last_utc
+
+
+def _of_what_comes_in(box: BoxNow) -> Iterator[Reason]:
+    yield from (
+        Reason(Why.SOURCE, source=source) for source in box.sources if source.trouble not in _QUIET_SOURCES
+    )
+    if box.queue_full:
+        yield Reason(Why.QUEUE)
+
+
+def _of_the_machine(box: BoxNow) -> Iterator[Reason]:
+    if not box.has_room:
+        yield Reason(Why.FULL)
+    found = troubles(box.vitals)
+    yield from (Reason(Why(each)) for each in found if box.has_room or each is not Trouble.DISK)

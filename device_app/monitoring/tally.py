@@ -50,15 +50,15 @@ def tally(findings_json: str) -> Tally:
     """Of what was stored as an answer."""
     try:
         record = json.loads(findings_json)
-    except ValueError:
+    except (RecursionError, ValueError):
         record = None
     record = record if isinstance(record, dict) else {}
     source = _table(record.get("provenance"))
-    engine = "-".join(str(part) for part in (source.get("engine"), source.get("precision")) if part)
-    verdict, chance = str(record.get("verdict")), _probability(record.get("probability"))
+    engine = "-".join(filter(None, (_word(source.get("engine")), _word(source.get("precision")))))
+    verdict, chance = _word(record.get("verdict")), _probability(record.get("probability"))
     return Tally(
         verdict=verdict if verdict in set(map(str, Verdict)) else "",
-        reason=str(_table(record.get("refusal")).get("code", ""))[:_MAX_CODE_CHARS],
+        reason=_word(_table(record.get("refusal")).get("code"))[:_MAX_CODE_CHARS],
         probability=chance,
         engine=engine[:_MAX_ENGINE_CHARS],
         warnings=tuple(map(warning_kind, filter(_is_text, _list(record.get("warnings"))))),
@@ -88,7 +88,7 @@ def _by_bundle(points: Any, chance: float | None) -> str:
         return ""
     try:
         return str(OperatingPoints(**points).decide(chance))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return ""
 
 
@@ -101,7 +101,15 @@ def _timings(value: Any) -> dict[str, float]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float is as large as
+        return False
+
+
+def _word(value: Any) -> str:
+    """A text as a table can hold it, half a letter left out; "" for what is none."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _is_text(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Weekly figures of what one bundle has answered. Pure: rows in, counts out, nothing of single patients.
 
-A week is an ISO week by the box's clock, in UTC. Weeks stand in the order in which their first picture came,
-whatever the clock said: a week of 1970 or of the future is shown as it is.
+A week is an ISO week by the box's clock, in UTC. Weeks stand in the order in which their pictures came,
+whatever the clock said: a week of 1970 or of the future is shown as it is, and where the clock went back
+another week begins, so that two may have one name (device_app.monitoring.book).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -79,6 +80,7 @@ class WeekFigures:
     """pictures: tries that ended. refused: of those that were looked at; reasons: their codes. failures:
     codes of tries without any answer. fracture, doubt: of the answered. histogram: counts of probabilities
     in BINS. warnings: by kind. engines: pictures of each. stages: milliseconds of each engine and stage.
+    went_back: by how much the clock had gone back when this week began.
     """
 
     name: WeekName
@@ -93,6 +95,7 @@ class WeekFigures:
     engines: dict[str, int]
     stages: dict[tuple[str, str], Spread]
     people: Disagreement = field(default_factory=Disagreement)
+    went_back: timedelta = timedelta()
 
     @property
     def failed(self) -> int:
@@ -115,8 +118,8 @@ class Picture(NamedTuple):
 class WeekCount:
     """What is added up of one week, tally by tally."""
 
-    def __init__(self, name: WeekName) -> None:
-        self.name = name
+    def __init__(self, name: WeekName, went_back: timedelta = timedelta()) -> None:
+        self.name, self._went_back = name, went_back
         self._verdicts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
@@ -176,6 +179,7 @@ class WeekCount:
             warnings=dict(self._warnings.most_common()),
             engines=dict(self._engines.most_common()),
             stages={key: spread(spent_ms) for key, spent_ms in self._times_ms.items()},
+            went_back=self._went_back,
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from device_app.agreement import Share
 from device_app.answers import Answer, ScreenState
+from device_app.intake import words as source_words
 from device_app.language import gettext, lazy_gettext
 from device_app.monitoring.book import OPTIONS, Expectation, SiteWatch
 from device_app.monitoring.state import Level, Reason, Why
@@ -69,7 +72,19 @@ _REASONS = {
         _("Try them again from their pages. If it goes on, tell whoever looks after the box."),
     ),
     Why.CLOCK: ReasonWords(
-        _("The clock has jumped: the latest week lies before an earlier one."), _("Set the box's clock.")
+        _("The box's clock is wrong, or was wrong not long ago: dates and weeks may be wrong."),
+        _("Look at the box's clock, and set it if it is wrong."),
+    ),
+    Why.LOG: ReasonWords(
+        _("The log was changed."), _("Check it on the page “Log”, and tell whoever looks after the box.")
+    ),
+    Why.RETIRED: ReasonWords(
+        _("An engine that reads pictures has failed and is not used any more."),
+        _("Tell whoever looks after the box."),
+    ),
+    Why.QUEUE: ReasonWords(
+        _("So many pictures wait that no new ones are taken."),
+        _("Keep new pictures on the X-ray machine, and send them when some have been read."),
     ),
     Why.FULL: ReasonWords(
         _("The disk is full: no new pictures are taken."), _("Tell whoever looks after the box.")
@@ -98,9 +113,22 @@ _FAILURES = {
 }
 
 
-def reason_said(reason: Reason) -> ReasonWords:
+@dataclass(frozen=True)
+class ReasonSaid:
+    """A reason in the language of whoever looks."""
+
+    what: str
+    step: str
+
+
+def reason_said(reason: Reason) -> ReasonSaid:
     """What it is and what to do."""
-    return _REASONS[reason.why]
+    if reason.source is not None:
+        kind, trouble = reason.source.kind, reason.source.trouble
+        what = f"{source_words.KINDS[kind]}: {source_words.TROUBLES[trouble]}"
+        return ReasonSaid(what, gettext("See “This box” for the reason."))
+    words = _REASONS[reason.why]
+    return ReasonSaid(str(words.what), str(words.step))
 
 
 def since(reason: Reason) -> str:

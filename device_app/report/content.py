@@ -29,6 +29,7 @@ from device_app.words import (
     state_words,
     steps,
     views_words,
+    whose_words,
 )
 from runtime.metadata import JOINT, PatientFacts
 
@@ -83,7 +84,7 @@ def sheet_of(material: Material, moment: Moment) -> Sheet:
         sure=tuple(_sure(material)),
         views=tuple(view_of(number, plate, how) for number, plate in shown),
         more=_more(material, {number for number, _ in shown}),
-        warnings=_warnings(material.plates),
+        warnings=(*filter(None, [whose_words(material.examination)]), *_warnings(material.plates)),
         said=_spoken(material, moment),
         technical=_technical(material),
         printed=gettext(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -45,6 +45,19 @@ def truth(readings: Iterable[Said]) -> Truth | None:
     return Truth(seconds[-1] is Judgement.FRACTURE, Source.SECOND)
 
 
+def of_pictures(readings: Iterable[Said], image_ids: Collection[int]) -> list[Said]:
+    """What was said of exactly these: the view that made it a fracture may have been taken out since.
+
+    Of a reading from before its pictures were kept only their number is known.
+    """
+    here = set(image_ids)
+    return [
+        said
+        for said in readings
+        if (said.views == len(here) if said.image_ids is None else set(said.image_ids) == here)
+    ]
+
+
 @dataclass(frozen=True)
 class Answered:
     """An examination that the box answered, every view of it read and judged by the limits of pictures.
@@ -78,7 +91,8 @@ class Evidence:
     """All that a site knows of one model's answers on one scale.
 
     answered: every examination once. truths: by examination. other: examinations that somebody followed up
-    and that say nothing of these limits: of another model, with a view that was not read, or judged apart.
+    and that say nothing of these limits: of another model, with a view that was not read, judged apart, or
+    followed up with other views than it has now.
     """
 
     answered: tuple[Answered, ...] = ()

@@ -51,30 +51,52 @@
     }
   };
 
-  // Facts of the patient, where this box's model uses any.
+  // Whose the pictures are, and facts of the patient where this box's model uses any.
+  const who = form.elements.patient_label;
   const facts = [...form.querySelectorAll("#facts input, #facts select")];
+  const again = document.getElementById("again");
   const valueOf = (field) => (field.type === "radio" && !field.checked ? null : field.value);
   const markFigures = () => {
     for (const body of form.querySelectorAll(".body")) body.dispatchEvent(new Event("change", { bubbles: true }));
   };
-  const emptyFacts = () => {
+  const isUntouched = (field) => (field.type === "radio" ? field.checked === field.defaultChecked : !field.value.trim());
+  const isEmpty = () => !who.value.trim() && facts.every(isUntouched);
+
+  // The next picture may be another patient's: what was typed goes with the files that were chosen, and no further.
+  const takeForm = () => {
+    const said = facts.filter((field) => valueOf(field) !== null).map((field) => [field, field.value]);
+    const label = who.value.trim();
+    who.value = "";
     for (const field of facts) {
       if (field.type === "radio") field.checked = field.defaultChecked;
       else field.value = "";
     }
     markFigures();
+    again?.remove();
+    if (again) history.replaceState(null, "", location.pathname); // coming back must not fill in the label once more
+    return { label, said };
   };
-  const isUntouched = (field) => (field.type === "radio" ? field.checked === field.defaultChecked : !field.value.trim());
+  const giveBack = ({ label, said }) => {
+    who.value = label;
+    for (const [field, value] of said) {
+      if (field.type === "radio") field.checked = true;
+      else field.value = value;
+    }
+    markFigures();
+  };
 
   // Several pictures at once: whether they are views of one examination only a person can say.
   const ask = document.getElementById("ask");
-  let asked = null; // the files in question, as long as nobody has said; more may be chosen meanwhile
+  let asked = null; // the batch that the question is about
+  let questions = Promise.resolve(); // one after the other
   const nameAsked = () => {
-    document.getElementById("ask-files").textContent = asked.map((file) => file.name).join(", ");
+    if (!asked) return;
+    const names = asked.files.map((file) => file.name).join(", ");
+    document.getElementById("ask-files").textContent = asked.label ? `${asked.label} · ${names}` : names;
   };
-  const belong = (files) =>
+  const question = (batch) =>
     new Promise((answer) => {
-      asked = files;
+      asked = batch;
       nameAsked();
       ask.hidden = false;
       ask.scrollIntoView({ block: "nearest" });
@@ -83,21 +105,26 @@
         button.onclick = () => {
           ask.hidden = true;
           asked = null;
+          batch.isOpen = false;
           answer(button.value);
         };
       }
     });
+  const belong = (batch) => {
+    batch.isOpen = true; // more may be chosen for it until somebody has said
+    questions = questions.then(() => question(batch));
+    return questions;
+  };
 
-  const send = (file, label, said) =>
+  const send = (file, whose, fields) =>
     new Promise((done) => {
-      const item = addRow(label ? `${label} · ${file.name}` : file.name);
+      const item = addRow(whose ? `${whose} · ${file.name}` : file.name);
       if (file.isFolder) return done(settle(item, false, says.folder));
       if (file.size === 0) return done(settle(item, false, says.empty));
       if (file.size > Number(says.limit)) return done(settle(item, false, says.tooLarge));
       const body = new FormData();
       body.append("csrf_token", form.elements.csrf_token.value);
-      body.append("patient_label", label);
-      for (const [name, value] of said) body.append(name, value);
+      for (const [name, value] of fields) body.append(name, value);
       body.append("picture", file);
       const request = new XMLHttpRequest();
       request.open("POST", form.action);
@@ -107,55 +134,66 @@
       });
       request.addEventListener("load", () => {
         const said = understand(request);
-        if (said.url) done({ url: settle(item, true, said.says, said.url), examination: said.examination });
-        else done(settle(item, false, [said.error, said.hint].filter(Boolean).join(" ")));
+        if (said.known) item.querySelector(".outcome-name").textContent = file.name; // it may be another patient's
+        if (said.url) settle(item, true, said.says, said.url);
+        else settle(item, false, [said.error, said.hint].filter(Boolean).join(" "));
+        done(said.url ? said : null);
       });
       request.addEventListener("error", async () => done(settle(item, false, await whyLost())));
       return request.send(body);
     });
 
-  let underWay = 0;
+  const sendable = (file) => !file.isFolder && file.size > 0 && file.size <= Number(says.limit);
+  const ended = []; // what became of every file that was ever chosen here; null for one that was not stored
+  let latest = null;
+  let underWay = 0; // batches that are asked about or sent
   window.addEventListener("beforeunload", (event) => {
     if (underWay > 0) event.preventDefault(); // what is not sent yet would be lost without a word
   });
 
+  // A result page tells of one examination, so a person leaves for it where anything is to be told beside it.
+  const leave = () => {
+    const isPlain = (one) => one && !one.known && !one.apart && one.examination === ended[0].examination;
+    if (underWay === 0 && isEmpty() && ended.length > 0 && ended.every(isPlain)) location.assign(ended[0].url);
+  };
+
+  const sendBatch = async ({ files, label, said }, together) => {
+    const typed = [["patient_label", label], ["together", together], ...said.map(([field, value]) => [field.name, value])];
+    if (files.filter(sendable).length > 1) typed.push(["several", "yes"]);
+    const whose = together === "patients" ? "" : label; // the box drops a label that is of one of several patients
+    let examination = form.elements.examination?.value ?? "";
+    let parted = false;
+    let stored = 0;
+    for (const file of files) {
+      const follow = [["examination", examination], ...(parted ? [["parted", "yes"]] : [])];
+      const one = await send(file, whose, [...typed, ...follow]);
+      ended.push(one);
+      if (one) stored += 1;
+      if (one && together === "yes" && !examination) {
+        examination = one.examination;
+        parted ||= !examination;
+      }
+    }
+    return stored;
+  };
+
   const sendAll = async (files) => {
     if (files.length === 0) return;
-    if (asked) {
-      asked.push(...files);
+    if (latest?.isOpen && isEmpty()) {
+      latest.files.push(...files); // nothing was typed since
       nameAsked();
       return;
     }
-    const fixed = form.elements.examination?.value ?? "";
-    const several = files.filter((file) => !file.isFolder && file.size > 0).length > 1;
-    const together = several && !fixed ? await belong(files) : "no";
-    if (!together) return;
-    const who = form.elements.patient_label;
-    const label = who.value.trim();
-    const isOne = files.length === 1; // of several pictures nobody can say one view
-    const said = facts.filter((field) => valueOf(field) !== null).map((field) => [field, isOne || field.name !== "view" ? field.value : ""]);
-    who.value = ""; // the next picture may be another patient's
-    emptyFacts();
-    let examination = fixed;
-    let first = null;
+    const batch = { files, ...takeForm() };
+    latest = batch;
     underWay += 1;
-    for (const file of files) {
-      const more = said.map(([field, value]) => [field.name, value]);
-      const stored = await send(file, label, [...more, ["examination", examination]]);
-      first ??= stored;
-      if (together === "yes" && !examination && stored?.examination) examination = stored.examination;
-    }
+    const isAsked = !form.elements.examination && files.filter(sendable).length > 1;
+    const together = isAsked ? await belong(batch) : "";
+    const stored = isAsked && !together ? 0 : await sendBatch(batch, together);
     underWay -= 1;
     // What was typed meanwhile is of the next patient.
-    if (!first && !who.value.trim() && facts.every(isUntouched)) {
-      who.value = label;
-      for (const [field, value] of said) {
-        if (field.type === "radio") field.checked = true;
-        else field.value = value;
-      }
-      markFigures();
-    }
-    if (first && (isOne || fixed || together === "yes") && underWay === 0) location.assign(first.url);
+    if (stored === 0 && latest === batch && isEmpty()) giveBack(batch);
+    leave();
   };
 
   const dropped = (transfer) =>

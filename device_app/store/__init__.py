@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +14,26 @@ from types import TracebackType
 from typing import Self
 
 from device_app.config import KioskConfig
-from device_app.store.database import Database, disk_full, is_disk_full
+from device_app.store.database import (
+    MEND_HINT,
+    Database,
+    DatabaseDamagedError,
+    disk_full,
+    is_disk_full,
+    said_of,
+)
 from device_app.store.files import ImageFiles, stored_pictures
 from device_app.store.grouping import Grouping
-from device_app.store.log import AuditLog
+from device_app.store.log import BOX, Action, AuditLog
 from device_app.store.migrate import has_tables, migrate
+from device_app.store.models import Base
 from device_app.store.queue import Queue
 from device_app.store.readings import Readings
 from device_app.store.records import IntakeLimits, Records
+from device_app.store.recover_source import fault_of, opened
 from runtime.errors import StoreError
 
+_log = logging.getLogger("ulna.store")
 DATABASE_NAME = "kiosk.sqlite3"
 MENDED_SUFFIX = ".mended"
 """Of a database that `ulna mend` has finished and not yet put in its place."""
@@ -80,20 +92,22 @@ class FolderLock:
 
 
 def prepare_store(config: KioskConfig) -> None:
-    """Once at start-up, under the folder's lock: migrate, end old leases, sweep unconfirmed files.
+    """Once at start-up, under the folder's lock: migrate, end old leases, sweep files that no row speaks of.
 
-    Raises MigrationError, DiskFullError, StoreError for a folder that cannot be used, DatabaseLostError.
+    Raises MigrationError, DiskFullError, StoreError for a folder that cannot be used, DatabaseLostError,
+    DatabaseDamagedError.
     """
     with _usable(config.data_dir):
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = config.data_dir / DATABASE_NAME
         _require_database(path)
         migrate(path)
+        _require_sound(path)
         path.with_name(DATABASE_NAME + MENDED_SUFFIX).unlink(missing_ok=True)  # this one is sound and newer
         store = open_store(config)
         try:
             store.queue.recover()
-            store.files.sweep(store.records.known_digests())
+            _sweep(store)
         finally:
             store.close()
 
@@ -115,13 +129,31 @@ def open_store(config: KioskConfig) -> Store:
 
 
 def _require_database(path: Path) -> None:
-    """A new database would know of no picture, and what no database knows of is swept."""
+    """A new database would know of no picture, and what no database knows of is shown to nobody."""
     if has_tables(path) or not any(stored_pictures(path.parent)):
         return
     raise DatabaseLostError(
         f"{path.name} is gone or empty, and there are pictures in {path.parent}",
-        hint="run `ulna mend`, or put the database back",
+        hint=MEND_HINT,
     )
+
+
+def _require_sound(path: Path) -> None:
+    """What would end a page is said at the start. A text that is none ends no page."""
+    try:
+        with opened(path) as connection:
+            fault = fault_of(connection, Base.metadata.sorted_tables, texts=False)
+    except sqlite3.DatabaseError as error:
+        fault = said_of(error)
+    if fault:
+        raise DatabaseDamagedError(f"{path.name} is damaged: {fault}", MEND_HINT)
+
+
+def _sweep(store: Store) -> None:
+    count = store.files.sweep(store.records.known_digests(), store.records.removed_digests())
+    if count:
+        _log.warning("%d pictures without a record were set aside, see set-aside/pictures", count)
+        store.log.note(BOX, Action.SET_ASIDE, pictures=count)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from device_app.store.database import check_integrity, disk_full, is_disk_full
+from device_app.store.database import check_integrity, disk_full, is_disk_full, said_of
 from runtime.durable import sync_folder
 from runtime.errors import StoreError
 
@@ -28,7 +28,7 @@ _PART = ".part"
 def copies(folder: Path) -> tuple[Path, ...]:
     """Those of a data folder, newest first."""
     found = (folder / COPIES_FOLDER).glob("*.sqlite3")
-    return tuple(sorted((path for path in found if _NAME.match(path.name)), reverse=True))
+    return tuple(sorted((path for path in found if _moment(path) is not None), reverse=True))
 
 
 def is_due(folder: Path, now_utc: datetime) -> bool:
@@ -42,9 +42,18 @@ def is_due(folder: Path, now_utc: datetime) -> bool:
 
 def made_utc(path: Path) -> datetime:
     """When a copy was made, by the box's clock."""
-    found = _NAME.match(path.name)
+    found = _moment(path)
     assert found is not None
-    return datetime.strptime(found[1], _FORM)  # without a zone, like the tables
+    return found
+
+
+def _moment(path: Path) -> datetime | None:
+    """None for a file that no copy of ours is called like."""
+    found = _NAME.match(path.name)
+    try:
+        return datetime.strptime(found[1], _FORM) if found else None  # without a zone, like the tables
+    except ValueError:
+        return None
 
 
 def make_copy(database: Path, now_utc: datetime, reserve_bytes: int) -> Path:
@@ -65,7 +74,9 @@ def make_copy(database: Path, now_utc: datetime, reserve_bytes: int) -> Path:
         _backup(database, part)
         check_integrity(part)
     except sqlite3.Error as error:
-        raise disk_full() if "disk is full" in str(error) else StoreError(f"no copy: {error}") from error
+        raise (
+            disk_full() if "disk is full" in str(error) else StoreError(f"no copy: {said_of(error)}")
+        ) from error
     except OSError as error:
         raise disk_full() if is_disk_full(error) else StoreError(f"no copy: {error.strerror}") from error
     part.replace(target)

@@ -18,11 +18,16 @@ from runtime.errors import DiskFullError, StoreError
 
 BUSY_TIMEOUT_MS = 15_000
 _FULL_HINT = "free space on the box, then send the picture again"
+MEND_HINT = "run `ulna mend`; it deletes nothing"
 _UNUSABLE_HINT = "keep a copy of the data folder and restart the kiosk; if that does not help, ask for help"
 
 
 class DatabaseUnusableError(StoreError):
     """SQLite cannot read or write its file: damaged, gone, locked for too long, or the disk fails."""
+
+
+class DatabaseDamagedError(StoreError):
+    """The file holds what it cannot; `ulna mend` makes a sound one of it."""
 
 
 def now_utc() -> datetime:
@@ -78,8 +83,26 @@ def _explained() -> Iterator[None]:
     except DBAPIError as error:
         if is_disk_full(error):
             raise disk_full() from error
-        message = f"the box's database cannot be used: {error.orig}"
-        raise DatabaseUnusableError(message, _UNUSABLE_HINT) from error
+        message = f"the box's database cannot be used: {said_of(error)}"
+        raise DatabaseUnusableError(message, _UNUSABLE_HINT) from None  # the cause may quote what a row holds
+
+
+def said_of(error: Exception) -> str:
+    """What went wrong, fit for screens and logs: no value of a row, which may be a patient's.
+
+    SQLite itself names tables and columns only. Python's module and SQLAlchemy quote what they cannot read.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
+    if isinstance(cause, StoreError) or hasattr(cause, "sqlite_errorname"):
+        return str(cause)
+    if isinstance(cause, OSError):
+        return cause.strerror or type(cause).__name__
+    return type(cause).__name__
+
+
+def decoded(raw: bytes) -> str:
+    """A bit that flipped on the disk costs a letter, not the page that shows it."""
+    return raw.decode(errors="replace")
 
 
 def _open_engine(path: Path) -> Engine:
@@ -96,7 +119,9 @@ def _open_engine(path: Path) -> Engine:
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
     # Python's sqlite3 would start transactions by itself, too late for BEGIN IMMEDIATE.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    connection.text_factory = decoded
+    # secure_delete: what was removed of a patient is not left in free pages.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -106,14 +131,26 @@ def _on_begin(connection: Connection) -> None:
 
 
 def check_integrity(path: Path) -> None:
-    """Raise StoreError when SQLite finds the file damaged."""
+    """Raise DatabaseDamagedError when SQLite finds the file damaged."""
     connection = sqlite3.connect(path)
     try:
-        answer = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+        fault = integrity_fault(connection)
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path.name} is no sound database: {error}") from error
+        raise DatabaseDamagedError(f"{path.name} is no sound database: {said_of(error)}") from error
     finally:
         connection.close()
-    if answer != "ok" or orphan is not None:
-        raise StoreError(f"{path.name} is damaged: {answer if orphan is None else 'rows without parents'}")
+    if fault:
+        raise DatabaseDamagedError(f"{path.name} is damaged: {fault}")
+
+
+def integrity_fault(connection: sqlite3.Connection) -> str:
+    """What SQLite finds wrong with its file, "" for nothing. Raises sqlite3.Error.
+
+    Of a file that is opened for reading only, it leaves the CHECKs out.
+    """
+    connection.text_factory = decoded
+    answer = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    if answer != "ok":
+        return answer
+    orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+    return "" if orphan is None else "rows without parents"

@@ -1,18 +1,21 @@
 """Received bytes on disk, named by what they are: `images/ab/abcd…`, never by what a sender calls them.
 
 The order that makes an upload durable: write beside, fsync the file, rename, fsync the folders; only
-then may a row speak of it. A file without a row is the trace of an upload never confirmed and is swept.
+then may a row speak of it. A file without a row is the trace of an upload never confirmed, or its row is
+lost with an older database that was put back: nobody can tell, so that it is set aside, never removed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +23,14 @@ from device_app.store.database import disk_full, is_disk_full
 from runtime.durable import sync_folder, write_synced
 from runtime.errors import InputError, StoreError
 
+_log = logging.getLogger("ulna.files")
+ASIDE_FOLDER = "set-aside"
 _CHUNK_BYTES = 1 << 20
+_DIGEST_CHARS = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_ASIDE = re.compile(r"[0-9a-f]{64}(?:\.\d{8})?\Z")
+"""Of a picture that was set aside, and the day from which its time counts."""
+_DAY = "%Y%m%d"
 _ENDINGS = {"values": "gz", "facts": "json"}
 """Of computed files that are no PNG."""
 
@@ -40,6 +49,7 @@ class ImageFiles:
 
     def __init__(self, folder: Path) -> None:
         self._images = folder / "images"
+        self._aside = folder / ASIDE_FOLDER / "pictures"
         self._derived = folder / "derived"
         self.incoming = folder / "incoming"
         for path in (self._images, self._derived, self.incoming):
@@ -90,10 +100,25 @@ class ImageFiles:
         self.path(sha256).unlink(missing_ok=True)
 
     def erase(self, sha256: str) -> None:
-        """Remove a picture's bytes and all that was computed from them, once its row says that it is gone."""
-        for path in self._derived.glob(f"{_checked(sha256)[:2]}/{sha256}.*"):
-            path.unlink(missing_ok=True)
-        self.drop(sha256)
+        """Remove a picture's bytes and all that was computed from them, once its row says that it is gone.
+
+        A file that cannot be removed is left, for the next look.
+        """
+        for path in (*self._derived.glob(f"{_checked(sha256)[:2]}/{sha256}.*"), self.path(sha256)):
+            _remove(path)
+
+    def digests(self) -> frozenset[str]:
+        """Of every picture of which there is any file, computed ones too."""
+        here = (*self._images.glob("*/*"), *self._derived.glob("*/*"))
+        return frozenset(name for path in here if _DIGEST.match(name := path.name.split(".")[0]))
+
+    def written_utc(self, sha256: str) -> datetime:
+        """When its bytes came the last time, by the box's clock; long ago where they are gone."""
+        try:
+            seconds = self.path(sha256).stat().st_mtime
+        except OSError:
+            seconds = 0.0
+        return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
     def taken_bytes(self, sha256: str) -> int:
         """Of the disk, by a picture and all that was computed from it."""
@@ -121,20 +146,86 @@ class ImageFiles:
         finally:
             beside.unlink(missing_ok=True)
 
-    def sweep(self, known: Iterable[str]) -> int:
-        """Remove what no confirmed upload owns; returns how many files. Only while nothing else writes."""
-        keep = frozenset(known)
-        stray = [*self.incoming.iterdir()]
-        stray += [path for path in self._images.glob("*/*") if path.name not in keep]
+    def sweep(self, known: Iterable[str], removed: Iterable[str] = ()) -> int:
+        """Set received pictures aside that no row speaks of, and remove what else no confirmed upload owns;
+        how many pictures were set aside. Only while nothing else writes. What cannot be moved stays.
+
+        removed: digests of rows that say that their picture is gone.
+        """
+        keep, gone = frozenset(known), frozenset(removed)
+        images = [path for path in self._images.glob("*/*") if path.name not in keep]
+        lost = [path for path in images if _DIGEST.match(path.name) and path.name not in gone]
+        stray = [*self.incoming.iterdir(), *sorted({*images} - {*lost})]
         stray += [path for path in self._derived.glob("*/*") if path.name.split(".")[0] not in keep]
+        stray += [path for path in self.aside() if path.name[:_DIGEST_CHARS] in (keep & self._here() | gone)]
         for path in stray:
-            path.unlink(missing_ok=True)
-        return len(stray)
+            _remove(path)
+        return self._set_aside(lost)
+
+    def aside(self) -> tuple[Path, ...]:
+        """Pictures that were set aside."""
+        return tuple(path for path in self._aside.glob("*") if _ASIDE.match(path.name))
+
+    def sweep_aside(self, now_utc: datetime, keep_days: int) -> int:
+        """Remove pictures that were set aside and have had their time; how many. By a clock that is believed.
+
+        It counts from when such a clock first saw them: the start that sets them aside has none.
+        """
+        gone = 0
+        for path in self.aside():
+            since = _since(path)
+            if since is None:
+                with _said("a picture that was set aside cannot be marked"):
+                    path.rename(path.with_name(f"{path.name[:_DIGEST_CHARS]}.{now_utc.strftime(_DAY)}"))
+            elif now_utc - since > timedelta(days=keep_days):
+                gone += _remove(path)
+        return gone
+
+    def _here(self) -> frozenset[str]:
+        return frozenset(path.name for path in self._images.glob("*/*"))
+
+    def _set_aside(self, lost: Sequence[Path]) -> int:
+        """Durably, one name at a time: the bytes are always somewhere."""
+        if not lost:
+            return 0
+        moved = 0
+        with _said("pictures cannot be set aside"):
+            self._aside.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in lost:
+                path.replace(self._aside / path.name)
+                moved += 1
+            for folder in (self._aside, self._aside.parent, *{path.parent for path in lost}):
+                sync_folder(folder)
+        return moved
 
 
 def stored_pictures(folder: Path) -> Iterator[Path]:
     """Of a data folder: every file that lies where a received picture does, in no order."""
     return (path for path in (folder / "images").glob("*/*") if _DIGEST.match(path.name))
+
+
+def _since(path: Path) -> datetime | None:
+    try:
+        return datetime.strptime(path.name[_DIGEST_CHARS + 1 :], _DAY)  # without a zone, like the tables
+    except ValueError:
+        return None
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone. One that the disk does not let go must not keep the others, nor a start."""
+    with _said("a file cannot be removed"):
+        path.unlink(missing_ok=True)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """What the system refuses is told to whoever reads the journal."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s: %s", what, error.strerror)
 
 
 def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:

@@ -1,12 +1,14 @@
 """Which views make one examination: what a person says, or the study that a DICOM file names.
 
-A view is only ever moved, with its answer; what people said of an examination stays with it.
+A view is only ever moved, with its answer; what people said of an examination stays with it. By itself the
+box puts together what one patient's study shows of one part and side of the body, and nothing else: all views
+of an examination become one answer, in which one hand would hide the other.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Select, func, select
@@ -16,23 +18,17 @@ from device_app.store.database import Database
 from device_app.store.log import BOX, Action, append
 from device_app.store.models import Examination, Image, Reading
 from device_app.store.records import MAX_LABEL_CHARS, MAX_VIEWS, by_address, display_text
+from device_app.store.sources import TEST
 from runtime.errors import InputError
+from runtime.radiograph import FileSays
 
 NEAR = timedelta(hours=24)
 NEAR_WITHOUT_LABEL = timedelta(minutes=30)
 MOST_OFFERED = 4
 _APART = ""
 """In place of a study's digest: whether views belong to this examination has been decided."""
-
-
-@dataclass(frozen=True)
-class FileSays:
-    """What a file says of whose it is. study_sha256: of its DICOM study, "" for none. patient: her number, ""
-    where that is not asked for.
-    """
-
-    study_sha256: str = ""
-    patient: str = ""
+_STUDY_DIGITS, _SHOWN_DIGITS = 40, 23
+"""Of two digests in one column of 64; see `study_part`."""
 
 
 class Grouping:
@@ -88,21 +84,24 @@ class Grouping:
             nearest = sorted(rows, key=lambda row: abs(row.received_utc - one.received_utc))
             return tuple(row.public_id for row in nearest[:MOST_OFFERED])
 
-    def settle(self, image_id: int, says: FileSays) -> None:
-        """Once a picture has been read: give its examination the patient's number where nobody has given one,
-        and put it beside the views of its study. What a person has decided stays.
+    def settle(self, image_id: int, says: FileSays, take_label: bool = True) -> None:
+        """Before a picture is decoded, so that one that cannot be counts among the views of its study: put it
+        beside them, give its examination the patient's number where nobody has given one, and note where the
+        file has another. What a person has decided stays.
+
+        says: its body part as people name it, where they do. take_label: whether the site takes that number.
         """
         with self._database.read() as session:
-            if session.scalars(_undecided(image_id)).first() is None:
+            image = session.get(Image, image_id)
+            if image is None or not _is_open(image, says):
                 return  # looked at without the write lock
         with self._database.write() as session:
-            one = session.scalars(_undecided(image_id)).first()
-            if one is None:
+            image = session.get(Image, image_id)
+            if image is None:
                 return
-            one.patient_label = one.patient_label or display_text(says.patient, MAX_LABEL_CHARS)
-            one.study_sha256 = says.study_sha256 or _APART
-            if says.study_sha256 and len(one.images) == 1 and (other := _study_of(session, one)) is not None:
-                _move(session, one, other, BOX)
+            if image.examination.study_sha256 is None:
+                _decide(session, image.examination, says, take_label)
+            image.names_other = _names_other(image, says)
 
 
 def _beside(one: Examination, before: bool) -> Select[Examination]:
@@ -117,12 +116,46 @@ def _beside(one: Examination, before: bool) -> Select[Examination]:
     return wanted.order_by(Examination.id.desc() if before else Examination.id).limit(MOST_OFFERED)
 
 
-def _undecided(image_id: int) -> Select[Examination]:
-    return (
-        select(Examination)
-        .join(Examination.images)
-        .where(Image.id == image_id, Examination.study_sha256.is_(None))
-    )
+def study_part(study_sha256: str) -> str:
+    """Of what is stored in place of a study's digest: what all its views have in common, hand or foot."""
+    return study_sha256.partition("-")[0]
+
+
+def _is_open(image: Image, says: FileSays) -> bool:
+    return image.examination.study_sha256 is None or image.names_other != _names_other(image, says)
+
+
+def _decide(session: Session, one: Examination, says: FileSays, take_label: bool) -> None:
+    if take_label:
+        one.patient_label = one.patient_label or _label(says.patient)
+    one.study_sha256 = _study_digest(says)
+    if one.study_sha256 == _APART or len(one.images) > 1 or _is_judged(session, one):
+        return
+    if (other := _study_of(session, one)) is not None:
+        _move(session, one, other, BOX)
+
+
+def _study_digest(says: FileSays) -> str:
+    """Equal for views that may be put together: what is known of one alone keeps them apart."""
+    if not says.study_sha256:
+        return _APART
+    shown = hashlib.sha256("\0".join((says.body_part, says.laterality)).encode()).hexdigest()
+    return f"{says.study_sha256[-_STUDY_DIGITS:]}-{shown[-_SHOWN_DIGITS:]}"
+
+
+def _names_other(image: Image, says: FileSays) -> bool:
+    """A clinic's own number differs too: it is a warning, and another patient's picture is worse."""
+    file, label = _comparable(_label(says.patient)), _comparable(image.examination.patient_label)
+    return bool(file and label) and file != label
+
+
+def _comparable(label: str) -> str:
+    """As people write it: 007 and 7 stay two numbers."""
+    return " ".join(label.replace("^", " ").casefold().split())
+
+
+def _label(patient: str) -> str:
+    return display_text(patient, MAX_LABEL_CHARS)
 
 
 def _required(session: Session, public_id: str) -> Examination:
@@ -133,14 +166,17 @@ def _required(session: Session, public_id: str) -> Examination:
 
 
 def _study_of(session: Session, one: Examination) -> Examination | None:
-    """The examination that holds views of the same study, and has room for another."""
+    """The examination of about that time that holds views of the same study, and has room for another."""
+    near = Examination.received_utc.between(one.received_utc - NEAR, one.received_utc + NEAR)
     rows = session.scalars(
         select(Examination)
         .where(
             Examination.study_sha256 == one.study_sha256,
             Examination.patient_label == one.patient_label,
             Examination.joined_into_id.is_(None),
+            Examination.source != TEST,
             Examination.id != one.id,
+            near,
         )
         .order_by(Examination.id)
     ).all()
@@ -150,13 +186,19 @@ def _study_of(session: Session, one: Examination) -> Examination | None:
 def _require_one_patient(session: Session, one: Examination, other: Examination) -> None:
     if one.id == other.id:
         raise InputError("an examination cannot be joined with itself", "choose another one")
+    if TEST in (one.source, other.source):
+        raise InputError("the known picture is nobody's", "leave it by itself")
     if one.patient_label and other.patient_label and one.patient_label != other.patient_label:
         raise InputError("these are pictures of two patients", "look at the patient numbers again")
-    readings = select(func.count()).select_from(Reading).where(Reading.examination_id == one.id)
-    if session.scalar(readings):
+    if _is_judged(session, one):
         raise InputError("people have judged this examination already", "leave it as it is")
     if len(one.images) + len(other.images) > MAX_VIEWS:
         raise InputError(f"an examination has at most {MAX_VIEWS} views", "leave them apart")
+
+
+def _is_judged(session: Session, one: Examination) -> bool:
+    readings = select(func.count()).select_from(Reading).where(Reading.examination_id == one.id)
+    return bool(session.scalar(readings))
 
 
 def _move(session: Session, one: Examination, other: Examination, actor: str) -> None:
@@ -164,7 +206,7 @@ def _move(session: Session, one: Examination, other: Examination, actor: str) ->
     for image in views:
         image.examination = other
     one.joined_into_id = other.id
-    other.patient_label = other.patient_label or one.patient_label
+    other.patient_label, one.patient_label = other.patient_label or one.patient_label, ""
     if one.consent_utc is None or other.consent_utc is None:
         other.consent_utc = None  # what was agreed to for some of the views is not agreed to for all
     session.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -44,10 +44,12 @@ class Action(StrEnum):
     CONSENT_WITHDRAWN = "consent_withdrawn"
     CASE_EXPORTED = "case_exported"
     CASES_EXPORTED = "cases_exported"
+    CASES_FETCHED = "cases_fetched"
     POINTS_CHANGED = "limits_changed"
     REPORTED = "report_made"
     MENDED = "database_mended"
     REMOVED = "pictures_removed"
+    SET_ASIDE = "pictures_set_aside"
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,7 @@ class AuditLog:
     def written(self) -> Iterator[Written]:
         """All of it, oldest first, a thousand entries in memory at a time."""
         with self._database.read() as session:
-            rows = session.scalars(
-                select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=_CHUNK)
-            )
-            for row in rows:
-                yield Written(_entry(row), str(row.sha256))
+            yield from chain(session)
 
     def anchor(self) -> Anchor:
         """The end of the log now."""
@@ -119,6 +117,15 @@ class AuditLog:
                 .limit(page_size)
             ).all()
             return LogPage(tuple(map(_entry, rows)), page, pages, total)
+
+
+def chain(session: Session, actions: Iterable[Action] = Action) -> Iterator[Written]:
+    """Entries of some kinds, oldest first, a thousand in memory at a time."""
+    wanted = select(AuditEntry).order_by(AuditEntry.number)
+    if actions is not Action:
+        wanted = wanted.where(AuditEntry.action.in_(tuple(map(str, actions))))
+    for row in session.scalars(wanted.execution_options(yield_per=_CHUNK)):
+        yield Written(_entry(row), str(row.sha256))
 
 
 def written_of(columns: Mapping[str, Any]) -> Written:

@@ -16,9 +16,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, event
 
-from device_app.store.database import check_integrity, disk_full, is_disk_full
+from device_app.store.database import (
+    MEND_HINT,
+    DatabaseDamagedError,
+    check_integrity,
+    decoded,
+    disk_full,
+    is_disk_full,
+    said_of,
+)
 from runtime.durable import sync_folder
 from runtime.errors import MigrationError, StoreError
 
@@ -34,7 +42,7 @@ def migrate(path: Path) -> bool:
     beside = path.with_name(f"{path.name}.new")
     try:
         _remove(beside)
-        if _revision(path) == _head():
+        if _revision(path) == head():
             return False
         _copy(path, beside)
         _upgrade(beside)
@@ -44,15 +52,23 @@ def migrate(path: Path) -> bool:
     except Exception as error:
         if is_disk_full(error) or "disk is full" in str(error):
             raise disk_full() from error
-        raise MigrationError(f"the database cannot be brought to this version: {error}", _HINT) from error
+        message = f"the database cannot be brought to this version: {said_of(error)}"
+        raise MigrationError(message, _hint_for(error)) from None  # the cause may quote what a row holds
     finally:
         _remove(beside)
     return True
 
 
+def head() -> str:
+    """The newest revision, which is this version's."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    assert found is not None
+    return found
+
+
 def is_current(path: Path) -> bool:
     """Whether a database is of this version. Raises StoreError for one that is damaged."""
-    return _revision(path) == _head()
+    return _revision(path) == head()
 
 
 def known_revisions() -> frozenset[str]:
@@ -73,16 +89,25 @@ def has_tables(path: Path) -> bool:
         connection.close()
 
 
+def _hint_for(error: Exception) -> str:
+    return MEND_HINT if isinstance(error, DatabaseDamagedError) else _HINT
+
+
+def _engine(path: Path) -> Engine:
+    """Reads what the kiosk can read, spoilt letters too; its errors hold no row."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        connection.text_factory = decoded
+
+    return engine
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
-
-
-def _head() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
 
 
 def _revision(path: Path) -> str | None:
@@ -90,12 +115,11 @@ def _revision(path: Path) -> str | None:
     if not path.exists():
         return None
     check_integrity(path)
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.connect() as connection:
+    with _engine(path).connect() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
     if revision is not None and revision not in known_revisions():
         raise MigrationError(
-            f"the database is of a newer version ({revision}) than this program ({_head()})",
+            f"the database is of a newer version ({revision}) than this program ({head()})",
             hint="start the newer version of Ulna",
         )
     return revision
@@ -117,9 +141,8 @@ def _copy(path: Path, beside: Path) -> None:
 
 
 def _upgrade(beside: Path) -> None:
-    engine = create_engine(f"sqlite:///{beside}", poolclass=NullPool)
     config = _config()
-    with engine.begin() as connection:
+    with _engine(beside).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     check_integrity(beside)

@@ -7,6 +7,9 @@
 Only the holder of the lease may finish a job, so a worker believed dead cannot answer a second time.
 Wall clocks jump on boxes without a battery; leases are therefore also ended by the supervisor, which
 sees the worker die, and at start-up, when no worker can be alive.
+
+A death counts against a picture only where it may be the picture's fault: not where what ended the worker is
+known to be something else, and not where a lease stayed because the database could not be written.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from sqlalchemy.orm import Session
 
 from device_app.store.database import Database, now_utc
 from device_app.store.log import BOX, KIOSK, Action, append
-from device_app.store.models import Job, JobState, Result
+from device_app.store.models import Job, JobState, Result, Tally
+from device_app.store.sources import TEST
 from device_app.store.tallies import answered, failed
 from runtime.findings import Verdict
 
@@ -120,7 +124,8 @@ class Queue:
                 bundle_sha256=answer.bundle_sha256,
                 created_utc=now_utc(),
             )
-            session.add_all((result, answered(job.image.examination_id, result)))
+            session.add(result)
+            _count(session, job, answered(job.image.examination_id, result))
             _end(job, JobState.DONE)
             append(session, BOX, Action.ANSWERED, job.image.examination.public_id, **_digests(claim, answer))
             return True
@@ -151,10 +156,12 @@ class Queue:
                 _end(job, JobState.QUEUED)
             return len(jobs)
 
-    def recover(self) -> int:
-        """At start-up, when no worker lives: every lease is from before the power went."""
+    def recover(self, owner: str | None = None) -> int:
+        """At start-up, when no worker lives: every lease is from before the power went. With an owner: that
+        worker's alone, which something ended that was no picture's fault. It counts as a try, not as a death.
+        """
         with self._database.write() as session:
-            jobs = session.scalars(select(Job).where(Job.state == JobState.WORKING)).all()
+            jobs = _working(session) if owner is None else _held_by(session, owner)
             for job in jobs:
                 if job.attempts >= self._limits.max_attempts:
                     _fail(session, job, FailureCode.INTERRUPTED)
@@ -163,12 +170,14 @@ class Queue:
             return len(jobs)
 
     def retry(self, image_id: int, actor: str = KIOSK) -> bool:
-        """A person asks for another try of a failed picture; False when it has not failed."""
+        """A person asks for another try of a failed picture; False when it has not failed, or is here no
+        longer.
+        """
         with self._database.write() as session:
             job = session.scalars(
                 select(Job).where(Job.image_id == image_id, Job.state == JobState.FAILED)
             ).first()
-            if job is None:
+            if job is None or job.image.removed_utc is not None:
                 return False
             job.attempts, job.deaths, job.detail = 0, 0, ""
             _end(job, JobState.QUEUED)
@@ -238,6 +247,10 @@ def _held_by(session: Session, owner: str) -> list[Job]:
     return list(session.scalars(rows).all())
 
 
+def _working(session: Session) -> list[Job]:
+    return list(session.scalars(select(Job).where(Job.state == JobState.WORKING)).all())
+
+
 def _end(job: Job, state: JobState, failure: FailureCode | None = None, detail: str = "") -> None:
     job.state, job.lease_owner, job.lease_until_utc = state, "", None
     job.failure, job.detail = str(failure or ""), detail
@@ -245,8 +258,14 @@ def _end(job: Job, state: JobState, failure: FailureCode | None = None, detail: 
 
 def _fail(session: Session, job: Job, failure: FailureCode, detail: str = "") -> None:
     _end(job, JobState.FAILED, failure, detail)
-    session.add(failed(job.image.examination_id, failure))
+    _count(session, job, failed(job.image.examination_id, failure))
     append(session, BOX, Action.FAILED, job.image.examination.public_id, failure=str(failure))
+
+
+def _count(session: Session, job: Job, row: Tally) -> None:
+    """The known picture says nothing of a clinic's week."""
+    if job.image.examination.source != TEST:
+        session.add(row)
 
 
 def _digests(claim: Claim, answer: ReadResult) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from device_app.readings import (
     Place,
     PlaceError,
     Said,
+    has_read,
     places_of_text,
     places_text,
 )
@@ -59,6 +61,7 @@ class Readings:
                 note=draft.note,
                 box_verdict=box_verdict,
                 views=len(row.images),
+                image_ids_json=json.dumps([image.id for image in row.images]),
                 at_utc=now_utc(),
             )
             session.add(reading)
@@ -87,11 +90,10 @@ class Readings:
 
 
 def _has_said(session: Session, row: Examination, actor: str) -> bool:
-    """Who has read it once knows the box's answer, unless views have come since."""
-    rows = select(Reading.id).where(
-        Reading.examination_id == row.id, Reading.actor == actor, Reading.views >= len(row.images)
-    )
-    return session.scalars(rows.limit(1)).first() is not None
+    """Who has read all of its pictures knows the box's answer."""
+    rows = session.scalars(select(Reading).where(Reading.examination_id == row.id, Reading.actor == actor))
+    said = [_said(one, row.public_id) for one in rows]
+    return has_read(said, actor, {image.id: image.received_utc for image in row.images})
 
 
 def _said(row: Reading, examination: str) -> Said:
@@ -105,7 +107,18 @@ def _said(row: Reading, examination: str) -> Said:
         _places(row.boxes_json),
         row.note,
         row.views,
+        _image_ids(row.image_ids_json),
     )
+
+
+def _image_ids(text: str) -> tuple[int, ...] | None:
+    """None where they were not kept yet; none at all where the row is spoilt, so that it lifts nothing."""
+    if not text:
+        return None
+    try:
+        return tuple(map(int, json.loads(text)))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return ()
 
 
 def _places(text: str) -> tuple[Place, ...]:

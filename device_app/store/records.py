@@ -18,12 +18,11 @@ from device_app.store.log import KIOSK, Action, append
 from device_app.store.models import Examination, Image, Job, JobState
 from device_app.store.queue import waiting_before
 from device_app.store.removal import give_up_digest
+from device_app.store.sources import TEST
 from runtime.errors import StoreError
 
 MAX_LABEL_CHARS = 80
 MAX_NAME_CHARS = 120
-TEST = "test"
-"""Source of the known picture that comes with a model: nobody's, and counted among nobody's."""
 MAX_VIEWS = 8
 """Of one examination."""
 
@@ -54,13 +53,14 @@ class Upload:
 class Receipt:
     """A confirmed upload; `known` when the same bytes were here before, under `patient_label`.
 
-    public_id: of the examination that holds it: another than the one asked for where that is full or gone,
-    because a picture is taken in all the same.
+    public_id: of the examination that holds it. apart: that is another than the one it was sent for, because
+    that is full or gone, or because the same bytes were elsewhere: a picture is taken in all the same.
     """
 
     public_id: str
     known: bool
     patient_label: str
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class IntakeLimits:
 class ImageRecord:
     """One image and how far it is. `ahead` pictures are read before it; `findings_json` once done.
 
-    photographed, removed_utc: see store.models.Image.
+    photographed, removed_utc, names_other: see store.models.Image. received_utc: when it was taken in.
     """
 
     id: int
@@ -91,6 +91,8 @@ class ImageRecord:
     findings_json: str | None
     photographed: bool = False
     removed_utc: datetime | None = None
+    names_other: bool = False
+    received_utc: datetime = datetime.max
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Records:
         staged = self._files.stage(stream, self._limits.max_upload_bytes)
         try:
             with self.adopting:
-                known = self._find(staged.sha256)
+                known = self._find(staged.sha256, upload.examination)
                 self._files.adopt(staged)  # for known bytes too: it mends a copy that rotted on the disk
                 return known or self._confirm(staged, upload)
         finally:
@@ -189,7 +191,10 @@ class Records:
         """Examinations that came by one way, newest first."""
         with self._database.read() as session:
             rows = session.scalars(
-                _whole().where(Examination.source == source).order_by(Examination.id.desc()).limit(limit)
+                _whole()
+                .where(Examination.source == source, Examination.joined_into_id.is_(None))
+                .order_by(Examination.id.desc())
+                .limit(limit)
             ).all()
             return tuple(examination_record(session, row) for row in rows)
 
@@ -198,18 +203,27 @@ class Records:
         with self._database.read() as session:
             return frozenset(session.scalars(select(Image.sha256).where(Image.removed_utc.is_(None))).all())
 
+    def removed_digests(self) -> frozenset[str]:
+        """Digest of every image whose bytes are to be gone."""
+        gone = select(Image.sha256).where(Image.removed_utc.is_not(None))
+        with self._database.read() as session:
+            return frozenset(session.scalars(gone).all())
+
     def _require_room(self) -> None:
         if not self.has_room():
             raise disk_full()
 
-    def _find(self, sha256: str) -> Receipt | None:
+    def _find(self, sha256: str, sent_for: str = "") -> Receipt | None:
         with self._database.read() as session:
             row = session.scalars(
                 select(Examination)
                 .join(Examination.images)
                 .where(Image.sha256 == sha256, Image.removed_utc.is_(None))
             ).first()
-            return None if row is None else Receipt(row.public_id, True, row.patient_label)
+            if row is None:
+                return None
+            apart = bool(sent_for) and by_address(session, sent_for) is not row
+            return Receipt(row.public_id, True, row.patient_label, apart)
 
     def _confirm(self, staged: StagedFile, upload: Upload) -> Receipt:
         try:
@@ -238,18 +252,26 @@ class Records:
                 photographed=upload.photographed,
                 job=Job(state=JobState.QUEUED),
             )
-            examination = _with_room(session, upload.examination) or Examination(
+            wanted = _wanted(session, upload.examination)
+            examination = wanted if wanted is not None and len(wanted.images) < MAX_VIEWS else None
+            apart = bool(upload.examination) and examination is None
+            examination = examination or Examination(
                 public_id=secrets.token_urlsafe(12),
                 received_utc=moment,
                 source=upload.source,
-                patient_label=display_text(upload.patient_label, MAX_LABEL_CHARS),
+                patient_label=_label(upload, wanted),
             )
             examination.images.append(image)
             examination.consent_utc = None  # what was agreed to for some views is not agreed to for all
             session.add(examination)
-            receipt = Receipt(examination.public_id, False, examination.patient_label)
-            append(session, upload.actor, Action.RECEIVED, receipt.public_id, image_sha256=staged.sha256)
+            receipt = Receipt(examination.public_id, False, examination.patient_label, apart)
+            append(session, upload.actor, Action.RECEIVED, receipt.public_id, **_came(staged, upload))
         return receipt
+
+
+def _came(staged: StagedFile, upload: Upload) -> dict[str, object]:
+    """What the log keeps of how a picture came in: enough to read it again, should its row be lost."""
+    return {"image_sha256": staged.sha256, **({"photographed": True} if upload.photographed else {})}
 
 
 def display_text(text: str, limit_chars: int) -> str:
@@ -258,10 +280,16 @@ def display_text(text: str, limit_chars: int) -> str:
     return " ".join(printable.split())[:limit_chars]
 
 
-def _with_room(session: Session, public_id: str) -> Examination | None:
-    """The examination that is to get another view; None where it cannot."""
+def _wanted(session: Session, public_id: str) -> Examination | None:
+    """The examination that a view is sent for; None for none, and for the known picture's."""
     found = by_address(session, public_id) if public_id else None
-    return None if found is None or len(found.images) >= MAX_VIEWS else found
+    return None if found is None or found.source == TEST else found
+
+
+def _label(upload: Upload, wanted: Examination | None) -> str:
+    """Of a new examination: a view that found no room elsewhere is that patient's all the same."""
+    given = display_text(upload.patient_label, MAX_LABEL_CHARS)
+    return given or (wanted.patient_label if wanted is not None else "")
 
 
 def by_address(session: Session, public_id: str) -> Examination | None:
@@ -301,4 +329,6 @@ def _image(session: Session, row: Image) -> ImageRecord:
         findings_json=row.result.findings_json if row.result else None,
         photographed=row.photographed,
         removed_utc=row.removed_utc,
+        names_other=row.names_other,
+        received_utc=row.received_utc,
     )

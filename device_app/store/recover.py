@@ -19,19 +19,19 @@ from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from device_app.store import models
-from device_app.store.database import Database, check_integrity, now_utc
+from device_app.store.database import Database, check_integrity
 from device_app.store.files import stored_pictures
 from device_app.store.log import Action, append
 from device_app.store.migrate import migrate
-from device_app.store.models import AuditEntry, Base, Examination, Image, Job, JobState, Person, Setting
+from device_app.store.models import AuditEntry, Base, Examination, Image, Job, JobState, Setting
+from device_app.store.recover_replay import Kept, Since, moment, replay
 from device_app.store.recover_settle import detach, settle
-from device_app.store.recover_source import find_rows, opened
+from device_app.store.recover_source import Found, find_rows, missing_from, opened
 
 SOURCE = "recovered"
 """Of an examination that is known only because its picture is there."""
 _LEFT_OUT = (models.SignIn.__tablename__,)
 """Everybody signs in again."""
-_CLOSED, _SETTINGS = "sign_in_to_use", models.Setting.__tablename__
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class _Arrival:
 
     public_id: str
     at_utc: datetime
+    photographed: bool
 
 
 def recover(target: Path, sources: Sequence[Path], folder: Path, actor: str) -> Recovered:
@@ -80,10 +81,11 @@ def recover(target: Path, sources: Sequence[Path], folder: Path, actor: str) -> 
 
 
 def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
-    taken = [_take(session, source) for source in sources]
-    if all(_SETTINGS in one.damaged for one in taken):
-        _close(session)
+    taken = [_take(session, source) for source in sources[:1]]
+    kept = Kept.of(session)
+    taken += [_take(session, source) for source in sources[1:]]
     dropped = detach(session)
+    replay(session, kept, _since(taken))
     found = _link(session, folder)
     dropped += settle(session)
     waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
@@ -100,36 +102,39 @@ def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
 
 @dataclass(frozen=True)
 class _Taken:
-    """From one source. rows: those that the sources before it did not have."""
+    """From one source. rows: those that the sources before it did not have. end: number of the last entry of
+    its log.
+    """
 
     rows: int
     damaged: tuple[str, ...]
+    end: int = 0
+
+
+def _since(taken: Sequence[_Taken]) -> Since:
+    lost = taken[0].damaged if taken else ()
+    copied = max((one.end for one in taken[1:]), default=0)
+    return Since(copied, AuditEntry.__tablename__ not in lost, Setting.__tablename__ not in lost)
 
 
 def _take(session: Session, source: Path) -> _Taken:
     tables = [table for table in Base.metadata.sorted_tables if table.name not in _LEFT_OUT]
     try:
         with opened(source) as connection:
-            taken = {table.name: _take_table(session, connection, table) for table in tables}
+            missing = missing_from(connection, tables)
+            found = {table.name: find_rows(connection, table) for table in tables}
     except sqlite3.Error:
         return _Taken(0, tuple(sorted(table.name for table in tables)))
-    damaged = sorted(name for name, (_, whole) in taken.items() if not whole)
-    return _Taken(sum(added for added, _ in taken.values()), tuple(damaged))
+    damaged = {name for name, one in found.items() if one.spoilt or not one.whole} | missing
+    rows = sum(_put(session, table, found[table.name]) for table in tables)
+    end = max(found[AuditEntry.__tablename__].rows, default=0)
+    return _Taken(rows, tuple(sorted(damaged)), end)
 
 
-def _take_table(session: Session, connection: sqlite3.Connection, table: Table) -> tuple[int, bool]:
-    """How many rows were new, and whether all of the table could be read."""
-    found = find_rows(connection, table)
+def _put(session: Session, table: Table, found: Found) -> int:
+    """How many rows were new."""
     wanted = insert(table).prefix_with("OR IGNORE")
-    results = [session.connection().execute(wanted, row) for row in found.rows.values()]
-    return sum(result.rowcount for result in results), found.whole and not found.spoilt
-
-
-def _close(session: Session) -> None:
-    """Who may use the kiosk can no longer be told: those with a PIN, where anybody has one left."""
-    anybody = session.scalars(select(Person.id).limit(1)).first()
-    if session.get(Setting, _CLOSED) is None and anybody is not None:
-        session.add(Setting(name=_CLOSED, value_json="true"))
+    return sum(session.connection().execute(wanted, row).rowcount for row in found.rows.values())
 
 
 def _link(session: Session, folder: Path) -> int:
@@ -151,6 +156,7 @@ def _add(session: Session, path: Path, arrival: _Arrival | None) -> None:
         size_bytes=size_bytes,
         file_name=f"{SOURCE}-{path.name[:8]}",
         received_utc=when,
+        photographed=arrival is not None and arrival.photographed,
         job=Job(state=JobState.QUEUED),
     )
     examination = _of(session, arrival) or Examination(
@@ -175,22 +181,16 @@ def _arrivals(session: Session, digests: Iterable[str]) -> dict[str, _Arrival]:
     wanted, found = set(digests), {}
     rows = select(AuditEntry).where(AuditEntry.action == str(Action.RECEIVED)).order_by(AuditEntry.number)
     for row in session.scalars(rows):
-        digest = _said(row.detail_json).get("image_sha256")
+        said = _said(row.detail_json)
+        digest = said.get("image_sha256")
         if digest in wanted and row.subject:
-            found[digest] = _Arrival(row.subject, _moment(row.at_utc))
+            found[digest] = _Arrival(row.subject, moment(row.at_utc), said.get("photographed") is True)
     return found
 
 
 def _said(text: str) -> dict[str, Any]:
     found = json.loads(text) if text else {}
     return found if isinstance(found, dict) else {}
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return now_utc()
 
 
 def _changed_utc(path: Path) -> datetime:

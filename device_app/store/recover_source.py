@@ -2,7 +2,8 @@
 
 Rows are looked for from the first on, from the last back, and between the two one by one, because a page that
 is damaged ends a scan and the rows behind it are sound. What SQLite gives out of a damaged page may be
-anything, so that each value must be one that its column can hold.
+anything, so that each value must be one that its column can hold. A few letters that are none cost those
+letters, not the row.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import CheckConstraint, Column, Table
 
-from device_app.store.migrate import known_revisions
+from device_app.store.database import decoded, integrity_fault, said_of
+from device_app.store.migrate import head, known_revisions
+from device_app.store.models import Base
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FURTHEST_PROBED = 50_000
 """Rows looked for one by one."""
+_MOST_LETTERS_LOST = 3
+"""In one text: a bit that flips costs so many, a page that was overwritten more."""
 
 
 class Condition(StrEnum):
@@ -83,9 +88,34 @@ def examine(path: Path) -> Examined:
             return _examine(connection)
     except sqlite3.OperationalError as error:
         kind = Condition.UNREADABLE if "unable to open" in str(error) else Condition.DAMAGED
-        return Examined(kind, detail=str(error))
+        return Examined(kind, detail=said_of(error))
     except sqlite3.DatabaseError as error:
-        return Examined(Condition.DAMAGED, detail=str(error))
+        return Examined(Condition.DAMAGED, detail=said_of(error))
+
+
+def fault_of(connection: sqlite3.Connection, tables: Iterable[Table], texts: bool = True) -> str:
+    """The first thing that tables hold and cannot, by table and column; "" for nothing. What an earlier
+    version did not have is not missed.
+
+    texts: look at those too. It quotes no value, which may be a patient's. Raises sqlite3.Error.
+    """
+    connection.text_factory = bytes
+    tables = list(tables)
+    missing, there = missing_from(connection, tables), _tables(connection)
+    if missing:
+        return f"the table {min(missing)} is missing"
+    for table in (one for one in tables if one.name in there):
+        fault = _broken_check(connection, table) or _spoilt_column(connection, table, texts)
+        if fault:
+            return f"{table.name}: {fault}"
+    return ""
+
+
+def missing_from(connection: sqlite3.Connection, tables: Iterable[Table]) -> frozenset[str]:
+    """Names of tables that are not there and must be: an earlier version had fewer."""
+    there = _tables(connection)
+    lost = frozenset(table.name for table in tables) - there
+    return lost if _revision(connection) in (None, head()) else frozenset()
 
 
 def find_rows(connection: sqlite3.Connection, table: Table) -> Found:
@@ -112,21 +142,64 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _examine(connection: sqlite3.Connection) -> Examined:
-    answer = connection.execute("PRAGMA integrity_check(1)").fetchone()[0].decode(errors="replace")
-    if answer != "ok":
-        return Examined(Condition.DAMAGED, detail=answer)
-    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-        return Examined(Condition.DAMAGED, detail="rows without parents")
+    fault = integrity_fault(connection)
+    connection.text_factory = bytes
+    if fault:
+        return Examined(Condition.DAMAGED, detail=fault)
+    revision = _revision(connection)
+    if revision is None:
+        return Examined(Condition.MISSING, detail="it holds no table of ours")
+    if revision not in known_revisions():
+        newer = f"it is of a newer version ({revision}) than this program"
+        return Examined(Condition.NEWER, revision, newer)
+    fault = fault_of(connection, Base.metadata.sorted_tables)
+    return Examined(Condition.DAMAGED, revision, fault) if fault else Examined(Condition.SOUND, revision)
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    """None for a database that is none of ours."""
     try:
         found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError:
-        found = None
-    if found is None:
-        return Examined(Condition.MISSING, detail="it holds no table of ours")
-    revision = found[0].decode(errors="replace")
-    known = revision in known_revisions()
-    newer = f"it is of a newer version ({revision}) than this program"
-    return Examined(*((Condition.SOUND, revision) if known else (Condition.NEWER, revision, newer)))
+        return None
+    return None if found is None else decoded(found[0])
+
+
+def _tables(connection: sqlite3.Connection) -> frozenset[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return frozenset(decoded(name) for (name,) in rows)
+
+
+def _broken_check(connection: sqlite3.Connection, table: Table) -> str:
+    """The name of a CHECK that a row breaks: SQLite looks at none in a file that it only reads."""
+    for check in table.constraints:
+        if isinstance(check, CheckConstraint):
+            wanted = f'SELECT 1 FROM "{table.name}" WHERE NOT ({check.sqltext}) LIMIT 1'  # noqa: S608
+            if connection.execute(wanted).fetchone() is not None:
+                return f"a row breaks {check.name}"
+    return ""
+
+
+def _spoilt_column(connection: sqlite3.Connection, table: Table, texts: bool) -> str:
+    there = {decoded(row[1]) for row in connection.execute(f'PRAGMA table_info("{table.name}")')}
+    if _revision(connection) == head() and not {column.name for column in table.columns} <= there:
+        return "a column is missing"
+    typed = [column for column in table.columns if texts or column.type.python_type is not str]
+    columns = [column for column in typed if column.name in there]
+    wanted = ", ".join(f'"{column.name}"' for column in columns) or "NULL"
+    for values in connection.execute(f'SELECT {wanted} FROM "{table.name}"'):  # noqa: S608  names of our own
+        for column, raw in zip(columns, values, strict=bool(columns)):
+            if not _fits(column, raw):
+                return f"{column.name} holds what it cannot"
+    return ""
+
+
+def _fits(column: Column[Any], raw: Any) -> bool:
+    try:
+        _value(column, raw)
+    except (RecursionError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _scan(connection: sqlite3.Connection, table: Table, order: str) -> tuple[dict[int, dict[str, Any]], bool]:
@@ -187,8 +260,19 @@ def _value(column: Column[Any], raw: Any) -> Any:
         if not isinstance(raw, int if kind is int else (int, float)):
             raise ValueError(f"{column.name} is no number")
         return raw
-    text = raw.decode() if isinstance(raw, bytes) else str(raw)
+    text = _letters(raw) if isinstance(raw, bytes) else str(raw)
     return datetime.fromisoformat(text) if kind is datetime else _text(column.name, text)
+
+
+def _letters(raw: bytes) -> str:
+    """Raises ValueError for bytes that were never a text."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        text = decoded(raw)
+        if text.count("\ufffd") > _MOST_LETTERS_LOST:
+            raise ValueError("no text") from None
+        return text
 
 
 def _text(name: str, text: str) -> str:

@@ -1,7 +1,8 @@
 """Removes pictures whose time is over: first the row says so, durably, then the files go.
 
-Killed between the two, files are left that no row speaks of; the next start sweeps them. Never is there a row
-that claims a picture which is gone. The answer, what people said of it and the figures stay.
+Killed between the two, files are left whose rows say that they are gone; the next look or start removes them.
+Never is there a row that claims a picture which is gone. The answer, what people said of it and the figures
+stay.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import json
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from device_app.retention import Clock, Stored
+from device_app.retention import Clock, Removable, Stored, believed, overdue, removable
 from device_app.store.database import Database
 from device_app.store.files import ImageFiles
 from device_app.store.log import BOX, Action, append
@@ -35,26 +36,53 @@ class Removal:
     """Pictures of one store whose time is over.
 
     intake: held while pictures go, so that the same bytes do not come again between their row and their file.
+    past_utc: a time that has certainly been.
     """
 
     database: Database
     files: ImageFiles
     intake: AbstractContextManager[object] = field(default_factory=threading.Lock)
+    past_utc: datetime = datetime.min
 
-    def stored(self) -> tuple[Stored, ...]:
-        """Every picture that is here."""
+    def due(self, keep_days: int, clock: Clock, now_utc: datetime) -> Removable:
+        """What the site's rule removes now, and what waits."""
+        if keep_days == 0:
+            return Removable()
+        stored = self._stored(now_utc)
+        over = set(overdue(stored, keep_days, now_utc))
+        again = [self._renewed(one, now_utc) for one in stored if one.image_id in over]
+        ids = overdue(again, keep_days, now_utc)
+        return removable(ids, len(stored), self.removed_within_a_day(now_utc), clock)
+
+    def _stored(self, now_utc: datetime) -> list[Stored]:
+        """Every picture that is here. Those that are gone tell too when the ones after them came."""
         wanted = (
-            select(Image.id, Image.received_utc, Job.state, Examination.consent_utc)
+            select(Image.id, Image.received_utc, Image.removed_utc, Image.sha256, Job.state)
+            .add_columns(Examination.consent_utc)
             .join(Job, Job.image_id == Image.id)
             .join(Examination, Image.examination_id == Examination.id)
-            .where(Image.removed_utc.is_(None))
+            .order_by(Image.id)
         )
         with self.database.read() as session:
             rows = session.execute(wanted).all()
-        return tuple(
-            Stored(number, received, state in _ENDED, state == JobState.DONE, consent is not None)
-            for number, received, state, consent in rows
-        )
+        came = believed((row.received_utc for row in rows), now_utc, self.past_utc)
+        return [
+            Stored(
+                image_id=row.id,
+                received_utc=moment,
+                ended=row.state in _ENDED,
+                answered=row.state == JobState.DONE,
+                consented=row.consent_utc is not None,
+                sha256=row.sha256,
+            )
+            for row, moment in zip(rows, came, strict=True)
+            if row.removed_utc is None
+        ]
+
+    def _renewed(self, one: Stored, now_utc: datetime) -> Stored:
+        """The same bytes may have come again, for another visit: then they were written anew."""
+        written = self.files.written_utc(one.sha256)
+        return replace(one, received_utc=written) if one.received_utc < written <= now_utc else one
 
     def taken_since(self, moment_utc: datetime) -> tuple[float, datetime | None]:
         """Bytes of the disk that all pictures took which came since, and when the first of them did.
@@ -105,6 +133,19 @@ class Removal:
             gone += len(digests)
         return gone
 
+    def erase_left(self) -> None:
+        """Files that could not be removed when their row was told that they are gone."""
+        if not self._left(self.files.digests()):
+            return
+        with self.intake:
+            for digest in self._left(self.files.digests()):
+                self.files.erase(digest)
+
+    def _left(self, here: frozenset[str]) -> frozenset[str]:
+        gone = select(Image.sha256).where(Image.removed_utc.is_not(None))
+        with self.database.read() as session:
+            return here & frozenset(session.scalars(gone).all())
+
     def _let_go(self, image_ids: Sequence[int], now_utc: datetime) -> list[str]:
         """Commit that they are removed; their digests."""
         with self.database.write() as session:
@@ -113,16 +154,44 @@ class Removal:
                 .join(Job, Job.image_id == Image.id)
                 .where(Image.id.in_(image_ids), Image.removed_utc.is_(None), Job.state.in_(_ENDED))
             ).all()
-            for image in rows:
-                image.removed_utc, image.file_name, image.facts_json = now_utc, "", ""
-            session.flush()
-            for examination in {image.examination for image in rows}:
-                if all(image.removed_utc is not None for image in examination.images):
-                    examination.patient_label = ""
+            forget(session, rows, now_utc)
             digests = [image.sha256 for image in rows]
             if digests:
                 append(session, BOX, Action.REMOVED, pictures=len(digests), image_sha256s=digests)
             return digests
+
+
+def forget(session: Session, images: Sequence[Image], moment_utc: datetime) -> None:
+    """That pictures are gone, and with them what was said of their patients."""
+    for image in images:
+        image.removed_utc, image.file_name, image.facts_json = moment_utc, "", ""
+        if image.result is not None:
+            image.result.findings_json = _without_patient(image.result.findings_json)
+    session.flush()
+    for examination in {image.examination for image in images}:
+        if all(image.removed_utc is not None for image in examination.images):
+            for one in _all_of(session, examination):
+                one.patient_label = ""
+
+
+def _without_patient(findings_json: str) -> str:
+    """Age and sex were said of the patient, and notes speak of them; body part and view are the picture's."""
+    try:
+        record = json.loads(findings_json)
+        record["metadata"].update(age_years=None, sex="", notes=[])
+        return json.dumps(record, allow_nan=False)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return findings_json  # nothing was said, or it cannot be understood
+
+
+def _all_of(session: Session, holder: Examination) -> list[Examination]:
+    """An examination, and all that were joined into it."""
+    found, known = [holder], {holder.id}
+    for one in found:  # which grows
+        more = session.scalars(select(Examination).where(Examination.joined_into_id == one.id)).all()
+        found += [other for other in more if other.id not in known]
+        known |= {other.id for other in more}
+    return found
 
 
 def give_up_digest(session: Session, sha256: str) -> None:

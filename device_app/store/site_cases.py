@@ -8,22 +8,37 @@ import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, selectinload
 
 from device_app.answers import ANSWERED, Answer, answer, summary
 from device_app.readings import Kind, Said
-from device_app.site_points.cases import Answered, Evidence, Truth, truth
+from device_app.site_points.cases import Answered, Evidence, of_pictures, truth
 from device_app.store.database import Database
 from device_app.store.models import Examination, Image, Job, Reading, Result
 from device_app.store.readings import Readings
-from device_app.store.records import TEST, ExaminationRecord, ImageRecord, examination_record
+from device_app.store.records import ExaminationRecord, ImageRecord, examination_record
+from device_app.store.sources import TEST
 from runtime.findings import OperatingPoints, Verdict
 
 _CHUNK = 200
 _STATED = (str(Kind.OUTCOME), str(Kind.SECOND))
+
+
+class _View(NamedTuple):
+    """A picture as it stands. result: its number alone does not tell a corrected answer from the old one."""
+
+    image: int
+    job: str
+    result: int | None
+    verdict: str | None
+    answered_utc: datetime | None
+
+
+_State: TypeAlias = tuple[_View, ...]
 
 
 class Scale(NamedTuple):
@@ -37,9 +52,14 @@ class Scale(NamedTuple):
 class _Known:
     """An examination as it was at `state` (its images and results); answered: None where it says nothing."""
 
-    state: tuple[tuple[int, str, int | None], ...]
+    state: _State
     scale: Scale | None = None
     answered: Answered | None = None
+
+    @property
+    def image_ids(self) -> tuple[int, ...]:
+        """Of its pictures."""
+        return tuple(view.image for view in self.state)
 
 
 class Cases:
@@ -54,19 +74,20 @@ class Cases:
         """All that is known on one scale. followed_up_only: leaves out what nobody has followed up, which is
         most of it. Raises StoreError.
         """
-        truths = self._truths()
+        said = self._said()
         with self._lock:
             found = self._look(followed_up_only)
-            here = [one.answered for one in found if one.scale == scale and one.answered is not None]
-        counted = {one.examination: truths[one.examination] for one in here if one.examination in truths}
-        return Evidence(tuple(here), counted, len(truths) - len(counted))
+            here = [(one.answered, one.image_ids) for one in found if one.scale == scale and one.answered]
+        judged = ((one.examination, truth(of_pictures(said[one.examination], ids))) for one, ids in here)
+        counted = {examination: known for examination, known in judged if known is not None}
+        followed_up = sum(truth(readings) is not None for readings in said.values())
+        return Evidence(tuple(one for one, _ in here), counted, followed_up - len(counted))
 
-    def _truths(self) -> dict[str, Truth]:
+    def _said(self) -> defaultdict[str, list[Said]]:
         by_examination: defaultdict[str, list[Said]] = defaultdict(list)
         for said in Readings(self._database).all():
             by_examination[said.examination].append(said)
-        judged = ((examination, truth(said)) for examination, said in by_examination.items())
-        return {examination: known for examination, known in judged if known is not None}
+        return by_examination
 
     def _look(self, followed_up_only: bool) -> list[_Known]:
         with self._database.read() as session:
@@ -77,15 +98,15 @@ class Cases:
                     self._known[number] = _Known(states[number], *_understood(record))
         return [self._known[number] for number in states if number in self._known]
 
-    def _state_of(self, number: int) -> tuple[tuple[int, str, int | None], ...] | None:
+    def _state_of(self, number: int) -> _State | None:
         known = self._known.get(number)
         return None if known is None else known.state
 
 
-def _states(session: Session, followed_up_only: bool) -> dict[int, tuple[tuple[int, str, int | None], ...]]:
+def _states(session: Session, followed_up_only: bool) -> dict[int, _State]:
     """Images, their jobs and results of each examination, by number, oldest first; no texts."""
     wanted = (
-        select(Image.examination_id, Image.id, Job.state, Result.id)
+        select(Image.examination_id, Image.id, Job.state, Result.id, Result.verdict, Result.created_utc)
         .join(Job, Job.image_id == Image.id)
         .outerjoin(Result, Result.image_id == Image.id)
         .join(Examination, Examination.id == Image.examination_id)
@@ -95,9 +116,9 @@ def _states(session: Session, followed_up_only: bool) -> dict[int, tuple[tuple[i
     if followed_up_only:
         stated = exists().where(Reading.examination_id == Image.examination_id, Reading.kind.in_(_STATED))
         wanted = wanted.where(stated)
-    found: defaultdict[int, list[tuple[int, str, int | None]]] = defaultdict(list)
-    for examination, image, state, result in session.execute(wanted):
-        found[examination].append((image, state, result))
+    found: defaultdict[int, list[_View]] = defaultdict(list)
+    for examination, image, job, result, verdict, answered_utc in session.execute(wanted):
+        found[examination].append(_View(image, job, result, verdict, answered_utc))
     return {examination: tuple(state) for examination, state in found.items()}
 
 

@@ -44,5 +44,5 @@ def _screen(outcomes: Sequence[Outcome] = ()) -> str:
 
 def _named(argument: str) -> ExaminationRecord | None:
     """The examination that the address names: one to add to, or one whose photograph is taken again."""
-    wanted = request.args.get(argument, "")
+    wanted = request.values.get(argument, "")
     return kiosk().store.records.holder(wanted) if wanted else None

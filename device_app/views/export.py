@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from flask import (
     Blueprint,
@@ -28,6 +29,7 @@ from device_app.export.seen import Shown
 from device_app.intake.stick import Stick, sticks_of
 from device_app.language import gettext
 from device_app.store.consent import Consented
+from device_app.store.log import Action
 from device_app.views.result import find_examination
 from device_app.web import kiosk, problem
 
@@ -80,7 +82,7 @@ def _consent_words() -> dict[str, object]:
 def consent(public_id: str) -> ResponseReturnValue:
     """Somebody states that the patient agrees, or that she agrees no longer."""
     examination = find_examination(public_id)
-    said = {"yes": exports().consents.give, "no": exports().consents.withdraw}
+    said = {"yes": exports().consents.give, "no": exports().withdraw}
     state = said.get(request.form.get("agrees", ""))
     if state is None:
         return problem(
@@ -102,15 +104,20 @@ def page() -> ResponseReturnValue:
 def look() -> ResponseReturnValue:
     """Let the ticked pictures of a page leave and keep the others."""
     leaves = set(request.form.getlist("leaves")[:PICTURES_ON_A_PAGE])
-    decided = 0
-    for text in request.form.getlist("shown")[:PICTURES_ON_A_PAGE]:
-        number, _, digest = text.partition(":")
-        if number.isascii() and number.isdecimal() and len(number) < 12 and len(digest) == _DIGEST_CHARS:
-            decided += exports().seen.decide(int(number), digest, number in leaves)
-    if not decided:
-        return _screen(gettext("These pictures have changed. Look at them again.")), 409
+    shown = request.form.getlist("shown")[:PICTURES_ON_A_PAGE]
+    decided = [_decide(text, leaves) for text in shown]
+    if not decided or not all(decided):
+        says = gettext("Some pictures were not shown here or have changed: they stay. Look at them again.")
+        return _screen(says), 409
     after = request.form.get("page", 1, int) + 1
     return redirect(url_for("export.page", page=after, _anchor="pictures"), 303)
+
+
+def _decide(text: str, leaves: set[str]) -> bool:
+    """text: number and digest of a picture as the page has shown it."""
+    number, _, digest = text.partition(":")
+    is_one = number.isascii() and number.isdecimal() and len(number) < 12 and len(digest) == _DIGEST_CHARS
+    return is_one and exports().seen.decide(int(number), digest, number in leaves, actor())
 
 
 @blueprint.post("/export/start")
@@ -143,7 +150,7 @@ def stop() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def picture(image_id: int, kind: str) -> ResponseReturnValue:
     """The pixels that would leave."""
-    data = exports().picture(image_id, kind) if kind in SIDES_PX else None
+    data = exports().picture(image_id, kind, actor()) if kind in SIDES_PX else None
     if data is None:
         abort(404)
     return Response(data, mimetype="image/png")
@@ -152,10 +159,12 @@ def picture(image_id: int, kind: str) -> ResponseReturnValue:
 @blueprint.get("/export/download")
 @open_to(Role.ADMINISTRATOR)
 def download() -> ResponseReturnValue:
-    """The zip that was made."""
-    path = exports().zip_path()
-    if path is None:
-        abort(404)
+    """The zip that was made, if all in it may still leave."""
+    ready = exports().zip.get()
+    if ready is None:
+        return redirect(url_for("export.page"), 303)  # which says why it is gone
+    kiosk().store.log.note(actor(), Action.CASES_FETCHED, ready.export, pictures=len(ready.image_ids))
+    path = ready.path
     return send_file(path, mimetype="application/zip", as_attachment=True, download_name=path.name, max_age=0)
 
 
@@ -163,14 +172,14 @@ def download() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def remove() -> ResponseReturnValue:
     """The zip is no longer needed on the box."""
-    exports().remove_zip()
+    exports().zip.remove()
     return redirect(url_for("export.page"), 303)
 
 
 def _screen(says: str = "") -> str:
     found = exports()
     found.look()
-    state, path = found.state, found.zip_path()
+    state, ready = found.state, found.zip.get()
     return render_template(
         "export.html",
         shown=_page(found),
@@ -178,12 +187,20 @@ def _screen(says: str = "") -> str:
         running=state.phase is Phase.RUNNING,
         letting=len(found.seen.leaving()),
         sticks=_sticks(),
-        zip_mb=path.stat().st_size / 1e6 if path else None,
+        zip_mb=_megabytes(ready.path) if ready else None,
+        zip_gone=found.zip.gone,
         can_write=can_write_dicom(),
         says=says,
         export_words=export_words,
         Phase=Phase,
     )
+
+
+def _megabytes(path: Path) -> float:
+    try:
+        return path.stat().st_size / 1e6
+    except FileNotFoundError:  # removed in this moment
+        return 0.0
 
 
 def _sticks() -> Iterable[Stick]:
@@ -194,7 +211,7 @@ def _sticks() -> Iterable[Stick]:
 def _page(found: Exports) -> ExportPage:
     ids = found.consents.image_ids()
     pages = max(1, -(-len(ids) // PICTURES_ON_A_PAGE))
-    number = min(max(1, request.args.get("page", 1, int)), pages)
+    number = min(max(1, request.values.get("page", 1, int)), pages)
     first = (number - 1) * PICTURES_ON_A_PAGE
     each = [found.consents.find(image_id) for image_id in ids[first : first + PICTURES_ON_A_PAGE]]
     there = [one for one in each if one is not None]

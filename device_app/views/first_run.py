@@ -21,7 +21,9 @@ from device_app.known_picture import known_picture
 from device_app.language import LANGUAGES, gettext
 from device_app.notices import Notice
 from device_app.settings import MAX_CLINIC_CHARS
-from device_app.store.records import TEST, Upload, display_text
+from device_app.status import utc_of
+from device_app.store.records import Upload, display_text
+from device_app.store.sources import TEST
 from device_app.vitals import read_vitals
 from device_app.web import kiosk, problem
 from device_app.words import weak_pin_words
@@ -140,12 +142,7 @@ def _known_past() -> list[datetime]:
     made = kiosk().reader.status().made_utc
     entries = kiosk().store.log.page(1, 1).entries
     texts = [made, *(entry.at_utc for entry in entries)]
-    return [_utc(text) for text in texts if text]
-
-
-def _utc(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return [utc_of(text) for text in texts if text]
 
 
 def _seen(step: Step) -> None:

@@ -13,11 +13,13 @@ from device_app.access.roles import Role
 from device_app.encryption import encryption_of
 from device_app.intake import words as source_words
 from device_app.intake.sources import SourceState, sources_of
+from device_app.monitoring import words as watch_words
 from device_app.monitoring.book import alarms
+from device_app.monitoring.state import Level, level, reasons
 from device_app.status import Phase, ReaderStatus
 from device_app.store.copies import copies, made_utc
 from device_app.store.queue import QueueCounts
-from device_app.views.monitor import expectation_now
+from device_app.views.monitor import box_now, expectation_now
 from device_app.web import kiosk
 from runtime.errors import StoreError
 
@@ -28,7 +30,8 @@ blueprint = Blueprint("health", __name__)
 class Health:
     """`healthy` only when pictures are being read and new ones would be stored; `room`: on the disk.
 
-    sources: the ways in besides the upload screen. A share that is away makes no box unhealthy.
+    sources: the ways in besides the upload screen. One in trouble makes no box unhealthy: it reads what is
+    sent from the screens. People are told of it (device_app.monitoring.state).
     """
 
     healthy: bool
@@ -72,8 +75,10 @@ def page() -> ResponseReturnValue:
     folder = kiosk().config.data_dir
     newest = next(iter(copies(folder)), None)
     disk = {"encryption": encryption_of(folder), "copied": newest and made_utc(newest)}
-    words = {"source_words": source_words, "storage_words": storage_words}
-    return render_template("box.html", health=look(), **disk, **words)
+    words = {"source_words": source_words, "storage_words": storage_words, "watch_words": watch_words}
+    against = reasons(box_now())
+    judged = {"against": against, "level": level(against), "Level": Level}
+    return render_template("box.html", health=look(), **judged, **disk, **words)
 
 
 @blueprint.get("/box/banner")

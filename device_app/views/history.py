@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import open_to
 from device_app.access.roles import Role
-from device_app.answers import summary
+from device_app.answers import summary, waits
 from device_app.views.judging import is_hidden
 from device_app.web import kiosk
 
@@ -20,5 +20,5 @@ def page() -> ResponseReturnValue:
     """One page of examinations."""
     number = request.args.get("page", default=1, type=int)
     found = kiosk().store.records.history(number, kiosk().config.page_size)
-    rows = [(one, summary(one), is_hidden(one)) for one in found.examinations]
+    rows = [(one, summary(one), is_hidden(one), any(map(waits, one.images))) for one in found.examinations]
     return render_template("history.html", found=found, rows=rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from device_app.access.gate import access, actor, open_to, signed_in
+from device_app.access.gate import access, actor, open_to, place, signed_in
 from device_app.access.people import SignInRefusedError
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import PEOPLE_ROLES, Role
@@ -70,7 +70,7 @@ def set_pin(public_id: str) -> ResponseReturnValue:
         return _pin_screen(public_id, gettext("The two PINs differ. Nothing was stored.")), 400
     try:
         if _is_own(public_id):
-            access().people.confirm(public_id, request.form.get("present", ""))
+            access().people.confirm(public_id, request.form.get("present", ""), place())
         access().people.set_pin(public_id, pin, actor())
     except SignInRefusedError as error:
         wrong = gettext("The present PIN is wrong. Nothing was stored.")

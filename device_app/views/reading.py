@@ -5,14 +5,23 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from device_app.access.gate import actor, open_to
+from device_app.access.gate import access, actor, open_to
 from device_app.access.roles import Role
-from device_app.agreement import figures
+from device_app.agreement import RENEWED_AFTER, figures, of_many
 from device_app.answers import summary
+from device_app.basis import is_basis
 from device_app.language import gettext
 from device_app.places import require_within, sizes_px
 from device_app.plates import plates
-from device_app.readings import MAX_NOTE_CHARS, Draft, Judgement, Kind, PlaceError, places_of_text
+from device_app.readings import (
+    MAX_NOTE_CHARS,
+    ChangedError,
+    Draft,
+    Judgement,
+    Kind,
+    PlaceError,
+    places_of_text,
+)
 from device_app.store.records import ExaminationRecord, display_text
 from device_app.views.judging import is_hidden, may_be_judged
 from device_app.views.result import find_examination
@@ -47,7 +56,9 @@ def outcome(public_id: str) -> ResponseReturnValue:
 @open_to(Role.READER)
 def agreement() -> ResponseReturnValue:
     """How often people and the box agree, change their minds, and are right."""
-    return render_template("agreement.html", figures=figures(kiosk().store.readings.all()))
+    said, first = kiosk().store.readings.all(), access().settings.now().own_read_first
+    told = figures(of_many(said) if first else said)
+    return render_template("agreement.html", figures=told, renewed_after=RENEWED_AFTER)
 
 
 def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
@@ -55,6 +66,8 @@ def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
     try:
         draft = _draft(kind)
         kiosk().store.readings.add(here, draft, actor(), lambda found: _box_says(found, draft))
+    except ChangedError:
+        return render_template("reading_changed.html", public_id=here, draft=draft), 409
     except PlaceError:
         return problem(
             400,
@@ -83,6 +96,8 @@ def _draft(kind: Kind) -> Draft:
 
 def _box_says(examination: ExaminationRecord, draft: Draft) -> str:
     """One's own comes before the box's answer is seen, everything else after it. Raises InputError."""
+    if not is_basis(request.form.get("basis", ""), examination):
+        raise ChangedError("the pictures or answers are not those of the form", "look at it again")
     if is_hidden(examination) is not (draft.kind is Kind.OWN) or not may_be_judged(examination):
         raise InputError("this cannot be said of it now", "open the picture again")
     require_within(draft.places, sizes_px(plates(examination, kiosk().store.files)))

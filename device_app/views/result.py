@@ -7,13 +7,15 @@ from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
-from device_app.answers import ScreenState, summary
+from device_app.answers import ScreenState, summary, waits
+from device_app.basis import basis, seen, seen_of
 from device_app.facts import asked_by, facts_of_form, to_text
 from device_app.own_first import bare
 from device_app.plates import Plate, plates
 from device_app.readings import OUTCOMES, Judgement
 from device_app.store.earlier import earlier_examinations
 from device_app.store.records import MAX_VIEWS, ExaminationRecord
+from device_app.store.sources import TEST
 from device_app.views.judging import is_hidden
 from device_app.views.reading_page import marking, reading_page
 from device_app.web import kiosk
@@ -25,39 +27,37 @@ blueprint = Blueprint("result", __name__, url_prefix="/examinations/<public_id>"
 @blueprint.get("/")
 @open_to(Role.USER)
 def page(public_id: str) -> ResponseReturnValue:
-    """The result page; while waiting it looks again by itself."""
+    """The result page; it looks again by itself, because an answer may come, and a view may be added."""
     examination = find_examination(public_id)
     if examination.public_id != public_id:
         return redirect(url_for("result.page", public_id=examination.public_id))
-    shown = plates(examination, kiosk().store.files)
-    if is_hidden(examination):
-        pictures = [bare(plate) for plate in shown]
-        return render_template(
-            "read_first.html",
-            examination=examination,
-            shown=pictures,
-            judgement_kinds=tuple(Judgement),
-            marking=marking(),
-        )
+    shown, hidden = plates(examination, kiosk().store.files), is_hidden(examination)
+    common = {
+        "examination": examination,
+        "seen": _seen(shown, hidden),
+        "basis": basis(examination, hidden),
+        "waiting": any(map(waits, examination.images)),
+        "marking": marking(),
+        "judgement_kinds": tuple(Judgement),
+    }
+    if hidden:
+        return render_template("read_first.html", shown=[bare(plate) for plate in shown], **common)
     past = _earlier(public_id)
     beside = next((one for one in past if str(one.image.id) == request.args.get("beside")), None)
     return render_template(
         "result.html",
-        examination=examination,
+        **common,
         shown=shown,
+        seen_of=seen_of,
         whole=summary(examination),
         near=_near(examination),
         most_views=MAX_VIEWS,
         asks=asked_by(kiosk().reader.status()),
         earlier=past,
         beside=beside,
-        seen=_seen(shown),
-        waiting=any(plate.answer.state is ScreenState.WORKING for plate in shown),
         known=request.args.get("known", ""),
         facts_given=request.args.get("facts", "") == "unused",
         reading=reading_page(examination, shown),
-        marking=marking(),
-        judgement_kinds=tuple(Judgement),
         outcomes=OUTCOMES,
     )
 
@@ -67,10 +67,14 @@ def page(public_id: str) -> ResponseReturnValue:
 def state(public_id: str) -> ResponseReturnValue:
     """Where the examination is, for the page's script: `seen` changes when the page would."""
     examination = find_examination(public_id)
-    found, shown = summary(examination), plates(examination, kiosk().store.files)
-    held = kiosk().reader.status().cannot_answer
-    told = "hidden" if is_hidden(examination) else found.state
-    return jsonify(state=told, place=place_words(found), ended=_ended(shown), held=held, seen=_seen(shown))
+    shown, hidden = plates(examination, kiosk().store.files), is_hidden(examination)
+    return jsonify(
+        state="hidden" if hidden else summary(examination).state,
+        place=_place(shown),
+        ended=_ended(shown),
+        held=kiosk().reader.status().cannot_answer,
+        seen=_seen(shown, hidden),
+    )
 
 
 @blueprint.post("/images/<int:image_id>/retry")
@@ -108,11 +112,12 @@ def find_examination(public_id: str) -> ExaminationRecord:
 
 def _near(examination: ExaminationRecord) -> list[Plate]:
     """The first picture, bare, of each examination that may be another view of the same."""
-    if len(examination.images) >= MAX_VIEWS:
+    if len(examination.images) >= MAX_VIEWS or examination.source == TEST:
         return []
     store = kiosk().store
     found = [store.records.examination(one) for one in store.grouping.near(examination.public_id)]
-    return [bare(plates(one, store.files)[0]) for one in found if one and one.images]
+    beside = [one for one in found if one and one.images and one.source != TEST]
+    return [bare(plates(one, store.files)[0]) for one in beside]
 
 
 def _earlier(public_id: str) -> list[Plate]:
@@ -133,7 +138,12 @@ def _ended(shown: list[Plate]) -> int:
     return sum(plate.answer.state is not ScreenState.WORKING for plate in shown)
 
 
-def _seen(shown: list[Plate]) -> str:
+def _place(shown: list[Plate]) -> str:
+    """Where the first waiting picture is, "" where none waits: the whole's would tell what is hidden."""
+    answers = [plate.answer for plate in shown if plate.answer.state is ScreenState.WORKING]
+    return place_words(answers[0]) if answers else ""
+
+
+def _seen(shown: list[Plate], hidden: bool) -> str:
     """What a page with these plates shows: when this has changed, it is old."""
-    pictures = sum(plate.has_picture for plate in shown)
-    return f"{_ended(shown)}-{pictures}-{int(kiosk().reader.status().cannot_answer)}"
+    return seen(shown, hidden, kiosk().reader.status().cannot_answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from device_app.access.gate import access, drop_token, is_at_the_box, keep_token, open_to, own_page
+from device_app.access.gate import access, drop_token, is_at_the_box, keep_token, open_to, own_page, place
 from device_app.access.people import SignInRefusedError
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import Role
@@ -29,7 +29,7 @@ def enter() -> ResponseReturnValue:
     """A session for who gives the right PIN."""
     chosen, after = request.form.get("person", ""), own_page(request.form.get("next", ""))
     try:
-        token = access().people.sign_in(chosen, request.form.get("pin", ""))
+        token = access().people.sign_in(chosen, request.form.get("pin", ""), place())
     except SignInRefusedError as error:
         wrong = gettext("This PIN is wrong. Try again.")
         return _screen(wait_words(error.wait) if error.wait else wrong, chosen), 403

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -22,18 +22,21 @@ from device_app.store.records import (
     display_text,
 )
 from device_app.web import full_words, kiosk, wants_json
-from device_app.words import already_here
+from device_app.words import APART, already_here
 from runtime.errors import DiskFullError, InputError, StoreError
 from runtime.metadata import PatientFacts
 
 blueprint = Blueprint("upload", __name__)
+INJURY, INJURIES = "yes", "injuries"
+"""What the form calls several pictures of one patient; any other word is of several patients."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one file: `url` of its result page and `says`, or `error` and `hint`.
 
-    examination: that newly holds it, to which other views can be added; "" where it was here already.
+    examination: that holds it, to which other views can be added; "" where that is another patient's as far
+    as the labels say. known: it was here already. apart: it is not where it was to be.
     """
 
     name: str
@@ -41,9 +44,35 @@ class Outcome:
     url: str = ""
     examination: str = ""
     known: bool = False
+    apart: bool = False
     says: str = ""
     error: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the form says of the patient and of what the pictures show."""
+
+    label: str = ""
+    facts: PatientFacts = field(default_factory=PatientFacts)
+
+    def __bool__(self) -> bool:
+        return bool(self.label.strip() or self.facts)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What comes with the files of a form.
+
+    together: they are views of one injury. unused: the patient was said, but of which of them is not known.
+    parted: one that belongs to them was here already, for another patient as far as the labels say.
+    """
+
+    upload: Upload
+    together: bool = False
+    unused: bool = False
+    parted: bool = False
 
 
 @blueprint.get("/")
@@ -66,37 +95,58 @@ def take_in(screen: Callable[[Sequence[Outcome]], str], photographed: bool = Fal
     photographed: they are photographs of films.
     """
     files = [file for file in request.files.getlist("picture") if file.filename]
-    upload = Upload(
-        "",
-        request.form.get("patient_label", ""),
-        facts_json=to_text(_said(len(files))),
-        actor=actor(),
-        photographed=photographed,
-        examination=request.form.get("examination", ""),
-    )
-    outcomes = _receive_all(files, upload, request.form.get("together") == "yes") or [_nothing_chosen()]
+    outcomes = _receive_all(files, _sent(len(files), photographed)) or [_nothing_chosen()]
     kiosk().reader.wake()
     status = max(outcome.status for outcome in outcomes)
     if wants_json():
         return jsonify(outcomes=[asdict(outcome) for outcome in outcomes]), status
-    if len(outcomes) == 1 and outcomes[0].url:
+    if len(outcomes) == 1 and outcomes[0].url and not outcomes[0].apart:
         return redirect(outcomes[0].url, 303)
     return screen(outcomes), status
 
 
-def _receive_all(files: Sequence[FileStorage], upload: Upload, together: bool) -> list[Outcome]:
-    """One after the other; those that belong together follow the first that is new."""
+def _sent(files: int, photographed: bool) -> Sent:
+    """The form without its files."""
+    given = Given(request.form.get("patient_label", ""), _facts())
+    wanted, together = request.form.get("examination", ""), request.form.get("together", "")
+    several = files > 1 or "several" in request.form
+    kept = of_all(given, INJURY if wanted else together) if several else given
+    upload = Upload(
+        "",
+        kept.label,
+        facts_json=to_text(kept.facts),
+        actor=actor(),
+        photographed=photographed,
+        examination=wanted,
+    )
+    return Sent(upload, together == INJURY, bool(given) and not kept, "parted" in request.form)
+
+
+def of_all(given: Given, together: str) -> Given:
+    """As much of what was said once as is true of each of several pictures, which are not all one view."""
+    if together == INJURY:
+        return replace(given, facts=replace(given.facts, view=""))
+    if together == INJURIES:
+        return replace(given, facts=replace(given.facts, view="", body_part=""))
+    return Given()
+
+
+def _receive_all(files: Sequence[FileStorage], sent: Sent) -> list[Outcome]:
+    """One after the other; those that belong together follow the first that can be followed."""
     outcomes = []
     for file in files:
-        outcomes.append(_receive_one(file, upload))
-        if together and not upload.examination:
-            upload = replace(upload, examination=outcomes[-1].examination)
+        outcome = _receive_one(file, sent)
+        outcomes.append(outcome)
+        if sent.together and not sent.upload.examination:
+            upload = replace(sent.upload, examination=outcome.examination)
+            parted = sent.parted or (bool(outcome.url) and not outcome.examination)
+            sent = replace(sent, upload=upload, parted=parted)
     return outcomes
 
 
 def _screen(outcomes: Sequence[Outcome] = ()) -> str:
     asks = asked_by(kiosk().reader.status())
-    wanted = request.args.get("examination", "")
+    wanted = request.values.get("examination", "")
     another = kiosk().store.records.holder(wanted) if wanted else None
     return render_template(
         "upload.html",
@@ -116,35 +166,53 @@ def _is_new() -> bool:
         return False
 
 
-def _said(pictures: int) -> PatientFacts:
-    """Of several pictures sent at once nobody can say one view."""
-    facts = facts_of_form(request.form, asked_by(kiosk().reader.status()))
-    return facts if pictures == 1 else replace(facts, view="")
+def _facts() -> PatientFacts:
+    return facts_of_form(request.form, asked_by(kiosk().reader.status()))
 
 
-def _receive_one(file: FileStorage, upload: Upload) -> Outcome:
+def _receive_one(file: FileStorage, sent: Sent) -> Outcome:
     name = display_text((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME_CHARS)
     try:
-        receipt = kiosk().store.records.receive(file.stream, replace(upload, file_name=name))
+        receipt = kiosk().store.records.receive(file.stream, replace(sent.upload, file_name=name))
     except (InputError, StoreError, OSError) as error:
         return _not_stored(name, error)
-    return _stored(name, receipt, upload)
+    return _already_here(name, receipt, sent) if receipt.known else _stored(name, receipt, sent)
 
 
-def _stored(name: str, receipt: Receipt, upload: Upload) -> Outcome:
-    label, facts_given = display_text(upload.patient_label, MAX_LABEL_CHARS), bool(upload.facts_json)
-    if not receipt.known:
-        url = url_for("result.page", public_id=receipt.public_id)
-        says = gettext("Stored. It is being read.")
-        if upload.examination not in ("", receipt.public_id):
-            says = gettext("Stored by itself: the other examination is full. It is being read.")
-        return Outcome(name, 201, url=url, examination=receipt.public_id, says=says)
-    other = bool(label) and label != receipt.patient_label
-    says = already_here(receipt.patient_label, other, facts_given)
-    known, facts = "other" if other else "same", "unused" if facts_given else None
-    photograph = "unused" if upload.photographed and not _has_photograph(receipt) else None
-    url = url_for("result.page", public_id=receipt.public_id, known=known, facts=facts, photograph=photograph)
-    return Outcome(name, 200, url=url, known=True, says=says)
+def _stored(name: str, receipt: Receipt, sent: Sent) -> Outcome:
+    why = "full" if receipt.apart else "parted" if sent.parted else None
+    says = [gettext("Stored. It is being read."), str(APART[why]) if why else "", _unused(sent)]
+    url, words = url_for("result.page", public_id=receipt.public_id, apart=why), " ".join(filter(None, says))
+    return Outcome(name, 201, url, receipt.public_id, apart=why is not None, says=words)
+
+
+def _unused(sent: Sent) -> str:
+    return gettext("What was said of the patient now was not taken.") if sent.unused else ""
+
+
+def _already_here(name: str, receipt: Receipt, sent: Sent) -> Outcome:
+    label, unused = _label(sent.upload), bool(sent.upload.facts_json) or sent.unused
+    other = label != receipt.patient_label and (bool(label) or receipt.apart)
+    why = "known" if receipt.apart else None
+    says = [already_here(receipt.patient_label, other, unused), str(APART[why]) if why else ""]
+    url = url_for(
+        "result.page",
+        public_id=receipt.public_id,
+        known="other" if other else "same",
+        facts="unused" if unused else None,
+        photograph="unused" if sent.upload.photographed and not _has_photograph(receipt) else None,
+        apart=why,
+    )
+    follow = receipt.public_id if label == receipt.patient_label else ""
+    words = " ".join(filter(None, says))
+    return Outcome(name, 200, url, follow, known=True, apart=receipt.apart, says=words)
+
+
+def _label(upload: Upload) -> str:
+    """Of the patient whom a picture was sent for, in the form or by naming an examination."""
+    wanted = kiosk().store.records.holder(upload.examination) if upload.examination else None
+    given = display_text(upload.patient_label, MAX_LABEL_CHARS)
+    return given or (wanted.patient_label if wanted else "")
 
 
 def _has_photograph(receipt: Receipt) -> bool:

@@ -10,20 +10,26 @@ from pathlib import Path
 from runtime.errors import InputError, UnreadableImageError
 from runtime.radiograph import Radiograph
 from runtime.readers import guarded
+from runtime.readers.guarded import Listener
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_file_size
 
 __all__ = ["ReadLimits", "load", "read_bytes", "read_file"]
 
 
-def read_bytes(data: bytes, name: str = "", limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
+def read_bytes(
+    data: bytes, name: str = "", limits: ReadLimits = DEFAULT_LIMITS, listener: Listener | None = None
+) -> Radiograph:
     """Read one image from memory; `name` only opens the error message.
+
+    listener: is told what the header says of whose picture it is while that is decoded, whether it can be or
+    not; not where the reading process does not get so far. What it raises ends the reading.
 
     Raises UnreadableImageError for damaged bytes, for no image at all and for what takes too much time or
     memory to read, UnsupportedImageError for a sound file of a kind that is not read.
     """
     with _named(name):
         check_file_size(len(data), limits)
-        return guarded.read(data, limits)
+        return guarded.read(data, limits, listener)
 
 
 def read_file(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runtime import strict
 from runtime.errors import BundleFormatError, InputError, UnreadableImageError, UnsupportedImageError
-from runtime.radiograph import AcquisitionFacts, Radiograph
+from runtime.radiograph import AcquisitionFacts, FileSays, Radiograph
 
 MAX_BYTES = 1 << 16
 _KINDS: dict[str, type[InputError]] = {
@@ -53,6 +53,11 @@ def of_picture(radiograph: Radiograph, at: int | None = None) -> bytes:
         at=at,
     )
     return json.dumps(dataclasses.asdict(said), allow_nan=False).encode()
+
+
+def of_header(says: FileSays) -> bytes:
+    """What a header says of whose picture it is, ahead of the picture."""
+    return json.dumps(dataclasses.asdict(says)).encode()
 
 
 def of_refusal(error: InputError) -> bytes:
@@ -101,6 +106,14 @@ def understand(said: bytes, beside: Beside, sha256: str) -> Radiograph:
         )
     except (BundleFormatError, KeyError, TypeError, ValueError) as error:
         raise UnreadableImageError("the file confused the program that reads it", _DAMAGED) from error
+
+
+def understand_header(said: bytes) -> FileSays:
+    """What a header says; nothing where the words make no sense."""
+    try:
+        return strict.build(FileSays, strict.loads(said, "header"), "header")
+    except (BundleFormatError, KeyError, TypeError, ValueError):
+        return FileSays()
 
 
 def _require_pairs(facts: AcquisitionFacts) -> None:

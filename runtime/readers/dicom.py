@@ -32,14 +32,14 @@ _DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91))
 _META_GROUP, _TRANSFER_SYNTAX = 0x0002, 0x0010
 _META_AT = 132
-_IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
-_EXPLICIT, _DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
+IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_EXPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 _BESIDE_PIXELS_BYTES = 1 << 24
 _IN_PLACE_FROM_BYTES = 1 << 18
 _PIXEL_DATA = 0x7FE00010
 _UID = re.compile(r"[0-9.]{1,64}")
 _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
-_DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
+DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
 
 
 def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:
@@ -48,26 +48,23 @@ def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits = DEFAULT_LIMI
     Raises UnsupportedImageError for another modality, several frames, colour, an unknown transfer syntax or
     a missing library; UnreadableImageError for damaged or contradictory content.
     """
-    pydicom = _library()
+    pydicom = library()
     syntax, dataset_at = file_meta(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # pydicom only warns of a value that is cut off, and forgets the element.
         warnings.filterwarnings("error", message="End of file reached")
-        if syntax not in (*NATIVE, _DEFLATED, RLE, *_COMPRESSED):
+        if syntax not in (*NATIVE, DEFLATED, RLE, *_COMPRESSED):
             raise UnsupportedImageError(
                 f"DICOM transfer syntax {pydicom.uid.UID(syntax).name} is not read",
                 "Export it uncompressed (Explicit VR Little Endian), as JPEG lossless or as JPEG 2000.",
             )
-        if syntax == _DEFLATED:
+        if syntax == DEFLATED:
             data, syntax, dataset_at = _inflated(data[dataset_at:], limits), _EXPLICIT, 0
         dataset = _parse(data, syntax, dataset_at)
         _check_kind(dataset)
         _check_layout(dataset, limits)
-        found = _radiograph(dataset, syntax, sha256, _in_place(dataset, data))
-        if not limits.patient:
-            return found
-        return replace(found, facts=replace(found.facts, patient=text(dataset, "PatientID") or None))
+        return _radiograph(dataset, syntax, sha256, _in_place(dataset, data))
 
 
 def _radiograph(dataset: Dataset, syntax: str, sha256: str, in_place: memoryview | None) -> Radiograph:
@@ -77,7 +74,7 @@ def _radiograph(dataset: Dataset, syntax: str, sha256: str, in_place: memoryview
     except (InputError, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything at all on hostile content
-        raise UnreadableImageError(f"the DICOM pixel data is damaged ({_kind(error)})", _DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM pixel data is damaged ({_kind(error)})", DAMAGED) from error
     noticed = notices(dataset) + plane.warnings
     capture = text(dataset, "SOPClassUID") == _SECONDARY_CAPTURE
     facts = replace(facts, declared=facts.modality in PROJECTIONS and not capture)
@@ -105,21 +102,22 @@ def file_meta(data: bytes | mmap.mmap) -> tuple[str, int]:
             if element == _TRANSFER_SYNTAX:
                 found.add(_uid(data[value_at:position]))
     except struct.error as error:
-        raise UnreadableImageError("the DICOM header is damaged", _DAMAGED) from error
+        raise UnreadableImageError("the DICOM header is damaged", DAMAGED) from error
     if len(found) != 1:
         said = "states several transfer syntaxes" if found else "does not state the transfer syntax"
-        raise UnreadableImageError(f"the DICOM header {said}", _DAMAGED)
+        raise UnreadableImageError(f"the DICOM header {said}", DAMAGED)
     return found.pop(), position
 
 
 def _uid(value: bytes) -> str:
     text_value = value.rstrip(b"\x00 ").decode("ascii", "replace")
     if not _UID.fullmatch(text_value):
-        raise UnreadableImageError("the DICOM header states no valid transfer syntax", _DAMAGED)
+        raise UnreadableImageError("the DICOM header states no valid transfer syntax", DAMAGED)
     return text_value
 
 
-def _library() -> ModuleType:
+def library() -> ModuleType:
+    """pydicom. Raises UnsupportedImageError where it is not installed."""
     try:
         import pydicom
         import pydicom.pixels
@@ -137,13 +135,13 @@ def _inflated(data: bytes, limits: ReadLimits) -> bytes:
     try:
         whole = engine.decompress(data, most)
     except zlib.error as error:
-        raise UnreadableImageError("the DICOM file's deflated data is damaged", _DAMAGED) from error
+        raise UnreadableImageError("the DICOM file's deflated data is damaged", DAMAGED) from error
     if engine.unconsumed_tail:
         raise UnsupportedImageError(
             f"the DICOM file inflates to more than {most >> 20} MiB", "Send one radiograph a file."
         )
     if not engine.eof:
-        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED)
+        raise UnreadableImageError("the DICOM file ends before its data does", DAMAGED)
     return whole
 
 
@@ -159,22 +157,22 @@ def _parse(data: bytes | mmap.mmap, syntax: str, dataset_at: int) -> Dataset:
     file.seek(dataset_at)
     most = _IN_PLACE_FROM_BYTES if syntax in NATIVE else None
     try:
-        dataset = read_dataset(file, syntax == _IMPLICIT, syntax != _BIG_ENDIAN, defer_size=most)
+        dataset = read_dataset(file, syntax == IMPLICIT, syntax != BIG_ENDIAN, defer_size=most)
         # Where pydicom finds the values that it has passed over, whoever asks for one.
         dataset.filename, dataset.buffer, dataset.timestamp, dataset.fileobj_type = None, file, None, None
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = syntax
         return dataset
     except UserWarning as error:  # `read` made an error of this one
-        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
+        raise UnreadableImageError("the DICOM file ends before its data does", DAMAGED) from error
     except MemoryError:
         raise
     except ValueError as error:
         if not isinstance(data, bytes) and "seek out of range" in str(error):  # of a mapped file
-            raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED) from error
-        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", _DAMAGED) from error
+            raise UnreadableImageError("the DICOM file ends before its data does", DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", DAMAGED) from error
     except Exception as error:  # pydicom raises anything from KeyError to RecursionError on hostile content
-        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", _DAMAGED) from error
+        raise UnreadableImageError(f"the DICOM file is damaged ({_kind(error)})", DAMAGED) from error
 
 
 def _in_place(dataset: Dataset, data: bytes | mmap.mmap) -> memoryview | None:
@@ -184,7 +182,7 @@ def _in_place(dataset: Dataset, data: bytes | mmap.mmap) -> memoryview | None:
         return None
     end = found.value_tell + found.length
     if end > len(data):
-        raise UnreadableImageError("the DICOM file ends before its data does", _DAMAGED)
+        raise UnreadableImageError("the DICOM file ends before its data does", DAMAGED)
     return memoryview(data)[found.value_tell : end]
 
 

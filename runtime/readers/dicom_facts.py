@@ -1,4 +1,6 @@
-"""What a DICOM data set says about the exposure, as plain values; never who the patient is."""
+"""What a DICOM data set says, as plain values: about the exposure, which never tells who the patient is, and,
+where only that is asked for, of whose study it is.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.metadata import parse_age
-from runtime.radiograph import AcquisitionFacts
+from runtime.radiograph import AcquisitionFacts, FileSays
 from runtime.readers.dicom_spacing import spacing
 from runtime.words import as_words, view_word
 
@@ -40,21 +42,39 @@ def acquisition_facts(dataset: Dataset, mapping: Mapping) -> AcquisitionFacts:
     view, found = words(dataset, "ViewPosition"), spacing(dataset)
     return AcquisitionFacts(
         modality=text(dataset, "Modality").lower() or None,
-        body_part=words(dataset, "BodyPartExamined") or _anatomic_region(dataset),
+        body_part=_body_part(dataset),
         view=view_word(view) if view else None,
-        laterality=_SIDES.get(words(dataset, "ImageLaterality") or words(dataset, "Laterality") or ""),
+        laterality=_SIDES.get(_side(dataset)),
         age_years=_age_years(text(dataset, "PatientAge")),
         sex=_SEXES.get(words(dataset, "PatientSex") or ""),
         window=_window(dataset, mapping),
         pixel_spacing_mm=(found.row_mm, found.column_mm) if found else None,
         spacing_origin=str(found.origin) if found else None,
-        study_sha256=_study_sha256(dataset),
     )
 
 
-def _study_sha256(dataset: Dataset) -> str | None:
-    uid = text(dataset, "StudyInstanceUID")
-    return hashlib.sha256(uid.encode()).hexdigest() if uid else None
+def file_says(dataset: Dataset) -> FileSays:
+    """Whose picture this is and of what; of that, a side that is no word of the standard stays as it is."""
+    side = _side(dataset)
+    return FileSays(
+        study_sha256=_study_sha256(dataset),
+        patient=text(dataset, "PatientID"),
+        body_part=_body_part(dataset) or text(dataset, "BodyPartExamined"),
+        laterality=_SIDES.get(side, side),
+    )
+
+
+def _study_sha256(dataset: Dataset) -> str:
+    uid, *whose = (text(dataset, name) for name in ("StudyInstanceUID", "PatientID", "IssuerOfPatientID"))
+    return hashlib.sha256("\0".join((uid, *whose)).encode()).hexdigest() if uid else ""
+
+
+def _body_part(dataset: Dataset) -> str | None:
+    return words(dataset, "BodyPartExamined") or _anatomic_region(dataset)
+
+
+def _side(dataset: Dataset) -> str:
+    return words(dataset, "ImageLaterality") or words(dataset, "Laterality") or ""
 
 
 def notices(dataset: Dataset) -> tuple[str, ...]:

@@ -12,22 +12,26 @@ import fcntl
 import hashlib
 import mmap
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ReaderUnavailableError, UnreadableImageError, UnsupportedImageError
-from runtime.radiograph import Radiograph
+from runtime.radiograph import FileSays, Radiograph
 from runtime.readers import answer
 from runtime.readers.answer import Beside
 from runtime.readers.limits import ReadLimits
+from runtime.readers.marks import is_dicom
 from runtime.readers.protocol import (
     MESSAGE_BYTES,
     OUT_OF_MEMORY,
@@ -36,6 +40,9 @@ from runtime.readers.protocol import (
     request_of,
     zygote_wait_s,
 )
+
+Listener: TypeAlias = Callable[[FileSays], None]
+"""May be told twice, where the reading process had to be started anew."""
 
 _READY_WITHIN_S = 60.0
 _ATTEMPTS = 2
@@ -87,17 +94,21 @@ class Zygote:
             self._missing = self._hear(_READY_WITHIN_S).decode("ascii", "replace").strip("-")
         return tuple(self._missing.split(",")) if self._missing else ()
 
-    def ask(self, data: bytes, limits: ReadLimits) -> Reply:
-        """Raises _LostError where there is no reply in time; the zygote is of no use after that."""
+    def ask(self, data: bytes, limits: ReadLimits, listener: Listener | None = None) -> Reply:
+        """listener: is told whose picture it is while the child decodes it.
+
+        Raises _LostError where there is no reply in time; the zygote is of no use after that.
+        """
         _ = self.missing
         with contextlib.ExitStack() as open_files:
             given, pixels, words = (_memory(name, open_files) for name in ("given", "pixels", "words"))
             _write(given, data)
             fcntl.fcntl(given, fcntl.F_ADD_SEALS, _FIXED)
-            try:
-                socket.send_fds(self._channel, [request_of(limits)], [given, pixels, words])
-            except OSError as error:
-                raise _LostError(str(error)) from error
+            header = _Header(open_files) if listener is not None and is_dicom(data) else None
+            self._send(request_of(limits), [given, pixels, words, *([header.theirs] if header else [])])
+            says = header.said(self._channel, zygote_wait_s(limits)) if header else FileSays()
+            if listener is not None and says is not None:
+                listener(says)
             sha256 = hashlib.sha256(data).hexdigest()  # while the child reads
             said = self._hear(zygote_wait_s(limits))
             told = os.pread(words, answer.MAX_BYTES + 1, 0)
@@ -110,6 +121,12 @@ class Zygote:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def _send(self, request: bytes, descriptors: list[int]) -> None:
+        try:
+            socket.send_fds(self._channel, [request], descriptors)
+        except OSError as error:
+            raise _LostError(str(error)) from error
+
     def _hear(self, within_s: float) -> bytes:
         self._channel.settimeout(within_s)
         try:
@@ -119,6 +136,20 @@ class Zygote:
         if not said:
             raise _LostError("the reading process has ended")
         return said
+
+
+class _Header:
+    """A pipe in which a child says whose picture it is, in one go and before anything else."""
+
+    def __init__(self, open_files: contextlib.ExitStack) -> None:
+        self._ours, self.theirs = os.pipe()
+        open_files.callback(os.close, self._ours)
+        open_files.callback(os.close, self.theirs)
+
+    def said(self, channel: socket.socket, within_s: float) -> FileSays | None:
+        """None of a child that does not get so far: then `channel` has word of its end."""
+        told, _, _ = select.select([self._ours, channel.fileno()], [], [], within_s)
+        return answer.understand_header(os.read(self._ours, select.PIPE_BUF)) if self._ours in told else None
 
 
 class _Holder:
@@ -161,11 +192,13 @@ def missing() -> tuple[str, ...]:
             raise _no_reader(error) from error
 
 
-def read(data: bytes, limits: ReadLimits) -> Radiograph:
-    """Read one image in a child. Raises UnreadableImageError and UnsupportedImageError as the child does, the
+def read(data: bytes, limits: ReadLimits, listener: Listener | None = None) -> Radiograph:
+    """Read one image in a child. listener: see runtime.readers.read_bytes.
+
+    Raises UnreadableImageError and UnsupportedImageError as the child does, the
     first for a child that crashes, takes too long, or talks nonsense, and ReaderUnavailableError for none.
     """
-    return judged(ask(data, limits), limits)
+    return judged(ask(data, limits, listener), limits)
 
 
 def judged(reply: Reply, limits: ReadLimits) -> Radiograph:
@@ -175,7 +208,7 @@ def judged(reply: Reply, limits: ReadLimits) -> Radiograph:
     return answer.understand(reply.words, reply.beside, reply.sha256)
 
 
-def ask(data: bytes, limits: ReadLimits) -> Reply:
+def ask(data: bytes, limits: ReadLimits, listener: Listener | None = None) -> Reply:
     """Have it read. A zygote that is gone says nothing against the file: a new one is asked, once.
 
     Raises ReaderUnavailableError where there is no reply.
@@ -183,7 +216,7 @@ def ask(data: bytes, limits: ReadLimits) -> Reply:
     with _holder.lock:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return _holder.start().ask(data, limits)
+                return _holder.start().ask(data, limits, listener)
             except (_LostError, OSError, ValueError) as error:
                 _holder.end()
                 if attempt == _ATTEMPTS or isinstance(error.__cause__, TimeoutError):

@@ -8,13 +8,11 @@ from __future__ import annotations
 import mmap
 
 from runtime.errors import UnreadableImageError, UnsupportedImageError
-from runtime.radiograph import Radiograph
+from runtime.radiograph import FileSays, Radiograph
 from runtime.readers import raster
 from runtime.readers.limits import ReadLimits
+from runtime.readers.marks import is_dicom
 
-_DICOM_PREFIX_AT, _DICOM_PREFIX = 128, b"DICM"
-HEAD_BYTES = _DICOM_PREFIX_AT + len(_DICOM_PREFIX)
-"""Of a file, that tell what it is."""
 _SAVE_AS = "Export it as JPEG, PNG, TIFF, BMP, WebP or DICOM."
 _OTHERS = (
     (b"%PDF", 0, "a PDF document"),
@@ -31,9 +29,16 @@ _OTHERS = (
 )
 
 
-def is_dicom(data: bytes | mmap.mmap) -> bool:
-    """Whether it says so itself."""
-    return data[_DICOM_PREFIX_AT:HEAD_BYTES] == _DICOM_PREFIX
+def read_header(data: bytes | mmap.mmap) -> FileSays:
+    """What a header says of whose picture it is, without a look at any pixel; nothing where it is not DICOM.
+
+    Raises UnreadableImageError for a header that is damaged or not all there.
+    """
+    if not is_dicom(data):
+        return FileSays()
+    from runtime.readers import dicom_header
+
+    return dicom_header.read(data)
 
 
 def read(data: bytes | mmap.mmap, sha256: str, limits: ReadLimits) -> Radiograph:

@@ -14,8 +14,7 @@ class ReadLimits:
     """The largest detectors give 20 megapixels, stitched whole-leg films 30; more is not a plate.
 
     max_file_bytes: of the file as it arrives. max_pixels: rows times columns. max_side_px: either side.
-    memory_bytes, cpu_s: that reading one file may take, its own bytes included. patient: 1 to have the
-    patient's number come out of the reading process too, 0 for nothing that tells who it is.
+    memory_bytes, cpu_s: that reading one file may take, its own bytes included.
     """
 
     max_file_bytes: int = 192 * _MIB
@@ -23,7 +22,6 @@ class ReadLimits:
     max_side_px: int = 20_000
     memory_bytes: int = 400 * _MIB
     cpu_s: int = 4
-    patient: int = 0
 
 
 DEFAULT_LIMITS = ReadLimits()

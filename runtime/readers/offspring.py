@@ -26,6 +26,7 @@ from runtime import confine
 from runtime.errors import InputError
 from runtime.readers import answer, inside
 from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits
+from runtime.readers.marks import HEAD_BYTES, is_dicom
 from runtime.readers.protocol import (
     MESSAGE_BYTES,
     OUT_OF_MEMORY,
@@ -123,21 +124,25 @@ def _a_picture() -> bytes:
 def _bytes_of(given: int) -> bytes | mmap.mmap:
     """A large file as it lies there: each further copy costs more than most of its reading."""
     size = os.fstat(given).st_size
-    if size >= _MAPPED_FROM_BYTES and inside.is_dicom(os.pread(given, inside.HEAD_BYTES, 0)):
+    if size >= _MAPPED_FROM_BYTES and is_dicom(os.pread(given, HEAD_BYTES, 0)):
         return mmap.mmap(given, size, access=mmap.ACCESS_READ)
     return os.pread(given, size, 0)
 
 
-def _serve(limits: ReadLimits, mapped: int, given: int, pixels: int, words: int) -> None:
+def _serve(
+    limits: ReadLimits, mapped: int, given: int, pixels: int, words: int, header: int | None = None
+) -> None:
     longest = _BYTES_A_PIXEL * limits.max_pixels + answer.MAX_BYTES
     confine.limit(confine.Allowance(limits.memory_bytes, limits.cpu_s, longest), mapped)
     confine.forbid_processes()
-    os.write(words, _read(limits, given, pixels))
+    os.write(words, _read(limits, given, pixels, header))
 
 
-def _read(limits: ReadLimits, given: int, pixels: int) -> bytes:
+def _read(limits: ReadLimits, given: int, pixels: int, header: int | None) -> bytes:
     try:
         data = _bytes_of(given)
+        if header is not None:
+            _tell_header(data, header)
         radiograph = inside.read(data, "", limits)  # the digest is the parent's to take
     except InputError as error:
         return answer.of_refusal(error)
@@ -146,6 +151,16 @@ def _read(limits: ReadLimits, given: int, pixels: int) -> bytes:
     while rest:
         rest = rest[os.write(pixels, rest) :]
     return answer.of_picture(radiograph, at)
+
+
+def _tell_header(data: bytes | mmap.mmap, header: int) -> None:
+    """Whose picture it is, before a decoder may crash on it. What is wrong with it, reading will say."""
+    try:
+        os.write(header, answer.of_header(inside.read_header(data)))
+    except InputError:
+        os.write(header, b"-")
+    finally:
+        os.close(header)
 
 
 def _place_in(data: bytes | mmap.mmap, pixels: NDArray[np.uint16]) -> int | None:

@@ -1,7 +1,8 @@
 """What runtime.readers.guarded and runtime.readers.zygote say to each other.
 
 A request is one message: the limits, and three descriptors of files in memory, of the picture's bytes, of its
-pixels and of the answer's words. The reply is how the child ended, in its own words where it has answered.
+pixels and of the answer's words. Where a fourth comes with them, of a pipe, the child first says there whose
+picture it is. The reply is how the child ended, in its own words where it has answered.
 Before the first request the zygote says, unasked, what this kernel cannot enforce.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, fields
 from runtime.readers.limits import ReadLimits
 
 MESSAGE_BYTES = 4096
-DESCRIPTORS = 3
+DESCRIPTORS = 4
 _SHARE_OF_A_CPU = 11  # a busy box gives a child no more than this part of its time
 OUT_OF_MEMORY = 3
 """Exit status of a child that was refused memory."""

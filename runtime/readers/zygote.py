@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import runtime
 from runtime import confine
-from runtime.readers import inside, offspring
+from runtime.readers import offspring
 from runtime.readers.limits import ReadLimits
+from runtime.readers.marks import HEAD_BYTES, is_dicom
 from runtime.readers.protocol import limits_of, receive
 
 _FIRST_TO_END = b"1000"
@@ -60,8 +61,8 @@ def _next(channel: socket.socket) -> _Request | None:
     if not request:
         return None
     try:
-        head = os.pread(descriptors[0], inside.HEAD_BYTES, 0)
-        return _Request(inside.is_dicom(head), limits_of(request))
+        head = os.pread(descriptors[0], HEAD_BYTES, 0)
+        return _Request(is_dicom(head), limits_of(request))
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -86,7 +87,7 @@ def _load_dicom() -> bool:
     """At the first such picture: it takes as long as everything else together. Whether it was done now."""
     if "runtime.readers.dicom" in sys.modules:
         return False
-    from runtime.readers import dicom  # noqa: F401
+    from runtime.readers import dicom, dicom_header  # noqa: F401
 
     with contextlib.suppress(ImportError):
         import pydicom.encaps

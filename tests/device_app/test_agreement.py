@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_app.agreement import Share, figures
+from device_app.agreement import RENEWED_AFTER, Share, figures, of_many
 from device_app.readings import Judgement, Kind, Said
 
 NOON = datetime(2026, 1, 1, 12)
@@ -109,3 +109,16 @@ def test_an_interval_holds_its_share_and_lies_within_0_and_1(counts: tuple[int, 
 def test_nothing_counted_is_no_share_and_every_share_is_possible() -> None:
     assert Share(0, 0).value is None and Share(0, 0).interval == (0.0, 1.0)
     assert figures([]).sensitivity == Share(0, 0)
+
+
+def test_where_people_read_first_figures_change_after_whole_twenties_of_own_readings_only() -> None:
+    said = [one for name in map(str, range(2 * RENEWED_AFTER + 5)) for one in _both(name)]
+    assert len(of_many(said[: 2 * RENEWED_AFTER - 2])) == 0
+    first = of_many(said[: 2 * RENEWED_AFTER])
+    assert figures(first).agreement == Share(RENEWED_AFTER, RENEWED_AFTER)
+    assert all(of_many(said[:end]) == first for end in range(2 * RENEWED_AFTER, 4 * RENEWED_AFTER - 2))
+    assert figures(of_many(said)).agreement.total == 2 * RENEWED_AFTER
+
+
+def _both(name: str) -> list[Said]:
+    return [own(name, N, "none"), second(name, N, "none")]

@@ -149,3 +149,33 @@ def test_thresholds_of_examinations_are_those_that_stand_beside_the_answer():
     views = [record(verdict="none", findings_json=text) for text in texts]
     assert together(views[0]).state is ScreenState.NONE
     assert together(*views).state is ScreenState.DOUBT
+
+
+def spoilt(before, after):
+    text = json.dumps(findings(0.1).to_json())
+    assert before in text
+    return record(findings(0.1), findings_json=text.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"width_px": 10', '"width_px": 1e999'),
+        ('"warnings": []', f'"warnings": {"[" * 100_000}'),
+        (f'"bundle_sha256": "{"cd" * 32}"', '"bundle": 1'),
+        (f'"bundle_sha256": "{"cd" * 32}"', '"bundle_sha256": []'),
+    ],
+)
+def test_one_spoilt_row_is_cannot_read_by_itself_and_beside_others(before, after):
+    row = spoilt(before, after)
+    assert answer(row).reason == BAD_RECORD
+    assert together(record(findings(0.1)), row).state is ScreenState.UNREADABLE
+    assert together(record(findings(0.9)), row).state is ScreenState.FRACTURE
+
+
+def test_what_one_view_says_beyond_the_whole_is_known_and_nothing_that_it_says_less():
+    assert together(*(record(findings(one)) for one in (0.3, 0.01, 0.01))).graver is ScreenState.DOUBT
+    assert together(*(record(findings(one)) for one in (0.75, 0.01))).graver is ScreenState.FRACTURE
+    assert together(*(record(findings(one)) for one in (0.9, 0.9))).graver is None
+    assert together(record(findings(0.1)), record(REFUSED)).graver is None
+    assert together(record(findings(0.9))).graver is None

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from device_app import KioskConfig
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.audit import faults
+from device_app.cli import app
 from device_app.mend import condition, mend
+from device_app.readings import Draft, Judgement, Kind
 from device_app.settings import Settings
 from device_app.store import DatabaseLostError, FolderHeldError, FolderLock, open_store, prepare_store
+from device_app.store.consent import Consents
 from device_app.store.copies import copies, make_copy
 from device_app.store.database import now_utc
 from device_app.store.models import JobState
+from device_app.store.records import Upload
 from device_app.store.recover import SOURCE
 from device_app.store.recover_source import Condition
-from runtime.errors import StoreError, UlnaError
+from device_app.store.removal import Removal
+from runtime.errors import InputError, StoreError, UlnaError
 from tests.device_app import broken
+from tests.device_app.store import old_box
 
 PICTURES = 40
 
@@ -213,3 +222,283 @@ def test_a_folder_without_anything_is_sound(config, folder):
     assert condition(folder).condition is Condition.SOUND
     assert mend(folder, "box") is None
     prepare_store(replace(config, reserve_bytes=0))
+
+
+def spoil_table(folder, *names):
+    """Its first page, so that none of its rows can be read."""
+    connection = broken.connection_of(folder)
+    wanted = "SELECT rootpage FROM sqlite_master WHERE name = ? AND type = 'table'"
+    roots = [connection.execute(wanted, (name,)).fetchone()[0] for name in names]
+    connection.close()
+    for root in roots:
+        broken.overwrite(broken.database(folder), (root - 1) * broken.PAGE_BYTES, broken.PAGE_BYTES)
+
+
+def change(folder, *statements):
+    """Past every rule, as a bit that flips does."""
+    connection = broken.connection_of(folder)
+    connection.execute("PRAGMA ignore_check_constraints=ON")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def copied(config, since):
+    """A box whose copy was made before `since` was done to its store; closed."""
+    store = broken.filled(config, 4)
+    people, settings = People(store.database), Settings(store.database)
+    ada = people.add("Ada", Role.ADMINISTRATOR, "574038", "box")
+    people.add("Zoe", Role.ADMINISTRATOR, "903152", "box")
+    for one in store.records.history(1, 9).examinations:
+        Consents(store.database).give(one.public_id, ada.public_id)
+    settings.change("box", clinic="Kilimani")
+    make_copy(broken.database(config.data_dir), now_utc(), 0)
+    since(store, people)
+    broken.settled(store, config.data_dir)
+
+
+def named(people, name):
+    return next(one for one in people.all() if one.name == name)
+
+
+def consented(store):
+    return {one.public_id for one in store.records.history(1, 9).examinations if one.consent_utc}
+
+
+def test_a_consent_that_was_taken_back_since_the_copy_does_not_come_back(config, folder):
+    taken_back = []
+
+    def since(store, _people):
+        taken_back.append(store.records.history(1, 1).examinations[0].public_id)
+        Consents(store.database).withdraw(taken_back[0], "box")
+
+    copied(config, since)
+    spoil_table(folder, "examinations")
+    mend(folder, "box")
+    store, found = everything(config)
+    assert consented(store) == {one.public_id for one in found} - {*taken_back} and len(found) == 4
+    store.close()
+
+
+def test_a_consent_to_the_views_that_there_were_is_none_to_another(config, folder):
+    grown = []
+
+    def since(store, _people):
+        grown.append(store.records.history(1, 1).examinations[0].public_id)
+        store.records.receive(io.BytesIO(b"another view"), Upload("b.png", examination=grown[0]))
+
+    copied(config, since)
+    spoil_table(folder, "examinations")
+    mend(folder, "box")
+    store, found = everything(config)
+    assert consented(store) == {one.public_id for one in found} - {*grown}
+    store.close()
+
+
+@pytest.mark.parametrize("lost", [("audit", "examinations"), ()], ids=["log", "everything"])
+def test_a_consent_that_only_a_copy_has_is_none_where_the_log_is_not_whole(config, folder, lost):
+    copied(config, lambda _store, _people: None)
+    if lost:
+        spoil_table(folder, *lost)
+    else:
+        broken.spoil_header(broken.database(folder))
+    mend(folder, "box")
+    store, found = everything(config)
+    assert consented(store) == set() and len(found) == 4
+    store.close()
+
+
+def test_a_consent_that_the_present_database_still_has_stays(config, folder):
+    copied(config, lambda _store, _people: None)
+    spoil_table(folder, "audit")
+    mend(folder, "box")
+    store, found = everything(config)
+    assert consented(store) == {one.public_id for one in found}
+    store.close()
+
+
+def test_somebody_who_was_let_go_since_the_copy_stays_so_and_an_old_pin_is_none(config, folder):
+    def since(store, people):
+        people.set_active(named(people, "Zoe").public_id, False, "box")
+        people.set_pin(named(people, "Ada").public_id, "630274", "box")
+
+    copied(config, since)
+    spoil_table(folder, "people")
+    mend(folder, "box")
+    store, _ = everything(config)
+    people = People(store.database)
+    assert [one.name for one in people.active()] == ["Ada"] and people.has_administrator()
+    for pin in ("574038", "630274"):
+        with pytest.raises(InputError):
+            people.confirm(named(people, "Ada").public_id, pin)
+    store.close()
+    given = CliRunner().invoke(app, ["people", "pin", "Ada", "--data", str(folder), "--pin", "630274"])
+    assert given.exit_code == 0
+
+
+def test_an_administrator_can_be_given_a_pin_even_where_the_log_lets_every_one_go(config, folder):
+    def since(store, people):
+        people.add("Mina", Role.ADMINISTRATOR, "274630", "box")
+        people.set_role(named(people, "Ada").public_id, Role.READER, "box")
+        people.set_active(named(people, "Zoe").public_id, False, "box")
+
+    copied(config, since)
+    spoil_table(folder, "people")
+    mend(folder, "box")
+    store, _ = everything(config)
+    people = People(store.database)
+    assert people.has_administrator()
+    with pytest.raises(InputError):
+        people.confirm(named(people, "Zoe").public_id, "903152")
+    store.close()
+
+
+def test_a_picture_that_was_removed_since_the_copy_stays_removed(config, folder):
+    removed = []
+
+    def since(store, _people):
+        image = store.records.history(1, 9).examinations[-1].images[0]
+        removed.append(image.sha256)
+        assert Removal(store.database, store.files).remove([image.id], now_utc()) == 1
+
+    copied(config, since)
+    spoil_table(folder, "examinations", "images")
+    mend(folder, "box")
+    store, found = everything(config)
+    gone = [one for one in found for image in one.images if image.removed_utc]
+    assert [one.images[0].sha256 for one in gone] == removed
+    assert [one.patient_label for one in gone] == [""] and len(found) == 4
+    store.close()
+
+
+def test_a_picture_that_was_removed_and_came_again_since_the_copy_is_there(config, folder):
+    def since(store, _people):
+        image = store.records.history(1, 9).examinations[-1].images[0]
+        Removal(store.database, store.files).remove([image.id], now_utc())
+        assert not store.records.receive(io.BytesIO(b"picture 0" * 50), Upload("b.png", "P 9")).known
+
+    copied(config, since)
+    spoil_table(folder, "examinations", "images")
+    mend(folder, "box")
+    store, found = everything(config)
+    images = [image for one in found for image in one.images]
+    here = [image for image in images if image.removed_utc is None]
+    assert len(images) == 5 and len(here) == 4
+    for image in here:
+        store.files.read(image.sha256)
+    store.close()
+
+
+def closing(store, _people):
+    Settings(store.database).change("box", own_read_first=True, sign_in_to_use=True, clinic="Kisumu")
+
+
+def test_settings_that_only_an_older_copy_has_become_what_the_log_says(config, folder):
+    copied(config, closing)
+    spoil_table(folder, "settings")
+    mend(folder, "box")
+    store, _ = everything(config)
+    found = Settings(store.database).now()
+    assert found.own_read_first and found.sign_in_to_use and found.clinic == "Kisumu"
+    store.close()
+
+
+@pytest.mark.parametrize("lost", [("settings", "audit"), ()], ids=["log", "everything"])
+def test_where_nothing_tells_the_settings_of_today_answers_are_kept_from_others(config, folder, lost):
+    copied(config, lambda _store, _people: None)
+    if lost:
+        spoil_table(folder, *lost)
+    else:
+        broken.spoil_header(broken.database(folder))
+    mend(folder, "box")
+    store, _ = everything(config)
+    found = Settings(store.database).now()
+    assert found.own_read_first and found.sign_in_to_use and found.clinic == "Kilimani"
+    store.close()
+
+
+def test_a_photograph_whose_row_is_lost_is_read_as_one(config, folder):
+    prepare_store(config)
+    store = open_store(config)
+    for number in range(2):
+        upload = Upload("a.jpg", photographed=bool(number))
+        store.records.receive(io.BytesIO(b"picture %d" % number), upload)
+    broken.settled(store, folder)
+    change(folder, "DELETE FROM images")
+    mend(folder, "box")
+    store, found = everything(config)
+    assert [one.images[0].photographed for one in found] == [True, False]
+    store.close()
+
+
+SPOILT = {
+    "a state that there is not": "UPDATE jobs SET state = 'quewed' WHERE id = 1",
+    "a time that is none": "UPDATE examinations SET received_utc = 'yesterday' WHERE id = 1",
+    "a number that is none": "UPDATE images SET size_bytes = 'much' WHERE id = 1",
+    "a table that is gone": "DROP TABLE settings",
+    "no log": "DROP TABLE audit",
+    "a column that is gone": "ALTER TABLE images DROP COLUMN names_other",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_what_sqlite_takes_for_sound_and_the_kiosk_cannot_use_keeps_it_from_starting_and_is_mended(
+    config, folder, spoilt
+):
+    broken.settled(broken.filled(config, 4), folder)
+    change(folder, SPOILT[spoilt])
+    with pytest.raises(StoreError) as caught:
+        prepare_store(config)
+    assert "ulna mend" in caught.value.hint and "yesterday" not in str(caught.value)
+    found = condition(folder)
+    assert found.condition is Condition.DAMAGED and "yesterday" not in found.detail
+    mend(folder, "box")
+    check_whole(config, 4)
+
+
+LETTERS = {
+    "people": "name",
+    "examinations": "patient_label",
+    "images": "file_name",
+    "jobs": "detail",
+    "readings": "note",
+    "audit": "detail_json",
+    "settings": "value_json",
+}
+
+
+@pytest.mark.parametrize("table", LETTERS)
+def test_a_letter_that_is_none_costs_that_letter_and_no_page(config, folder, table):
+    store = broken.filled(config, 2)
+    People(store.database).add("Ada", Role.ADMINISTRATOR, "574038", "box")
+    Settings(store.database).change("box", clinic="Kilimani")
+    receipt = store.records.receive(io.BytesIO(b"third"), Upload("c.png", "P"))
+    store.readings.add(receipt.public_id, Draft(Kind.OWN, Judgement.NONE), "p", lambda record: "none")
+    broken.settled(store, folder)
+    column = LETTERS[table]
+    change(folder, f"UPDATE {table} SET {column} = CAST(x'4a' || x'ff' || x'6e' AS TEXT)")
+    prepare_store(config)
+    store = open_store(config)
+    assert len(store.records.history(1, 9).examinations) == 3
+    assert Settings(store.database).now() is not None and People(store.database).all()
+    assert len(store.readings.all()) == 1 and store.log.page(1, 9).total
+    assert not store.records.receive(io.BytesIO(b"fourth"), Upload("d.png")).known
+    store.close()
+    mend(folder, "box")
+    assert len(everything(config)[1]) == 4
+
+
+def test_a_box_of_the_first_version_that_is_spoilt_is_mended_too(tmp_path):
+    old_box.make(tmp_path)
+    config = KioskConfig(tmp_path / "bundle", tmp_path / "data", reserve_bytes=0)
+    change(config.data_dir, "UPDATE jobs SET state = 'quewed' WHERE id = 2")
+    with pytest.raises(StoreError) as caught:
+        prepare_store(config)
+    assert "ulna mend" in caught.value.hint
+    assert condition(config.data_dir).condition is Condition.DAMAGED
+    mend(config.data_dir, "box")
+    store, found = everything(config)
+    assert [len(one.images) for one in found] == [2] and found[0].patient_label == "P 0"
+    assert sorted(image.state for image in found[0].images) == ["done", "queued"]
+    store.close()

@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from device_app.readings import (
     Place,
     PlaceError,
     Said,
+    has_read,
     last_of,
     outcome,
     places_of_text,
@@ -126,3 +129,34 @@ def test_of_what_was_said_twice_the_last_counts() -> None:
     found = last_of(readings, "p1", Kind.SECOND)
     assert found is not None and found.judgement is Judgement.DOUBT
     assert last_of(readings, "p2", Kind.SECOND) is None and outcome(readings) is None
+
+
+TAKEN = {1: NOON, 2: NOON}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "read"),
+    [
+        ([(1, 2)], True),
+        ([(1,), (2,)], True),
+        ([(1, 2, 3)], True),
+        ([(1, 3)], False),
+        ([()], False),
+        ([], False),
+    ],
+)
+def test_who_has_read_every_picture_has_read_the_examination(pictures: list[Any], read: bool) -> None:
+    readings = [replace(said(Kind.OWN, Judgement.NONE), views=2, image_ids=ids) for ids in pictures]
+    assert has_read(readings, "p1", TAKEN) is read and not has_read(readings, "p2", TAKEN)
+    outcomes = [replace(one, kind=Kind.OUTCOME) for one in readings]
+    assert not has_read(outcomes, "p1", TAKEN), "an outcome says nothing of what somebody sees"
+
+
+@pytest.mark.parametrize(
+    ("views", "later", "read"), [(2, -1, True), (2, 0, True), (2, 1, False), (1, -1, False), (3, -1, False)]
+)
+def test_of_a_reading_from_before_pictures_were_kept_the_safe_side_is_taken(
+    views: int, later: int, read: bool
+) -> None:
+    before = replace(said(Kind.OWN, Judgement.NONE), views=views)
+    assert has_read([before], "p1", {1: NOON, 2: NOON + timedelta(seconds=later)}) is read

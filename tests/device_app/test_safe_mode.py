@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+import time
 
 import pytest
 
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.mend import condition
-from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble
+from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble, trouble_of
 from device_app.safe_mode_checks import Part, look
 from device_app.safe_mode_pages import build_safe_app
 from device_app.store import open_store
@@ -173,3 +175,67 @@ def test_a_folder_that_is_a_file_breaks_that_part_and_no_page(box, config, monke
     config.data_dir.write_text("not a folder")
     assert open_box(box, "the data folder cannot be used").get("/").status_code == 503
     assert box.parts[Part.FOLDER].ok is False
+
+
+def test_after_a_mending_that_failed_the_code_still_fits_and_the_box_tries_to_start_by_itself(
+    box, damaged, monkeypatch
+):
+    monkeypatch.setattr("device_app.safe_mode._FIRST_PAUSE_S", 2.0)
+    asked, started = threading.Event(), threading.Event()
+    monkeypatch.setattr("device_app.safe_mode.serving.leave", started.set)
+    monkeypatch.setattr("device_app.safe_mode._ANSWERED_S", 0.0)
+
+    def fail(*_):
+        assert asked.wait(30)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("device_app.safe_mode.mend", fail)
+    box = SafeBox(box.config)
+    code, client = box.code, open_box(box)
+    mend(client, BY_CODE, code)
+    time.sleep(3.0)  # the time of the next start comes while it is being mended
+    assert box.phase is Phase.MENDING and box.code == code
+    asked.set()
+    assert started.wait(30), "nothing starts it any more"
+
+
+@pytest.mark.parametrize("what", ["kept", "can_be_mended", "administrators"])
+def test_the_page_comes_up_whatever_a_look_runs_into(box, damaged, config, monkeypatch, what):
+    def stumble(*_):
+        raise ValueError("Wanjiku 17")
+
+    places = {"kept": "safe_mode_checks.made_utc", "administrators": "safe_mode.find_rows"}
+    monkeypatch.setattr(f"device_app.{places.get(what, f'safe_mode.{what}')}", stumble)
+    (config.data_dir / "copies").mkdir()
+    (config.data_dir / "copies" / "kiosk-20260101T000000Z.sqlite3").write_bytes(b"x")
+    page = open_box(box).get("/")
+    assert page.status_code == 503 and "Decide by examining the patient." in page.text
+    assert "Wanjiku" not in page.text
+
+
+def test_a_copy_with_a_date_that_cannot_be_keeps_no_page_from_coming_up(box, damaged, config):
+    (config.data_dir / "copies").mkdir()
+    (config.data_dir / "copies" / "kiosk-20261399T000000Z.sqlite3").write_bytes(b"x")
+    assert open_box(box).get("/").status_code == 503
+
+
+def test_a_wrong_pin_is_told_to_whoever_reads_the_journal_and_what_was_sent_is_not(box, damaged, caplog):
+    client = open_box(box)
+    mend(client, damaged, "111222")
+    mend(client, "Wanjiku 17", "333444")
+    said = [one.getMessage() for one in caplog.records if "wrong PIN" in one.getMessage()]
+    assert [damaged in said[0], "nobody" in said[1]] == [True, True]
+    assert "Wanjiku" not in caplog.text and "111222" not in caplog.text and "333444" not in caplog.text
+
+
+def test_machines_are_not_told_where_the_data_lie(box, damaged, config):
+    client = open_box(box, f"the data folder {config.data_dir} cannot be used")
+    for path in ("/health", "/healthz"):
+        told = client.get(path)
+        assert str(config.data_dir) not in told.text and "DATA" in told.get_json()["reason"]
+
+
+def test_what_ended_a_start_quotes_no_row():
+    error = ValueError("Invalid isoformat string: 'Wanjiku 17'")
+    assert trouble_of(error).reason == "ValueError"
+    assert "No such file" in trouble_of(FileNotFoundError(2, "No such file", "x")).reason

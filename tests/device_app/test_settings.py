@@ -45,3 +45,15 @@ def test_what_a_later_version_has_written_is_left_alone(store: Store) -> None:
     assert settings.now().clinic == "New"
     with store.database.read() as session:
         assert session.get(Setting, "of_tomorrow") is not None
+
+
+@pytest.mark.parametrize("name", ["sign_in_to_use", "own_read_first"])
+@pytest.mark.parametrize("stored", ['"no"', "tru", "1", "null", "[" * 5000, b"\xff", 5])
+def test_what_keeps_answers_from_others_is_on_where_it_cannot_be_read(
+    store: Store, name: str, stored: object
+) -> None:
+    Settings(store.database).change("box", **{name: True})
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE settings SET value_json = ?", (stored,))
+    found = Settings(store.database).now()
+    assert getattr(found, name) is True and found.asks_for_pin

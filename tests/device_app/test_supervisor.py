@@ -12,7 +12,9 @@ import pytest
 
 from device_app.answers import ScreenState, answer
 from device_app.status import Phase
-from device_app.store.models import JobState
+from device_app.store.database import DatabaseUnusableError
+from device_app.store.models import Job, JobState
+from device_app.store.queue import Queue
 from device_app.supervisor import Supervisor
 from tests.device_app import sample
 from tests.device_app.conftest import overwrite_database, wait_until
@@ -76,6 +78,50 @@ def test_a_killed_worker_is_replaced_and_its_picture_read(config, store, receive
         wait_until(lambda: only_image(store).state is JobState.DONE)
         assert shown(store).state is ScreenState.FRACTURE
         assert supervisor.status().restarts == 1 and supervisor.status().pid != killed
+
+
+def count_of_open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class LockedQueue(Queue):
+    """One that cannot be written for a while, as when a copy takes too long."""
+
+    locked = False
+
+    def abandon(self, owner, failure, detail=""):
+        self._look()
+        return super().abandon(owner, failure, detail)
+
+    def recover(self, owner=None):
+        self._look()
+        return super().recover(owner)
+
+    def _look(self):
+        if self.locked:
+            raise DatabaseUnusableError("the box's database cannot be used: database is locked")
+
+
+def test_a_picture_that_could_not_be_given_back_is_given_back_later_and_is_not_guilty(
+    config, store, receive, large_picture
+):
+    receive(large_picture)
+    queue = LockedQueue(store.database)
+    with supervised(config, replace(store, queue=queue)) as supervisor:
+        wait_until(lambda: store.queue.counts().working and supervisor.status().pid)
+        queue.locked = True
+        os.kill(supervisor.status().pid, signal.SIGKILL)
+        wait_until(lambda: supervisor.status().phase is Phase.CANNOT_ANSWER)
+        open_files = count_of_open_files()
+        time.sleep(2 * config.limits.longest_pause_s)  # several starts that do not come to it
+        assert "locked" in supervisor.status().reason and supervisor.status().pid is None
+        assert only_image(store).state is JobState.WORKING
+        assert count_of_open_files() <= open_files
+        queue.locked = False
+        wait_until(lambda: only_image(store).state is JobState.DONE)
+        assert shown(store).state is ScreenState.FRACTURE
+    with store.database.read() as session:
+        assert session.query(Job).one().deaths == 0
 
 
 def test_a_picture_that_kills_two_workers_is_cannot_read(config, store, receive, large_picture):

@@ -6,13 +6,15 @@ import math
 import numpy as np
 import pytest
 
+from device_app import worker
 from device_app.gray_values import ViewFacts, unpack
-from device_app.protocol import WorkerArguments
+from device_app.protocol import EXIT_STOPPED, WorkerArguments
+from device_app.store.models import Job
 from device_app.store.queue import FailureCode
 from device_app.worker import EngineFailedError, read_picture
 from runtime.backends.base import TensorInfo
 from runtime.detector import Detector
-from runtime.errors import StoreError
+from runtime.errors import DiskFullError, StoreError
 from tests.device_app import sample
 
 
@@ -114,6 +116,53 @@ def test_the_stored_values_are_the_files_own(store, receive, detector):
     data = store.files.derived_path(claim.sha256, "values").read_bytes()
     values = unpack(data, facts.values_width_px, facts.values_height_px)
     assert np.array_equal(values, sample.forearm(sample.FRACTURE))
+
+
+class Told:
+    """A reader, its reports and its orders in one; told to stop after so many waits."""
+
+    def __init__(self, detector, waits):
+        self.detector, self.events, self._waits = detector, [], waits
+
+    def take_points(self, store):
+        pass
+
+    def report(self, reports):
+        pass
+
+    def send(self, event, **facts):
+        self.events.append(event)
+
+    def wait(self, seconds):
+        self._waits -= 1
+
+    @property
+    def stopping(self):
+        return self._waits == 0
+
+
+@pytest.mark.parametrize("first", ["claim", "complete"])
+def test_a_full_disk_costs_no_worker_and_no_picture_its_try(store, receive, detector, monkeypatch, first):
+    receive(sample.picture(sample.FRACTURE))
+    queue, full = store.queue, [3]
+
+    def failing(method):
+        def call(*arguments):
+            full[0] -= 1
+            if full[0] >= 0:
+                raise DiskFullError("no room", "free some")
+            return method(*arguments)
+
+        return call
+
+    for name in (first, "release"):
+        monkeypatch.setattr(queue, name, failing(getattr(queue, name)))
+    told = Told(detector, 4)  # three without room, one with nothing to do
+    assert worker._work("a", store, told, told, told) == EXIT_STOPPED
+    assert told.events.count("no_room") == 3 and told.events[-2:] == ["done", "idle"]
+    with store.database.read() as session:
+        job = session.query(Job).one()
+        assert (job.state, job.attempts, job.deaths) == ("done", 1, 0)
 
 
 def test_arguments_survive_the_command_line(tmp_path):

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from device_app.access.lockout import FREE_TRIES
-from device_app.access.people import People, SignInRefusedError
+from device_app.access.people import People, PersonRecord, SignInRefusedError
 from device_app.access.roles import Role
 from device_app.access.sessions import LONGEST, Sessions
+from device_app.access.tries import Place
 from device_app.audit import faults
 from device_app.store import Store, open_store
 from runtime.errors import InputError
@@ -93,6 +95,54 @@ def test_wrong_pins_lock_one_person_out_and_a_restart_changes_nothing(
     assert timedelta(0) < refused.value.wait <= timedelta(minutes=1)
     assert people.sign_in(other.public_id, OTHER_PIN)
     assert actions(store).count("sign_in_refused") == FREE_TRIES + 1
+
+
+def lock_out(people: People, who: PersonRecord, place: Place) -> None:
+    for _ in range(FREE_TRIES + 1):
+        with pytest.raises(SignInRefusedError):
+            people.sign_in(who.public_id, OTHER_PIN, place)
+
+
+def test_wrong_pins_over_a_network_keep_nobody_from_the_box(people: People, store: Store, config) -> None:
+    who = people.add("Bola", Role.USER, PIN, "kiosk")
+    lock_out(people, who, Place.NETWORK)
+    assert people.active()[0].wait > timedelta(0)
+    assert people.sign_in(who.public_id, PIN, Place.BOX)
+    again = open_store(config)
+    with pytest.raises(SignInRefusedError, match="too many"):  # signing in at the box has freed no other try
+        People(again.database).sign_in(who.public_id, PIN, Place.NETWORK)
+    again.close()
+    assert actions(store).count("sign_in_refused") == FREE_TRIES + 1
+
+
+def test_wrong_pins_at_the_box_keep_nobody_from_the_network(people: People) -> None:
+    who = people.add("Bola", Role.USER, PIN, "kiosk")
+    lock_out(people, who, Place.BOX)
+    assert people.sign_in(who.public_id, PIN, Place.NETWORK)
+    with pytest.raises(SignInRefusedError, match="too many"):
+        people.sign_in(who.public_id, PIN, Place.BOX)
+
+
+@pytest.mark.parametrize("place", Place)
+def test_who_has_waited_and_who_has_a_new_pin_starts_afresh_everywhere(
+    people: People, clock: Callable[[timedelta], None], place: Place
+) -> None:
+    who = people.add("Bola", Role.USER, PIN, "kiosk")
+    lock_out(people, who, place)
+    clock(timedelta(minutes=1))
+    assert people.sign_in(who.public_id, PIN, place)
+    lock_out(people, who, place)
+    people.set_pin(who.public_id, PIN, "kiosk")
+    assert people.sign_in(who.public_id, PIN, place)
+
+
+@pytest.mark.parametrize("value", ["{", "[]", '{"failures": "x"}', '{"locked_until_utc": 7}', '"x"'])
+def test_a_count_that_is_spoilt_keeps_nobody_out(people: People, store: Store, value: str) -> None:
+    who = people.add("Bola", Role.USER, PIN, "kiosk")
+    lock_out(people, who, Place.NETWORK)
+    with store.database.write() as session:
+        session.execute(text("UPDATE settings SET value_json = :value"), {"value": value})
+    assert people.sign_in(who.public_id, PIN, Place.NETWORK)
 
 
 def test_who_has_waited_is_let_in_and_starts_afresh(

@@ -75,13 +75,22 @@ def ready(page: Any, address: str) -> None:
     """Until all pictures can be looked at; the page renews itself."""
     page.goto(f"{address}/export/")
     page.get_by_role("button", name="I have looked").wait_for()
+    page.get_by_text("Stays: there may be writing over the limb.").wait_for()
+    assert page.get_by_role("checkbox", checked=True).count() == 0
+
+
+def looked_at(page: Any, number: int) -> Any:
+    """The tick box of a picture, once the picture is on the screen."""
+    one = page.locator(".look").nth(number)
+    one.locator("img").scroll_into_view_if_needed()
+    page.wait_for_function("(one) => one.complete", arg=one.locator("img").element_handle())
+    return one.get_by_role("checkbox")
 
 
 def test_pictures_are_looked_at_let_go_by_touch_and_fetched(page: Any, address: str, tmp_path: Path) -> None:
     ready(page, address)
-    page.get_by_text("Stays: there may be writing over the limb.").wait_for()
     assert page.get_by_role("checkbox").count() == 2
-    page.locator(".look .choice").first.tap()  # this one does not leave
+    looked_at(page, 1).locator("xpath=..").tap()  # the other one does not leave
     page.get_by_role("button", name="I have looked").tap()
     page.get_by_role("heading", name="1 picture may leave").wait_for()
     page.get_by_role("button", name="Let them leave").tap()
@@ -98,6 +107,8 @@ def test_pictures_are_looked_at_let_go_by_touch_and_fetched(page: Any, address: 
 def test_pictures_are_put_onto_a_stick_by_keyboard_alone(page: Any, address: str, slot: Slot) -> None:
     stick = slot.plug("CLINIC 3")
     ready(page, address)
+    for number in range(2):
+        looked_at(page, number).press("Space")
     page.get_by_role("button", name="I have looked").press("Enter")
     page.get_by_role("heading", name="2 pictures may leave").wait_for()
     page.goto(f"{address}/export/")
@@ -128,6 +139,8 @@ def test_every_panel_shows_all_with_large_targets_and_axe_finds_nothing(
     page.set_viewport_size({"width": width, "height": height})
     slot.plug("CLINIC 3")
     ready(page, address)
+    for number in range(2):
+        looked_at(page, number).locator("xpath=..").tap()
     page.get_by_role("button", name="I have looked").tap()
     page.get_by_role("heading", name="2 pictures may leave").wait_for()
     for where in (f"{address}/export/", f"{address}/examinations/{cases[0]}/"):

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ PANELS = {"wide": (1280, 800), "small": (800, 480), "phone": (390, 844)}
 SMALLEST_TARGET_PX = 48
 SCREENSHOTS = os.environ.get("ULNA_SCREENSHOTS")
 RESULT = "article:not(.result-working)"
+_SEEDS = itertools.count(600)
 
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)
@@ -182,10 +184,23 @@ def test_the_next_pictures_do_not_get_the_last_patients_name(page, kiosk):
     page.locator("#picture").set_input_files(
         [file(f"{seed}.png", sample.picture(sample.NONE, seed)) for seed in (31, 32)]
     )
-    page.get_by_role("button", name="No: different patients").tap()
+    page.get_by_role("button", name="No: several injuries of one patient").tap()
     page.locator(".outcome-ok").nth(1).wait_for()
     assert label.input_value() == ""
     assert page.locator(".outcome-ok").nth(1).inner_text().startswith("P 31 · 32.png")
+
+
+def test_pictures_of_several_patients_do_not_get_the_name_of_one(page, kiosk):
+    page.goto(kiosk.address)
+    page.get_by_label("Patient number or name").fill("P 35")
+    page.locator("#picture").set_input_files(
+        [file(f"{seed}.png", sample.picture(sample.NONE, seed)) for seed in (35, 36)]
+    )
+    page.get_by_role("button", name="No: several patients").tap()
+    page.locator(".outcome-ok").nth(1).wait_for()
+    rows = page.locator(".outcome-ok").all_inner_texts()
+    assert all("What was said of the patient now was not taken." in row for row in rows)
+    assert not any("P 35" in row for row in rows)
 
 
 @pytest.fixture
@@ -302,7 +317,7 @@ def test_without_scripts_the_form_and_the_refresh_do_the_same(browser, kiosk):
 
 
 def addresses(page, kiosk):
-    send(page, kiosk, sample.FRACTURE, 28)
+    send(page, kiosk, sample.FRACTURE, next(_SEEDS))
     return [kiosk.address + path for path in ("/", "/history", "/box", "/nowhere")] + [page.url]
 
 

@@ -54,7 +54,7 @@ def page(chromium: Any, missing_clinic: Kiosk) -> Iterator[Any]:
     opened = watched(context.new_page(), missing_clinic, troubles)
     become_administrator(opened, missing_clinic)
     opened.goto(missing_clinic.address + "/box")
-    opened.get_by_text("The box is working.").wait_for()
+    opened.locator(".pill-ready").wait_for()
     yield opened
     context.close()
     assert not troubles

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from tests.device_app.test_serve import Kiosk
 pypdf = pytest.importorskip("pypdf")
 pytestmark = pytest.mark.browser
 
-FILES = {
-    "fracture": lambda: sample.picture(sample.FRACTURE, 81),
-    "doubt": lambda: sample.picture(sample.DOUBT, 82),
-    "none": lambda: sample.picture(sample.NONE, 83),
-    "unreadable": lambda: b"no picture at all",
+FILES: dict[str, Callable[[int], bytes]] = {
+    "fracture": lambda seed: sample.picture(sample.FRACTURE, seed),
+    "doubt": lambda seed: sample.picture(sample.DOUBT, seed),
+    "none": lambda seed: sample.picture(sample.NONE, seed),
+    "unreadable": lambda seed: b"no picture at all %d" % seed,
 }
+_SEEDS = itertools.count(810)
 SHEETS = {"A4": {"format": "A4"}, "Letter": {"format": "Letter"}}
 
 
@@ -34,7 +36,7 @@ def send(page: Any, kiosk: Kiosk, kind: str, label: str = "P 4711") -> None:
     """To the report of a picture of that kind."""
     page.goto(kiosk.address)
     page.get_by_label("Patient number or name").fill(label)
-    picture = {"name": f"{kind}.png", "mimeType": "image/png", "buffer": FILES[kind]()}
+    picture = {"name": f"{kind}.png", "mimeType": "image/png", "buffer": FILES[kind](next(_SEEDS))}
     page.locator("#picture").set_input_files(picture)
     page.wait_for_selector(RESULT)
     page.get_by_role("link", name="Report", exact=True).click()

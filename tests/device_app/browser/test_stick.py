@@ -75,6 +75,20 @@ def test_pictures_are_chosen_by_keyboard_alone(page: Any, address: str, slot: Sl
     page.locator(".outcome-ok", has_text="wrist.png").wait_for()
 
 
+def test_nothing_is_ticked_any_more_after_going_back(page: Any, address: str, slot: Slot) -> None:
+    fill(slot)
+    page.goto(address)
+    page.get_by_role("link", name="Choose pictures from it").tap()
+    page.get_by_label("Patient number or name").fill("P 12")
+    page.locator(".choice", has_text="hand.png").tap()
+    page.get_by_role("button", name="Take in the chosen pictures").tap()
+    page.locator(".outcome-ok").wait_for()
+    page.go_back()
+    page.locator(".choice", has_text="hand.png").wait_for()
+    assert page.locator("input[name=file]:checked").count() == 0
+    assert page.get_by_label("Patient number or name").input_value() == ""
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_nothing_is_cut_off_and_every_target_is_large(
     page: Any, address: str, slot: Slot, panel: str

@@ -43,9 +43,10 @@ class Site:
         self.exports.look()
         self.exports.wait(60)
         for image_id in self.exports.consents.image_ids():
+            self.exports.picture(image_id, "small", "admin")
             shown = self.exports.seen.get(image_id)
             assert shown is not None
-            self.exports.seen.decide(image_id, shown.pixels_sha256, True)
+            self.exports.seen.decide(image_id, shown.pixels_sha256, True, "admin")
         return sorted(self.exports.seen.leaving())
 
     def fetched(self, folder: Path) -> Path:
@@ -54,11 +55,11 @@ class Site:
 
         assert self.exports.start("admin", None)
         self.exports.wait(60)
-        path = self.exports.zip_path()
-        assert path is not None, self.exports.state
-        with zipfile.ZipFile(path) as file:
+        ready = self.exports.zip.get()
+        assert ready is not None, self.exports.state
+        with zipfile.ZipFile(ready.path) as file:
             file.extractall(folder)
-        return folder / path.stem
+        return folder / ready.path.stem
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_a_picture_that_is_taken_back_while_an_export_runs_does_not_leave(site: 
         def find(self, image_id: int) -> Consented | None:
             shown = seen.get(image_id)
             assert shown is not None
-            seen.decide(image_id, shown.pixels_sha256, False)
+            seen.decide(image_id, shown.pixels_sha256, False, "admin")
             return super().find(image_id)
 
     site.exports.consents = TakenBack(site.store.database)
@@ -224,9 +224,9 @@ def test_a_place_that_a_person_has_drawn_is_never_blanked(site: Site) -> None:
 def test_a_picture_whose_patient_agrees_no_longer_is_not_shown_either(site: Site) -> None:
     examination = site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
     image_id = image_of(site, examination)
-    assert site.exports.picture(image_id, "small") is not None
+    assert site.exports.picture(image_id, "small", "admin") is not None
     Consents(site.store.database).withdraw(examination, "reader")
-    assert site.exports.picture(image_id, "small") is None
+    assert site.exports.picture(image_id, "small", "admin") is None
     Consents(site.store.database).give(examination, "reader")
     assert site.looked_at() == [image_id]
 
@@ -237,7 +237,7 @@ def test_what_was_shown_is_what_leaves(site: Site) -> None:
     image_id = image_of(site, examination)
     shown = site.exports.seen.get(image_id)
     assert shown is not None
-    assert not site.exports.seen.decide(image_id, "0" * 64, True), "other pixels than those shown"
+    assert not site.exports.seen.decide(image_id, "0" * 64, True, "admin"), "other pixels than those shown"
     found = site.store.records.examination(examination)
     assert found is not None
     site.store.files.path(found.images[0].sha256).write_bytes(sample.picture(sample.NONE, 2))
@@ -264,7 +264,7 @@ def test_stop_leaves_nothing_in_the_data_folder_and_is_logged(site: Site) -> Non
     site.exports.start("admin", None)
     site.exports.stop()
     site.exports.wait(60)
-    assert site.exports.state.phase == "stopped" and site.exports.zip_path() is None
+    assert site.exports.state.phase == "stopped" and site.exports.zip.get() is None
     assert not list(site.store.files.incoming.iterdir())
     (last,) = (e for e in site.store.log.page(1, 99).entries if e.action == Action.CASES_EXPORTED)
     assert last.detail["ended"] == "stopped"

@@ -128,15 +128,15 @@ def test_a_name_that_is_everywhere_in_the_source_is_nowhere_in_what_leaves(
 
     assert len(site.looked_at()) == 1
     folder = site.fetched(tmp_path)
-    path = site.exports.zip_path()
-    assert path is not None
+    ready = site.exports.zip.get()
+    assert ready is not None
     files = [one for one in folder.rglob("*") if one.is_file()]
     assert len(files) == 5 and (folder / "labels.csv").read_text().count("\n") == 2
     written = [entry.entry for entry in site.store.log.written() if entry.entry.action not in _NAMES_THE_SITE]
     said_outside = [caplog.text, *capfd.readouterr(), *(json.dumps(vars(entry)) for entry in written)]
     everything = {str(one): one.read_bytes() for one in files}
     everything |= {
-        "zip": path.read_bytes(),
+        "zip": ready.path.read_bytes(),
         "names": " ".join(str(one.relative_to(tmp_path)) for one in files).encode(),
     }
     everything |= {f"said {number}": text.encode() for number, text in enumerate(said_outside)}

@@ -29,6 +29,13 @@ def test_without_a_label_the_study_is_the_patient_and_without_one_the_examinatio
     assert ONE.patient(study) == ONE.patient(replace(study, examination="exam-b"))
 
 
+def test_two_body_parts_of_one_study_are_one_patient() -> None:
+    hand, foot = (
+        replace(FOUND, patient_label="", study_sha256=f"{'cd' * 20}-{shown * 23}") for shown in "12"
+    )
+    assert ONE.patient(hand) == ONE.patient(replace(foot, examination="exam-b"))
+
+
 def test_uids_are_of_a_uuid_and_differ_by_kind_and_box() -> None:
     uids = [make(FOUND) for box in (ONE, OTHER) for make in (box.study, box.series, box.image)]
     assert len(set(uids)) == 6

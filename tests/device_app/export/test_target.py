@@ -118,7 +118,7 @@ def test_no_room_is_said_and_what_is_there_is_unfinished(site: Site, tmp_path: P
         assert site.exports.state.phase == "failed" and site.exports.state.fault is Fault.FULL
         left = names(disk)
         assert all(name.endswith(".unfinished") for name in left) and len(left) == (to == "stick")
-    assert site.exports.zip_path() is None and not list(site.store.files.incoming.iterdir())
+    assert site.exports.zip.get() is None and not list(site.store.files.incoming.iterdir())
     again = tmp_path / "large"
     again.mkdir()
     assert site.exports.start("admin", stick_at(again))

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +210,84 @@ def test_what_cannot_be_taken_is_moved_to_refused_with_the_reason(taking, name, 
     note = (folder / "refused" / f"{name}.txt").read_text()
     assert why in note and "What to do: " in note and "Nothing of it was stored" in note
     assert stored() == [NAME] and (state(sources).refused, state(sources).taken) == (1, 1)
+
+
+def mode_of(path):
+    return oct(stat.S_IMODE(path.stat().st_mode))
+
+
+@pytest.fixture
+def closed_umask():
+    """Of the unit that the box runs under."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize(("mode", "file_mode"), [(0o2775, 0o664), (0o770, 0o660), (0o700, 0o600)])
+def test_shelves_and_notes_are_open_to_those_to_whom_the_folder_is(
+    folder, watch, closed_umask, monkeypatch, mode, file_mode
+):
+    folder.chmod(mode)
+    put(folder, "letter.pdf", b"%PDF-1.7 " * 100)
+    put(folder)
+    refused = []
+    whole = os.fchmod
+
+    def restricted(descriptor, wanted):
+        """As under RestrictSUIDSGID of the unit."""
+        if wanted & 0o6000:
+            refused.append(wanted)
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        whole(descriptor, wanted)
+
+    monkeypatch.setattr(os, "fchmod", restricted)
+    look(watch)
+    assert not refused
+    assert [mode_of(folder / shelf) for shelf in ("taken", "refused")] == [oct(mode & 0o777)] * 2
+    assert mode_of(folder / "refused" / "letter.pdf.txt") == oct(file_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another group")
+def test_shelves_and_notes_belong_to_the_group_of_the_folder(folder, watch, closed_umask):
+    os.chown(folder, -1, 4321)
+    put(folder, "letter.pdf", b"%PDF-1.7 " * 100)
+    look(watch)
+    made = [folder / "refused", folder / "refused" / "letter.pdf.txt"]
+    assert [path.stat().st_gid for path in made] == [4321] * 2
+
+
+def test_a_shelf_that_somebody_has_closed_stays_closed(folder, watch):
+    folder.chmod(0o777)
+    (folder / "taken").mkdir()
+    (folder / "taken").chmod(0o700)
+    put(folder)
+    look(watch)
+    assert files(folder) == [f"taken/{NAME}"] and mode_of(folder / "taken") == oct(0o700)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_is_replaced_while_it_is_moved_is_moved_back_and_read(
+    folder, watch, stored, monkeypatch, in_place
+):
+    """What lies in `taken` has been read."""
+    put(folder)
+    whole, second = os.rename, picture(2)
+
+    def late(name, *arguments, **named):
+        monkeypatch.setattr(os, "rename", whole)
+        if in_place:
+            (folder / name).write_bytes(second)
+        else:
+            put(folder, ".new", second).replace(folder / name)
+        whole(name, *arguments, **named)
+
+    monkeypatch.setattr(os, "rename", late)
+    look(watch)
+    assert files(folder) == [NAME], "what the box has not read was put away"
+    look(watch)
+    assert stored() == [NAME, NAME] and files(folder) == [f"taken/{NAME}"]
+    assert (folder / "taken" / NAME).read_bytes() == second
 
 
 def test_an_empty_file_is_refused_after_a_while(folder, watch, stored):

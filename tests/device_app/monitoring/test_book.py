@@ -11,6 +11,7 @@ from device_app.monitoring.book import Book, Expectation, alarms, book_of
 from device_app.monitoring.weeks import WeekName
 from device_app.readings import Draft, Judgement, Kind
 from device_app.store import Store
+from device_app.store.database import now_utc
 from device_app.store.models import Tally
 from device_app.store.queue import FailureCode
 from device_app.store.tallies import begin_anew
@@ -60,6 +61,75 @@ def test_weeks_of_a_clock_that_jumped_are_shown_as_they_are_where_they_happened(
     assert len(found.weeks) == 6 and sum(week.pictures for week in found.weeks) == 360
 
 
+def names(store: Store) -> list[str]:
+    return [str(week.name) for week in Book(store.database).look(BUNDLE).weeks]
+
+
+def one_at(store: Store, at: datetime, seed: int) -> None:
+    fill(store, Made(weeks=1, pictures=1, start=at, seed=seed))
+
+
+def test_a_clock_set_back_into_a_week_that_is_known_adds_nothing_to_it(store: Store) -> None:
+    """What fell after that is told as what fell, and is not taken as usual."""
+    fill(store, Made(weeks=20))
+    before = Book(store.database).look(BUNDLE).weeks
+    for number in range(12):
+        start = later(3) + timedelta(minutes=number)
+        fill(store, Made(weeks=1, shift=-1.0, start=start, seed=100 + number))
+    found = Book(store.database).look(BUNDLE)
+    assert found.weeks[:20] == before and len(found.weeks) == 32
+    assert {str(alarm.watched) for alarm in found.drift.alarms} == {"scores_down"}
+    assert found.weeks[20].went_back > timedelta(weeks=15) and found.weeks[19].went_back == timedelta()
+
+
+def test_an_alarm_stays_whatever_the_clock_does_then(store: Store) -> None:
+    fill(store, Made(weeks=20))
+    fill(store, Made(weeks=8, shift=-1.0, start=later(20), seed=1))
+    standing = alarms(store, BUNDLE)
+    for number in range(10):
+        fill(store, Made(weeks=1, start=later(3) + timedelta(minutes=number), seed=200 + number))
+    assert standing and alarms(store, BUNDLE) == standing
+
+
+def test_a_clock_that_begins_at_one_date_whenever_the_box_is_switched_on_blinds_nobody(store: Store) -> None:
+    for number in range(26):
+        start = datetime(1970, 1, 1, 9) + timedelta(minutes=number)
+        fill(store, Made(weeks=1, shift=-1.0 if number >= 13 else 0.0, start=start, seed=300 + number))
+    assert names(store) == ["1970-W01"] * 26
+    assert {alarm["what"] for alarm in alarms(store, BUNDLE)} == {"scores_down"}
+
+
+def test_a_clock_that_is_only_set_right_begins_no_week(store: Store) -> None:
+    one_at(store, MONDAY, 1)
+    one_at(store, MONDAY - timedelta(minutes=9), 2)
+    assert names(store) == ["2026-W02"]
+
+
+def test_a_picture_that_ends_over_midnight_beside_another_one_belongs_to_the_week_that_has_begun(
+    store: Store,
+) -> None:
+    midnight = MONDAY.replace(hour=0)
+    for seed, seconds in enumerate((-60, 1, -1, 2)):
+        one_at(store, midnight + timedelta(seconds=seconds), seed)
+    assert names(store) == ["2026-W01", "2026-W02"]
+
+
+def test_the_last_week_is_that_of_the_last_picture(store: Store) -> None:
+    fill(store, Made(weeks=3, pictures=20))
+    one_at(store, datetime(2040, 1, 2, 9), 9)
+    fill(store, Made(weeks=1, pictures=2, start=later(2) + timedelta(minutes=3), failed=10, seed=11))
+    found = Book(store.database).look(BUNDLE)
+    assert names(store)[-2:] == ["2040-W01", "2026-W04"] and found.weeks[-1].failed == 10
+    assert found.last_utc == later(2) + timedelta(days=1, minutes=3)
+
+
+def test_the_first_weeks_that_are_compared_with_are_those_that_came_first(store: Store) -> None:
+    fill(store, Made(weeks=9))
+    fill(store, Made(weeks=1, start=later(1), seed=1))
+    found = Book(store.database).look(BUNDLE)
+    assert found.drift.references == (8,) and found.usual == found.weeks[:8]
+
+
 def test_a_change_is_told_to_machines_until_somebody_begins_anew(store: Store) -> None:
     fill(store, Made(weeks=12, pictures=120))
     assert alarms(store, BUNDLE) == []
@@ -105,6 +175,13 @@ def test_what_people_said_stands_in_the_week_in_which_they_did(store: Store, rec
     people = Book(store.database).look().weeks[-1].people
     assert (people.own.count, people.own.total) == (1, 2)
     assert (people.outcome.count, people.outcome.total) == (1, 1)
+    bundle = Book(store.database).look().bundle_sha256
+    earlier = now_utc() - timedelta(minutes=30)
+    fill(store, Made(weeks=1, pictures=1, start=earlier, bundle=bundle))
+    weeks = Book(store.database).look(bundle).weeks
+    assert len(weeks) == 2
+    told = [week.people.own.total for week in weeks if week.name == WeekName.of(now_utc())]
+    assert sum(told) == 2  # once, however many weeks have that name
 
 
 def sample_expected():

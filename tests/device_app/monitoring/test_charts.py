@@ -47,6 +47,12 @@ def test_a_change_of_limits_is_marked_in_its_week_or_in_the_next_with_pictures()
     assert course([Share(1, 5)] * 3, {2, 1}).changed == (WIDTH / 2, 5 * WIDTH / 6)
 
 
+def test_a_change_of_limits_is_marked_in_every_week_of_its_name_and_passes_no_week_of_a_wrong_clock() -> None:
+    weeks = [WeekCount(WeekName(*name)).figures() for name in ((2026, 2), (2040, 1), (2026, 2), (2026, 5))]
+    days = [datetime.fromisocalendar(2026, week, 2) for week in (2, 3)]
+    assert weeks_of(days[:1], weeks) == {0, 2} and weeks_of(days[1:], weeks) == {3}
+
+
 def test_a_course_without_any_week_is_empty() -> None:
     assert course([]).points == ()
 

@@ -69,3 +69,14 @@ def test_a_running_kiosk_makes_one_by_itself(config, store, client, monkeypatch)
     monkeypatch.setattr("device_app.housekeeping._FIRST_AFTER_S", 0.01)
     with Housekeeping(client.application):
         wait_until(lambda: copies(config.data_dir))
+
+
+@pytest.mark.parametrize("name", ["20261399T000000Z", "20260101T250000Z", "soon"])
+def test_a_name_with_a_date_that_cannot_be_is_no_copy(config, store, name):
+    folder = config.data_dir / "copies"
+    folder.mkdir(exist_ok=True)
+    stray = folder / f"kiosk-{name}.sqlite3"
+    stray.write_bytes(b"x")
+    assert copies(config.data_dir) == () and is_due(config.data_dir, NOW)
+    made = make_copy(config.data_dir / "kiosk.sqlite3", NOW, 0)
+    assert copies(config.data_dir) == (made,) and stray.exists()

@@ -12,9 +12,9 @@ import pytest
 from device_app.answers import ScreenState, summary
 from device_app.readings import Draft, Judgement, Kind
 from device_app.store import records as records_module
-from device_app.store.grouping import FileSays
 from device_app.store.records import MAX_VIEWS, Upload
 from runtime.errors import InputError
+from runtime.radiograph import FileSays
 from tests.device_app import sample
 
 STUDY = "ab" * 32
@@ -135,6 +135,93 @@ def test_what_a_person_took_apart_is_not_put_together_again(store: Any) -> None:
     alone = store.grouping.part(first, moved, "kiosk")
     store.grouping.settle(moved, FileSays(STUDY))
     assert views(store, alone) == ["2.png"] and views(store, first) == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        (("hand", "left"), ("hand", "left"), True),
+        (("", ""), ("", ""), True),
+        (("hand", ""), ("hand", ""), True),
+        (("hand", ""), ("ankle", ""), False),
+        (("hand", "left"), ("hand", "right"), False),
+        (("hand", "left"), ("hand", ""), False),
+        (("", ""), ("hand", ""), False),
+    ],
+)
+def test_the_box_joins_only_what_differs_in_nothing(
+    store: Any, one: tuple[str, str], other: tuple[str, str], together: bool
+) -> None:
+    first, second = send(store, 1), send(store, 2)
+    for examination, shows in ((first, one), (second, other)):
+        store.grouping.settle(image_of(store, examination), FileSays(STUDY, "P 7", *shows))
+    assert (store.records.holder(second).public_id == first) is together
+    if not together:
+        assert store.grouping.near(second) == (first,), "a person may still join them"
+
+
+def test_views_of_a_study_that_came_more_than_a_day_apart_are_not_joined_by_the_box(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [datetime(2026, 1, 1, 12)]
+    monkeypatch.setattr(records_module, "now_utc", lambda: now[0])
+    sent = []
+    for number, later in enumerate((timedelta(hours=23), timedelta(hours=25), timedelta(hours=-24))):
+        sent.append(send(store, number))
+        store.grouping.settle(image_of(store, sent[-1]), FileSays(STUDY))
+        now[0] += later
+    assert views(store, sent[0]) == ["0.png", "1.png"] and views(store, sent[2]) == ["2.png"]
+
+
+def test_the_box_does_not_move_what_people_have_judged(store: Any) -> None:
+    first, judged, third = (send(store, number) for number in (1, 2, 3))
+    store.grouping.settle(image_of(store, first), FileSays(STUDY))
+    store.readings.add(judged, Draft(Kind.OUTCOME, Judgement.FRACTURE), "p1", lambda _record: "")
+    for one in (judged, third):
+        store.grouping.settle(image_of(store, one), FileSays(STUDY))
+    assert views(store, judged) == ["2.png"] and views(store, first) == ["1.png", "3.png"]
+    assert store.grouping.near(judged) == (first,)
+
+
+@pytest.mark.parametrize(
+    ("label", "patient", "differs"),
+    [
+        ("A 17", "B 23", True),
+        ("7", "007", True),
+        ("Otieno Jane", "otieno^  jane ", False),
+        ("A 17", "", False),
+        ("", "B 23", False),
+        ("W" * 100, "w" * 100, False),
+    ],
+)
+@pytest.mark.parametrize("take_label", [True, False])
+def test_a_file_that_names_another_patient_is_noted(
+    store: Any, label: str, patient: str, differs: bool, take_label: bool
+) -> None:
+    one = send(store, 1, label)
+    store.grouping.settle(image_of(store, one), FileSays("", patient), take_label)
+    found = store.records.examination(one)
+    assert found.images[0].names_other is differs
+    assert found.patient_label == (label[:80] or (patient if take_label else ""))
+
+
+def test_every_view_of_an_examination_is_held_against_its_label(store: Any) -> None:
+    one = send(store, 1)
+    send(store, 2, examination=one)
+    send(store, 3, examination=one)
+    numbers = [image.id for image in store.records.examination(one).images]
+    for number, patient in zip(numbers, ("P 7", "P 8", "p 7"), strict=True):
+        store.grouping.settle(number, FileSays(STUDY, patient))
+    found = store.records.examination(one)
+    assert [image.names_other for image in found.images] == [False, True, False]
+    assert found.patient_label == "P 7"
+
+
+def test_an_examination_that_ended_keeps_no_label(store: Any) -> None:
+    one, other = send(store, 1, "A 17"), send(store, 2)
+    store.grouping.join(one, other, "kiosk")
+    assert store.records.examination(one).patient_label == ""
+    assert store.records.examination(other).patient_label == "A 17"
 
 
 def test_only_examinations_of_about_the_same_time_and_the_same_label_are_offered(

@@ -1,5 +1,6 @@
 import sqlite3
 import sys
+import traceback
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,6 +11,7 @@ from device_app.store import DATABASE_NAME, FolderLock, prepare_store
 from device_app.store.migrate import migrate
 from device_app.store.models import Base
 from runtime.errors import DiskFullError, MigrationError, StoreError
+from tests.device_app.store import old_box
 
 
 @pytest.fixture
@@ -76,6 +78,49 @@ def test_a_migration_that_fails_leaves_the_old_database(path, monkeypatch):
     with pytest.raises(MigrationError, match="cannot be brought"):
         migrate(path)
     assert path.read_bytes() == before and [*path.parent.iterdir()] == [path]
+
+
+DEEP = "[" * 100_000
+SPOILT = (
+    '{"verdict": "none", "probability": ' + "9" * 400 + "}",
+    '{"verdict": "none", "probability": 0.1, "bundle_points": {"none_below": ' + "9" * 400 + "}}",
+    '{"verdict": "none", "timings_ms": {"read": ' + "9" * 400 + "}}",
+    '{"verdict": "unreadable", "refusal": {"code": "\\ud800"}, "provenance": {"engine": "\\udfff"}}',
+    '{"verdict": "none", "warnings": ["\\ud800"], "metadata": ' + DEEP + "}",
+    DEEP,
+)
+
+
+@pytest.mark.parametrize("findings", SPOILT, ids=range(len(SPOILT)))
+def test_an_answer_that_was_spoilt_keeps_no_box_of_the_first_version_from_this_one(tmp_path, findings):
+    old_box.make(tmp_path)
+    path = tmp_path / "data" / DATABASE_NAME
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE results SET findings_json = ?", (findings,))
+    connection.close()
+    assert migrate(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM tallies").fetchall() == [(1,)]
+        assert connection.execute("SELECT findings_json FROM results").fetchall() == [(findings,)]
+
+
+def test_a_letter_that_is_none_keeps_no_migration_from_ending_and_no_error_quotes_a_row(tmp_path):
+    old_box.make(tmp_path)
+    path = tmp_path / "data" / DATABASE_NAME
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE results SET findings_json = CAST(x'7b22ff227d' AS TEXT)")
+    connection.close()
+    assert migrate(path)
+
+
+def test_no_error_of_a_migration_quotes_what_a_row_holds(path, monkeypatch):
+    def quote(_folder):
+        raise sqlite3.OperationalError("Could not decode to UTF-8 column 'patient_label' with text 'Wanjiku'")
+
+    monkeypatch.setattr(sys.modules[migrate.__module__], "sync_folder", quote)
+    with pytest.raises(MigrationError) as caught:
+        migrate(path)
+    assert "Wanjiku" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_room_for_the_copy_is_said_as_such(path, monkeypatch):

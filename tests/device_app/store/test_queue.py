@@ -1,12 +1,17 @@
+import io
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
 
 from device_app.store import prepare_store
 from device_app.store.database import now_utc
-from device_app.store.models import Job, JobState
+from device_app.store.models import Image, Job, JobState
 from device_app.store.queue import FailureCode, QueueLimits, ReadResult
+from device_app.store.records import Upload
+from device_app.store.sources import TEST
+from device_app.store.tallies import rows_after
 
 ANSWER = ReadResult("none", "{}", "0" * 64)
 
@@ -95,6 +100,43 @@ def test_a_failed_picture_is_read_again_only_when_asked(store, receive):
     assert image.state is JobState.FAILED and store.queue.claim("a") is None
     assert store.queue.retry(image.id) and not store.queue.retry(image.id)
     assert store.queue.claim("a").image_id == image.id
+
+
+def test_a_failed_picture_that_was_removed_is_not_read_again(store, receive):
+    receipt = receive(b"x")
+    store.queue.fail(store.queue.claim("a"), FailureCode.DIED)
+    image = image_of(store, receipt)
+    with store.database.write() as session:
+        session.execute(update(Image).values(removed_utc=now_utc()))
+    assert not store.queue.retry(image.id)
+    assert image_of(store, receipt).state is JobState.FAILED and store.queue.claim("a") is None
+
+
+def test_what_ended_a_worker_and_was_no_pictures_fault_counts_as_a_try_and_not_as_a_death(store, receive):
+    receipt, other = receive(b"x"), receive(b"y")
+    for _ in range(QueueLimits().max_attempts):
+        assert image_of(store, receipt).state is JobState.QUEUED
+        store.queue.claim("ended")
+        assert store.queue.recover("ended") == 1
+    assert image_of(store, receipt).failure == "interrupted"
+    store.queue.claim("alive")
+    assert store.queue.recover("ended") == 0 and image_of(store, other).state is JobState.WORKING
+
+
+def test_the_known_picture_is_not_counted_among_a_clinics(store):
+    for source in (TEST, "upload"):
+        store.records.receive(io.BytesIO(source.encode()), Upload("a.png", source=source))
+        store.queue.complete(store.queue.claim("a"), ANSWER)
+        store.records.receive(io.BytesIO(source.encode() + b"2"), Upload("b.png", source=source))
+        store.queue.fail(store.queue.claim("a"), FailureCode.DIED)
+    counted = [row.examination for row in rows_after(store.database, 0)]
+    clinics = {image.examination_id for image in _images(store) if image.examination.source != TEST}
+    assert len(counted) == 2 and set(counted) == clinics
+
+
+def _images(store):
+    with store.database.read() as session:
+        return [*session.scalars(select(Image).options(joinedload(Image.examination)))]
 
 
 def test_places_in_the_queue_count_what_is_read_before(store, receive):

@@ -87,3 +87,33 @@ def test_a_row_with_spoilt_places_hides_nothing_else(store, examination) -> None
         session.connection().exec_driver_sql("UPDATE readings SET boxes_json = 'oops'")
     (said,) = store.readings.of(examination)
     assert (said.judgement, said.places) == (Judgement.FRACTURE, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("", None), ("oops", ()), ("[[]]", ()), ("[1e999]", ()), ("[7]", (7,))]
+)
+def test_the_pictures_of_a_reading_are_known_not_kept_or_spoilt(
+    store, examination, text: str, kept: object
+) -> None:
+    store.readings.add(examination, Draft(Kind.SECOND, Judgement.NONE), "p1", says("none"))
+    (said,) = store.readings.of(examination)
+    assert said.image_ids == (image_of(store, examination),)
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE readings SET image_ids_json = ?", (text,))
+    (said,) = store.readings.of(examination)
+    assert said.image_ids == kept
+
+
+def test_a_picture_that_took_the_place_of_another_may_be_read_first(
+    store, examination, receive, work_off
+) -> None:
+    wrong, other = (receive(sample.picture(sample.NONE, seed), label="P 1").public_id for seed in (2, 3))
+    work_off()
+    store.grouping.join(wrong, examination, "p1")
+    store.readings.add(examination, Draft(Kind.OWN, Judgement.NONE), "p1", says("fracture"))
+    store.grouping.part(examination, store.records.examination(examination).images[1].id, "p1")
+    with pytest.raises(InputError, match="read already"):
+        store.readings.add(examination, Draft(Kind.OWN, Judgement.NONE), "p1", says("fracture"))
+    store.grouping.join(other, examination, "p1")
+    store.readings.add(examination, Draft(Kind.OWN, Judgement.DOUBT), "p1", says("fracture"))
+    assert [len(said.image_ids) for said in store.readings.of(examination)] == [2, 2]

@@ -171,6 +171,7 @@ def test_sweeping_removes_only_what_was_never_confirmed(store, receive, config):
     store.files.write_derived(sha256, "thumb", b"png")
     store.files.write_derived("ab" * 32, "thumb", b"png")
     (store.files.incoming / "left.part").write_bytes(b"half")
-    assert store.files.sweep(store.records.known_digests()) == 2
+    assert store.files.sweep(store.records.known_digests()) == 0
+    assert not list(store.files.incoming.iterdir()) and "ab" * 32 not in store.files.digests()
     assert store.files.read(sha256) == b"kept"
     assert store.files.derived_path(sha256, "thumb").read_bytes() == b"png"

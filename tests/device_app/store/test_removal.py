@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from device_app.housekeeping import Housekeeping
 from device_app.retention import PROVEN_AFTER, Clock
@@ -125,6 +128,8 @@ def test_a_running_kiosk_removes_by_the_rule_if_its_clock_is_trusted(
     monkeypatch.setattr("device_app.housekeeping._LOOK_EVERY_S", 0.01)
     with store.database.write() as session:
         session.connection().exec_driver_sql("UPDATE images SET received_utc = '2001-01-01 00:00:00.000000'")
+    monkeypatch.setattr("device_app.housekeeping.Housekeeping._past_utc", lambda _: datetime.min)
+    written(store, answered, datetime(2001, 1, 1))
     Settings(store.database).change("box", keep_days=30)
     removal.keep_clock(Clock(now_utc(), PROVEN_AFTER if trusted else timedelta(0)))
     with Housekeeping(client.application):
@@ -136,12 +141,12 @@ def test_a_running_kiosk_removes_by_the_rule_if_its_clock_is_trusted(
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", '{"seen_utc": "soon", "proven_s": 1}', '{"seen_utc": 1}', "nonsense"]
+    "kept", ["{}", "[]", '{"seen_utc": "soon", "proven_s": 1}', '{"seen_utc": 1}', "nonsense"]
 )
-def test_a_clock_that_was_kept_spoilt_is_one_never_seen(store, removal, text):
+def test_a_clock_that_was_kept_spoilt_is_one_never_seen(store, removal, kept):
     removal.keep_clock(Clock(now_utc()))
     with store.database.write() as session:
-        session.connection().exec_driver_sql("UPDATE settings SET value_json = ?", (text,))
+        session.connection().exec_driver_sql("UPDATE settings SET value_json = ?", (kept,))
     assert removal.clock() is None
 
 
@@ -152,6 +157,116 @@ def test_what_a_picture_takes_of_the_disk_is_measured_with_all_that_is_made_of_i
     on_disk = sum(path.stat().st_size for path in files_of(config, image_of(store, answered).sha256))
     assert taken == pytest.approx(on_disk) and first is not None
     assert removal.taken_since(now_utc() + timedelta(days=1)) == (0, None)
+
+
+def written(store, public_id, moment):
+    seconds = moment.replace(tzinfo=UTC).timestamp()
+    os.utime(store.files.path(image_of(store, public_id).sha256), (seconds, seconds))
+
+
+def came(store, public_id, moment):
+    """As by a clock that said so."""
+    with store.database.write() as session:
+        session.execute(
+            text("UPDATE images SET received_utc = :moment WHERE id = :id"),
+            {"moment": moment.isoformat(" "), "id": image_of(store, public_id).id},
+        )
+    written(store, public_id, moment)
+
+
+def due(removal, now):
+    return removal.due(30, Clock(now, PROVEN_AFTER), now).image_ids
+
+
+def test_a_picture_of_a_clock_that_was_behind_has_its_time_from_the_one_before(
+    store, removal, receive, work_off
+):
+    now = datetime(2026, 11, 28, 12)
+    first, second = (receive(sample.picture(sample.NONE, seed=seed)).public_id for seed in (1, 2))
+    work_off()
+    came(store, first, now - timedelta(days=10))
+    came(store, second, datetime(2000, 1, 2))
+    assert due(removal, now) == ()
+    later = now + timedelta(days=21)
+    assert set(due(removal, later)) == {image_of(store, one).id for one in (first, second)}
+
+
+def test_the_first_picture_of_a_clock_that_was_behind_has_its_time_from_when_the_model_was_made(
+    store, removal, receive, work_off
+):
+    one = receive(sample.picture(sample.NONE)).public_id
+    work_off()
+    came(store, one, datetime(2000, 1, 2))
+    now = datetime(2026, 11, 28, 12)
+    assert len(due(removal, now)) == 1
+    assert due(replace(removal, past_utc=now - timedelta(days=10)), now) == ()
+    assert len(due(replace(removal, past_utc=now + timedelta(days=10)), now)) == 1, "it has not been yet"
+
+
+def test_a_picture_that_was_sent_again_has_its_time_from_then(store, removal, receive, work_off):
+    now = now_utc() + timedelta(days=20)
+    one = receive(sample.picture(sample.NONE)).public_id
+    work_off()
+    came(store, one, now - timedelta(days=100))
+    assert len(due(removal, now)) == 1
+    assert receive(sample.picture(sample.NONE)).known
+    assert due(removal, now) == () and len(due(removal, now + timedelta(days=30))) == 1
+
+
+def test_labels_of_examinations_that_were_joined_go_with_the_last_view(
+    config, store, removal, receive, work_off
+):
+    ids = [
+        receive(sample.picture(sample.NONE, seed=seed), label="Wanjiku 17").public_id for seed in (1, 2, 3)
+    ]
+    store.grouping.join(ids[0], ids[1], "box")
+    store.grouping.join(ids[1], ids[2], "box")
+    work_off()
+    assert removal.remove([image.id for image in store.records.examination(ids[2]).images], now_utc()) == 3
+    assert [store.records.examination(one).patient_label for one in ids] == [""] * 3
+    with store.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"Wanjiku" not in (config.data_dir / "kiosk.sqlite3").read_bytes(), "left in a free page"
+
+
+def test_what_was_said_of_the_patient_goes_out_of_the_answer_too(store, removal, answered):
+    said = {
+        "age_years": 41.0,
+        "sex": "female",
+        "body_part": "hand",
+        "view": "frontal",
+        "notes": ["41 is old"],
+    }
+    whole = {**json.loads(image_of(store, answered).findings_json), "metadata": said}
+    with store.database.write() as session:
+        session.execute(text("UPDATE results SET findings_json = :text"), {"text": json.dumps(whole)})
+    remove(store, removal, answered)
+    kept = {"age_years": None, "sex": "", "body_part": "hand", "view": "frontal", "notes": []}
+    assert json.loads(image_of(store, answered).findings_json) == {**whole, "metadata": kept}
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_other_and_is_tried_again(
+    config, store, removal, receive, work_off
+):
+    one, two = (receive(sample.picture(sample.NONE, seed=seed)).public_id for seed in (1, 2))
+    work_off()
+    digests = [image_of(store, public_id).sha256 for public_id in (one, two)]
+    stuck = config.data_dir / "derived" / digests[0][:2] / f"{digests[0]}.odd"
+    stuck.mkdir()  # which no unlink removes
+    assert removal.remove([image_of(store, public_id).id for public_id in (one, two)], now_utc()) == 2
+    assert not files_of(config, digests[1]) and files_of(config, digests[0]) == [stuck]
+    prepare_store(config)  # it keeps no start
+    stuck.rmdir()
+    stuck.write_bytes(b"left")
+    removal.erase_left()
+    assert not files_of(config, digests[0])
+
+
+def test_a_picture_that_comes_again_is_not_taken_for_a_file_that_was_left(store, removal, answered, receive):
+    remove(store, removal, answered)
+    again = receive(sample.picture(sample.FRACTURE))
+    removal.erase_left()
+    store.files.read(image_of(store, again.public_id).sha256)
 
 
 def test_the_log_holds_no_name(store, removal, answered):

@@ -174,6 +174,15 @@ def test_wrong_pins_are_counted_and_then_the_right_one_must_wait(client, people)
     assert sign_in(client, people, Role.READER).status_code == 303
 
 
+def test_a_stranger_on_the_network_locks_nobody_out_at_the_box(client, people) -> None:
+    client.environ_base["REMOTE_ADDR"] = "192.168.1.20"
+    for _ in range(FREE_TRIES + 1):
+        sign_in(client, people, Role.USER, "111111")
+    assert "Too many wrong PINs." in sign_in(client, people, Role.USER).text
+    client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
+    assert sign_in(client, people, Role.USER).status_code == 303
+
+
 def test_the_first_administrator_chooses_the_pin_at_the_box(client, store) -> None:
     assert "There is no PIN to begin with" in client.get("/sign-in/").text
     made = post(client, "/sign-in/first", name="Asha", pin="492741", again="492741")

@@ -48,7 +48,10 @@ def test_a_refused_photograph_says_why_and_leads_back_with_the_patient(client, w
     link = re.search(r'href="(/photograph\?again=[^"]+)"', page)
 
     assert "Cannot read this picture" in page and "The photograph is blurred or shaken." in page
-    assert link is not None and 'value="P 8"' in client.get(link[1]).text
+    assert link is not None
+    again = client.get(link[1]).text
+    assert 'value="P 8"' in again and "Take the photograph again · <strong><bdi>P 8</bdi></strong>" in again
+    assert "It is of another patient" in again
 
 
 def test_a_refused_file_does_not_lead_to_the_camera(client, work_off) -> None:

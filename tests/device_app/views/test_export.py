@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import io
 import re
+import time
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 import cv2
@@ -16,15 +18,19 @@ from flask.testing import FlaskClient
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.export import exports as exports_module
+from device_app.export import ready_zip
 from device_app.export.exports import Exports, Phase, State
 from device_app.export.job import Counts
 from device_app.export.target import Fault
 from device_app.export.words import FAULTS
 from device_app.store import Store
+from device_app.store.database import now_utc
 from device_app.store.log import Action
+from device_app.store.removal import Removal
 from device_app.views import export as view
 from tests.device_app import sample
-from tests.device_app.views.test_access import post, sign_in
+from tests.device_app.conftest import wait_until
+from tests.device_app.views.test_access import post, public_id, sign_in
 from tests.device_app.views.test_screens import send
 
 AGREES = "The patient agrees that this picture is used without her name to improve the model"
@@ -60,7 +66,10 @@ def prepared(client: FlaskClient) -> str:
     return client.get("/export/").text
 
 
-def let_go(client: FlaskClient, page: str, *leaves: str) -> Any:
+def let_go(client: FlaskClient, page: str, *leaves: str, looks: bool = True) -> Any:
+    """looks: whether the browser has fetched the pictures."""
+    for address in re.findall(r'src="(/export/pictures/[^"]+)"', page) if looks else ():
+        assert client.get(address).status_code == 200
     shown = re.findall(r'name="shown" value="([^"]+)"', page)
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert token is not None
@@ -140,7 +149,7 @@ def test_a_picture_is_shown_let_go_and_fetched(client: FlaskClient, agreed: str,
     number = re.search(r'name="leaves" value="(\d+)"', page)
     assert number is not None
     picture = client.get(f"/export/pictures/{number[1]}/small.png").data
-    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (520, 400, 3)
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (520, 808, 3)
     assert let_go(client, page, number[1]).status_code == 303
     assert "Let them leave" in client.get("/export/").text
     assert post(client, "/export/start", to="download").status_code == 303
@@ -156,7 +165,8 @@ def test_a_picture_is_shown_let_go_and_fetched(client: FlaskClient, agreed: str,
     assert {Action.CASE_EXPORTED, Action.CASES_EXPORTED} <= set(actions(store))
     assert "It left the box without a name on" in client.get(agreed).text
     assert post(client, "/export/remove").status_code == 303
-    assert client.get("/export/download").status_code == 404
+    assert client.get("/export/download").headers["Location"] == "/export/"
+    assert "ready to be fetched" not in client.get("/export/").text
 
 
 def test_a_picture_that_is_left_out_does_not_leave(client: FlaskClient, agreed: str) -> None:
@@ -172,6 +182,135 @@ def test_what_was_not_shown_is_not_let_go(client: FlaskClient, agreed: str, show
     prepared(client)
     assert post(client, "/export/look", shown=shown, leaves="1").status_code == 409
     assert manager(client).seen.leaving() == []
+
+
+def test_no_box_is_ticked_before_somebody_ticks_it(client: FlaskClient, agreed: str) -> None:
+    page = prepared(client)
+    assert 'name="leaves" value="1">' in page
+    let_go(client, page, "1")
+    assert 'name="leaves" value="1" checked>' in client.get("/export/").text
+
+
+def test_a_picture_that_was_on_nobodys_screen_is_not_let_go(client: FlaskClient, agreed: str) -> None:
+    answer = let_go(client, prepared(client), "1", looks=False)
+    assert answer.status_code == 409 and "Some pictures were not shown here" in answer.text
+    assert manager(client).seen.leaving() == []
+
+
+def test_a_picture_that_another_has_looked_at_is_not_let_go(
+    client: FlaskClient, agreed: str, people: People
+) -> None:
+    prepared(client)
+    assert client.get("/export/pictures/1/small.png").status_code == 200
+    people.add("Bola", Role.ADMINISTRATOR, "294715", "box")
+    post(client, "/sign-in/", person=public_id(people, "Bola"), pin="294715")
+    assert let_go(client, prepared(client), "1", looks=False).status_code == 409
+    assert let_go(client, prepared(client), "1").status_code == 303
+
+
+def test_one_that_was_not_shown_holds_up_no_other(
+    client: FlaskClient, agreed: str, store: Store, work_off: Any
+) -> None:
+    post(client, f"{sent(client, work_off, 5)}consent", agrees="yes")
+    page = prepared(client)
+    assert client.get("/export/pictures/2/large.png").status_code == 200
+    assert let_go(client, page, "1", "2", looks=False).status_code == 409
+    assert manager(client).seen.leaving() == [2]
+
+
+@pytest.fixture
+def made(client: FlaskClient, agreed: str) -> str:
+    """A zip with the agreed picture waits to be fetched; the picture's address."""
+    let_go(client, prepared(client), "1")
+    post(client, "/export/start", to="download")
+    manager(client).wait(60)
+    assert "Fetch the file" in client.get("/export/").text
+    return agreed
+
+
+def zips(store: Store) -> list[str]:
+    return [path.name for path in store.files.incoming.iterdir()]
+
+
+def gone(client: FlaskClient, store: Store, why: str) -> None:
+    """Nothing can be fetched or lies on the disk, and the page says why."""
+    assert client.get("/export/download").status_code == 303 and zips(store) == []
+    page = client.get("/export/").text
+    assert "The file was removed from the box" in page and why in page
+    assert "Fetch the file" not in page and "ready to be fetched" not in page
+
+
+NO_LONGER = "A picture in it may no longer leave this box."
+
+
+def test_a_file_goes_with_the_consent_to_what_is_in_it(client: FlaskClient, made: str, store: Store) -> None:
+    assert post(client, f"{made}consent", agrees="no").status_code == 303
+    assert zips(store) == [], "it stays until somebody asks for it"
+    gone(client, store, NO_LONGER)
+
+
+def test_a_file_with_a_picture_whose_time_was_over_is_not_sent(
+    client: FlaskClient, made: str, store: Store
+) -> None:
+    Removal(store.database, store.files).remove([1], now_utc())
+    gone(client, store, NO_LONGER)
+
+
+def test_consent_to_another_picture_that_is_withdrawn_costs_no_file(
+    client: FlaskClient, made: str, store: Store, work_off: Any
+) -> None:
+    other = sent(client, work_off, 5)
+    for agrees in ("yes", "no"):
+        post(client, f"{other}consent", agrees=agrees)
+    assert client.get("/export/download").status_code == 200
+
+
+def test_a_file_is_kept_for_a_day(
+    client: FlaskClient, made: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began_s = time.monotonic()
+    monkeypatch.setattr(ready_zip.time, "monotonic", lambda: began_s + 23 * 3600)
+    assert client.get("/export/download").status_code == 200
+    monkeypatch.setattr(ready_zip.time, "monotonic", lambda: began_s + 24 * 3600)
+    gone(client, store, "It is kept for one day.")
+
+
+def test_a_file_goes_while_nobody_opens_a_page(
+    client: FlaskClient, agreed: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports_module, "_LOOK_AT_ZIP_EVERY_S", 0.01)
+    let_go(client, prepared(client), "1")
+    post(client, "/export/start", to="download")
+    manager(client).wait(60)
+    assert len(zips(store)) == 1
+    Removal(store.database, store.files).remove([1], now_utc())
+    wait_until(lambda: zips(store) == [])
+
+
+def test_the_log_says_who_has_fetched_a_file(
+    client: FlaskClient, made: str, store: Store, people: People
+) -> None:
+    client.get("/export/download").close()
+    exported, fetched = (
+        next(entry for entry in store.log.page(1, 99).entries if entry.action == action)
+        for action in (Action.CASES_EXPORTED, Action.CASES_FETCHED)
+    )
+    assert fetched.actor == public_id(people, "administrator") and fetched.detail == {"pictures": 1}
+    assert fetched.subject == exported.subject
+    assert "File with exported pictures fetched" in client.get("/log/").text
+
+
+def test_a_page_that_renews_itself_without_a_script_keeps_nobody_signed_in(
+    clock: Any, client: FlaskClient, agreed: str
+) -> None:
+    prepared(client)
+    manager(client).state = State(Phase.RUNNING, Counts(10, 3))
+    again = re.search(r'http-equiv="refresh" content="5;url=([^"]+)"', client.get("/export/").text)
+    assert again is not None
+    for _ in range(11):
+        clock(timedelta(minutes=1))
+        client.get(html.unescape(again[1]))
+    assert client.get("/export/").status_code == 303
 
 
 def test_a_stick_that_is_not_there_is_said_and_nothing_leaves(client: FlaskClient, agreed: str) -> None:

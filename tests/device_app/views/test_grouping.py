@@ -21,6 +21,7 @@ from runtime.detector import Detector
 from tests.device_app import sample
 from tests.device_app.conftest import FixedReader
 from tests.device_app.views.test_access import post, sign_in
+from tests.device_app.views.test_reading import judge
 from tests.device_app.views.test_screens import READY, send, token
 from tests.runtime.readers.makers import dicom
 
@@ -104,7 +105,7 @@ def test_a_full_examination_leaves_the_picture_by_itself_and_says_so(client: Any
     for seed in range(11, 10 + MAX_VIEWS):
         give(client, sample.NONE, seed, examination=first["examination"])
     alone = give(client, sample.NONE, 30, examination=first["examination"])
-    assert alone["url"] != first["url"] and "Stored by itself" in alone["says"]
+    assert alone["url"] != first["url"] and "This picture stands by itself" in alone["says"]
     assert "No more views can be added." in client.get(first["url"]).text
 
 
@@ -152,7 +153,7 @@ def test_a_view_that_comes_after_ones_own_reading_asks_for_another(
     post(client, "/settings/", own_read_first="yes", idle_minutes="10")
     first = give(client, sample.FRACTURE, 70)
     work_off()
-    post(client, f"{first['url']}own", judgement="doubt")
+    judge(client, first["url"], "own", judgement="doubt")
     assert "Fracture suspected" in client.get(first["url"]).text
     give(client, sample.FRACTURE, 71, examination=first["examination"])
     work_off()

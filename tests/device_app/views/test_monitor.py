@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 
 from device_app import create_app
 from device_app.access.roles import Role
+from device_app.intake.sources import SourceKind, Sources, Trouble, install_sources
 from device_app.monitoring.book import Expectation
 from device_app.monitoring.expectation import Expectations
 from device_app.settings import Settings
@@ -19,6 +21,7 @@ from device_app.status import Phase, ReaderStatus
 from device_app.store.database import now_utc
 from device_app.store.site_points import Change, change_points
 from device_app.views import monitor
+from device_app.views.monitor import LEAST_SHOWN
 from device_app.vitals import Vitals
 from runtime.expected import ExpectedAnswers
 from tests.device_app import sample
@@ -38,6 +41,7 @@ CHANGED = Made(weeks=5, pictures=120, start=MONDAY + timedelta(weeks=12), shift=
 def vitals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a machine that is well, whatever this one is doing."""
     monkeypatch.setattr(monitor, "read_vitals", lambda _folder: WELL)
+    monkeypatch.setattr(monitor, "now_utc", lambda: max(now_utc(), MONDAY + timedelta(weeks=60)))
 
 
 @pytest.fixture
@@ -134,6 +138,108 @@ def test_a_change_of_limits_is_marked_where_it_moves_the_course(kiosk: FlaskClie
     change_points(store.database, "p1", Change(BUNDLE, None, "as the model comes", 0, {}))
     page = kiosk.get(PATH).text
     assert page.count('class="chart-changed"') == 1 and "the limits of this clinic were changed" in page
+
+
+def sources(app: Flask, *troubles: Trouble) -> None:
+    known = Sources()
+    for kind, trouble in zip(SourceKind, troubles, strict=False):
+        known.open(kind, "/srv/pictures", trouble)
+    install_sources(app, known)
+
+
+def box_headline(kiosk: FlaskClient) -> str:
+    return headline(kiosk.get("/box").text)
+
+
+def test_ways_in_that_do_not_work_are_said_here_and_on_the_page_of_the_box(
+    app: Flask, kiosk: FlaskClient
+) -> None:
+    sources(app, Trouble.STUCK, Trouble.FAILED, Trouble.NONE)
+    page, box = kiosk.get(PATH).text, kiosk.get("/box").text
+    assert headline(page) == headline(box) == "Look at this."
+    for said in ("Watched folder: Files there were taken", "DICOM receiver: It failed"):
+        assert said in page and said in box
+    sources(app, Trouble.NONE, Trouble.STARTING)
+    assert headline(kiosk.get(PATH).text) == "The box can be trusted now."
+    assert box_headline(kiosk) == "The box is working."
+    assert kiosk.get("/healthz").json["alarms"] == []
+
+
+def test_an_engine_out_of_service_is_said(config: Any, store: Any, vitals: None) -> None:
+    status = replace(READY, engine_reason="openvino-int8 passed; tensorrt-fp16 is out of service: no number")
+    client = create_app(config, FixedReader(status)).test_client()
+    page = client.get(PATH).text
+    assert headline(page) == box_headline(client) == "Look at this."
+    assert "An engine that reads pictures has failed" in page
+
+
+def test_the_page_of_the_box_never_says_that_it_works_where_it_is_not_to_be_relied_on(
+    kiosk: FlaskClient, store: Any
+) -> None:
+    fill(store, MANY)
+    fill(store, CHANGED)
+    page = kiosk.get("/box").text
+    assert headline(page) == "Do not rely on the box now." and "may miss fractures" in page
+
+
+@pytest.mark.parametrize("made", ["2999-01-01T00:00:00+00:00", "no date"])
+def test_a_clock_before_the_making_of_the_model_is_said(
+    config: Any, store: Any, vitals: None, made: str
+) -> None:
+    client = create_app(config, FixedReader(replace(READY, made_utc=made))).test_client()
+    assert ("clock is wrong" in client.get(PATH).text) is made.startswith("2999")
+
+
+def test_two_weeks_of_one_name_are_both_shown(kiosk: FlaskClient, store: Any) -> None:
+    fill(store, Made(weeks=9))
+    fill(store, Made(weeks=1, pictures=33, start=MONDAY + timedelta(weeks=3), seed=1))
+    page = kiosk.get(PATH).text
+    rows = re.findall(r'<th scope="row">2026-W05</th><td>(\d+)</td>', page)
+    assert rows == ["33", "60"] and headline(page) == "Look at this." and "clock is wrong" in page
+
+
+def read_first(kiosk: FlaskClient) -> None:
+    kiosk.application.extensions["ulna-access"].settings.change("box", own_read_first=True)
+
+
+def test_where_people_read_first_no_picture_changes_what_is_shown(
+    kiosk: FlaskClient, store: Any, people: Any
+) -> None:
+    fill(store, Made(weeks=1, pictures=LEAST_SHOWN, start=MONDAY))
+    fill(store, Made(weeks=1, pictures=LEAST_SHOWN - 1, start=MONDAY + timedelta(weeks=1), seed=1))
+    fill(store, Made(weeks=1, pictures=40, start=MONDAY + timedelta(weeks=2), seed=2))
+    read_first(kiosk)
+    sign_in(kiosk, people, Role.USER)
+    before = shown(kiosk)
+    assert re.findall(r'<th scope="row">(2026-W\d+)', before) == ["2026-W02"]
+    fill(store, Made(weeks=1, pictures=1, start=MONDAY + timedelta(weeks=2, days=1), seed=3))
+    assert shown(kiosk) == before and "Weeks are shown when they are over" in before
+    fill(store, Made(weeks=1, pictures=1, start=MONDAY + timedelta(weeks=3), seed=4))
+    assert re.findall(r'<th scope="row">(2026-W\d+)', shown(kiosk)) == ["2026-W04", "2026-W02"]
+
+
+def test_where_people_read_first_the_only_picture_is_not_told(
+    kiosk: FlaskClient, store: Any, people: Any
+) -> None:
+    fill(store, Made(weeks=1, pictures=1))
+    read_first(kiosk)
+    sign_in(kiosk, people, Role.USER)
+    page = shown(kiosk)
+    assert "Week by week" not in page and "No picture has been read" not in page and "chart" not in page
+
+
+def test_where_people_read_first_alarms_count_everything(kiosk: FlaskClient, store: Any, people: Any) -> None:
+    fill(store, MANY)
+    fill(store, CHANGED)
+    read_first(kiosk)
+    sign_in(kiosk, people, Role.USER)
+    assert headline(kiosk.get(PATH).text) == "Do not rely on the box now."
+
+
+def shown(kiosk: FlaskClient) -> str:
+    """What the page says of answers; how many examinations were counted so far is no answer."""
+    said = kiosk.get(PATH).text.partition("<h2>What it answers</h2>")[2].partition("<form")[0]
+    return re.sub(r"\d+ of 100 examinations", "", said)
 
 
 def test_nothing_of_a_single_patient_is_on_it(
