@@ -17,8 +17,12 @@ _DIGITS = 16
 
 
 def basis(examination: ExaminationRecord, hidden: bool) -> str:
-    """Of a judgement: its pictures, how far each is and, unless hidden, what the box says of each."""
-    return _digest([examination.public_id, hidden, [_told(image, hidden) for image in examination.images]])
+    """Of a judgement: its pictures, whose they are said to be, how far each is and, unless hidden, what the
+    box says of each.
+    """
+    whose = examination.patient_label, [image.names_other for image in examination.images]
+    told = [_told(image, hidden) for image in examination.images]
+    return _digest([examination.public_id, hidden, whose, told])
 
 
 def is_basis(text: str, examination: ExaminationRecord) -> bool:
@@ -29,8 +33,9 @@ def is_basis(text: str, examination: ExaminationRecord) -> bool:
 def seen(shown: Sequence[Plate], hidden: bool, cannot_answer: bool) -> str:
     """Of a page with all pictures of one examination."""
     examination = shown[0].examination
-    pictures = [(plate.has_picture, plate.image.names_other) for plate in shown]
-    return _digest([basis(examination, hidden), examination.patient_label, pictures, cannot_answer])
+    pictures = [plate.has_picture for plate in shown]
+    held = cannot_answer and any(map(waits, examination.images))  # nothing else tells of it
+    return _digest([basis(examination, hidden), pictures, held])
 
 
 def seen_of(plate: Plate) -> str:

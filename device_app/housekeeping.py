@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +19,7 @@ from device_app.retention import look_at
 from device_app.store import DATABASE_NAME
 from device_app.store.copies import EVERY, is_due, make_copy
 from device_app.store.database import now_utc
+from device_app.store.log import BOX, Action
 from device_app.store.removal import Removal
 from device_app.web import kiosk_of
 from runtime.errors import StoreError
@@ -62,17 +63,17 @@ class Housekeeping:
         if time.monotonic() - self._copied_s >= EVERY.total_seconds():
             self._copy()
         if time.monotonic() - self._checked_s >= _CHECK_EVERY_S:
+            Removal(self._store.database, self._store.files, self._store.records.adopting).erase_left()
             chain_of(self._app).look(self._store.log)
             self._checked_s = time.monotonic()
 
     def _remove(self) -> None:
         """The clock is looked at whatever the rule: a rule that is made later finds one that is known."""
         store, now = self._store, now_utc()
-        removal = Removal(store.database, store.files, store.records.adopting, self._past_utc())
+        removal = Removal(store.database, store.files, store.records.adopting)
         ran, self._looked_s = time.monotonic() - self._looked_s, time.monotonic()
         clock = look_at(removal.clock(), now, timedelta(seconds=ran))
         removal.keep_clock(clock)
-        removal.erase_left()
         keep_days = keep_days_of(self._app)
         if keep_days == 0:
             return
@@ -80,14 +81,8 @@ class Housekeeping:
         if found.image_ids:
             gone = removal.remove(found.image_ids, now)
             _log.info("%d pictures were removed because their time was over", gone)
-        if clock.is_trusted:
-            store.files.sweep_aside(now, keep_days)
-
-    def _past_utc(self) -> datetime:
-        """When the model was made, before which no picture came."""
-        made = kiosk_of(self._app).reader.status().made_utc
-        moment = datetime.fromisoformat(made) if made else datetime.min
-        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+        if clock.is_trusted and (swept := store.files.sweep_aside(now, keep_days)):
+            store.log.note(BOX, Action.REMOVED, pictures=swept)
 
     def _copy(self) -> None:
         database = self._config.data_dir / DATABASE_NAME

@@ -40,6 +40,12 @@ class Clock:
         return self.proven >= PROVEN_AFTER
 
 
+FIRST_UTC = datetime(2026, 1, 1)
+"""No kiosk took anything in before: a clock that says so is behind. A model's own date would not do, since a
+new model would make every picture before it young again.
+"""
+
+
 @dataclass(frozen=True)
 class Stored:
     """A picture whose bytes are here. received_utc: when it came, as far as that is believed. ended: read, or
@@ -75,15 +81,13 @@ def look_at(clock: Clock | None, now_utc: datetime, ran: timedelta) -> Clock:
     return Clock(now_utc) if jumped else replace(clock, seen_utc=now_utc, proven=clock.proven + ran)
 
 
-def believed(
-    received_utc: Iterable[datetime], now_utc: datetime, past_utc: datetime = datetime.min
-) -> list[datetime]:
+def believed(received_utc: Iterable[datetime], now_utc: datetime) -> list[datetime]:
     """When pictures came at the earliest, in the order in which they came: the clock may have been behind.
 
-    None came before one that came earlier, nor before `past_utc`, which has certainly been. A time that has
-    not come yet tells nothing of the pictures after it.
+    None came before one that came earlier, nor before there was this program. A time that has not come yet
+    tells nothing of the pictures after it.
     """
-    found, latest = [], past_utc if past_utc <= now_utc else datetime.min
+    found, latest = [], FIRST_UTC if now_utc >= FIRST_UTC else datetime.min
     for moment in received_utc:
         if moment <= now_utc:
             latest = max(latest, moment)

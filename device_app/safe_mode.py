@@ -29,7 +29,7 @@ from device_app.store import DATABASE_NAME
 from device_app.store.copies import copies
 from device_app.store.database import now_utc, said_of
 from device_app.store.models import Base
-from device_app.store.recover_source import find_rows, opened
+from device_app.store.recover_source import Examined, find_rows, opened
 from runtime.errors import InputError, UlnaError
 
 _log = logging.getLogger("ulna.safe_mode")
@@ -163,11 +163,11 @@ class SafeBox:
 
     def _survey(self) -> None:
         """All but the engine's test, which takes long."""
+        examined, self.offers_mending = _examined(self.config)
         for part in Part:
             if part is not Part.ENGINE:
-                self.parts[part] = look(self.config, part)
+                self.parts[part] = look(self.config, part, examined)
         self.kept = kept(self.config.data_dir)
-        self.offers_mending = _offers_mending(self.config)
         self.administrators = administrators(self.config)
 
     def _test(self, _ended: threading.Event) -> None:
@@ -192,12 +192,14 @@ class SafeBox:
         serving.leave()
 
 
-def _offers_mending(config: KioskConfig) -> bool:
+def _examined(config: KioskConfig) -> tuple[Examined | None, bool]:
+    """How the database is, and whether it can be mended."""
     try:
-        return can_be_mended(condition(config.data_dir))
+        found = condition(config.data_dir)
+        return found, can_be_mended(found)
     except Exception as error:  # the page that says what is wrong must come up whatever is
         _log.warning("it cannot be told whether the database can be mended: %s", said_of(error))
-        return False
+        return None, False
 
 
 def administrators(config: KioskConfig) -> tuple[Administrator, ...]:

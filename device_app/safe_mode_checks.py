@@ -61,9 +61,14 @@ class Kept:
     copy: str = ""
 
 
-def look(config: KioskConfig, part: Part) -> PartState:
-    """How one part is; whatever goes wrong in looking is said of that part alone."""
+def look(config: KioskConfig, part: Part, examined: Examined | None = None) -> PartState:
+    """How one part is; whatever goes wrong in looking is said of that part alone.
+
+    examined: the database, where that was done already: it takes long of a large one.
+    """
     try:
+        if part in _OF_DATABASE:
+            return _OF_DATABASE[part](examined or condition(config.data_dir))
         return _LOOKS[part](config)
     except (UlnaError, OSError) as error:
         return PartState(part, False, str(error))
@@ -99,15 +104,13 @@ def _disk(config: KioskConfig) -> PartState:
     return PartState(Part.DISK, found.free >= needed and not no_names, said)
 
 
-def _database(config: KioskConfig) -> PartState:
-    found = condition(config.data_dir)
+def _database(found: Examined) -> PartState:
     if found.condition is Condition.UNREADABLE:
         return PartState(Part.DATABASE, None, found.detail)
     return PartState(Part.DATABASE, found.condition in (Condition.SOUND, Condition.NEWER), found.detail)
 
 
-def _version(config: KioskConfig) -> PartState:
-    found: Examined = condition(config.data_dir)
+def _version(found: Examined) -> PartState:
     known = {Condition.SOUND: True, Condition.NEWER: False}.get(found.condition)
     return PartState(Part.VERSION, known, found.detail or found.revision)
 
@@ -135,11 +138,10 @@ def _engine(config: KioskConfig) -> PartState:
     return PartState(Part.ENGINE, True, f"{choice.key}: {choice.reason}")
 
 
+_OF_DATABASE: dict[Part, Callable[[Examined], PartState]] = {Part.DATABASE: _database, Part.VERSION: _version}
 _LOOKS: dict[Part, Callable[[KioskConfig], PartState]] = {
     Part.FOLDER: _folder,
     Part.DISK: _disk,
-    Part.DATABASE: _database,
-    Part.VERSION: _version,
     Part.LOG: _log,
     Part.BUNDLE: _bundle,
     Part.ENGINE: _engine,

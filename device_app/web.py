@@ -70,7 +70,7 @@ def build_app(config: KioskConfig, reader: Reader) -> Flask:
     CSRFProtect(app)
     Babel(app, locale_selector=_language)
     database = kiosk_of(app).store.database
-    install_gate(app, Access(People(database), Sessions(database), Settings(database)), problem)
+    install_gate(app, Access(People(database), Sessions(database), Settings(database), config.host), problem)
     _install_words(app)
     install_outlook(app, kiosk_of(app).store, config.reserve_bytes)
     _install_problems(app)

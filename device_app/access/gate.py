@@ -34,11 +34,12 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 @dataclass(frozen=True)
 class Access:
-    """What the gate works with."""
+    """What the gate works with. host: on which the kiosk listens."""
 
     people: People
     sessions: Sessions
     settings: Settings
+    host: str
 
 
 def access() -> Access:
@@ -132,13 +133,17 @@ def _forget_all() -> None:
 
 
 def is_at_the_box() -> bool:
-    """Whether the request comes from the box's own screen, not over a network."""
+    """Whether the request comes from the box's own screen, not over a network.
+
+    A kiosk that listens on one address of a network is opened by it at the box too, and a connection from
+    there comes from that address; no other machine can hold one under it.
+    """
     try:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return plain.is_loopback or str(plain) == access().host
 
 
 def place() -> Place:

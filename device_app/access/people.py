@@ -107,12 +107,12 @@ class People:
             end_all_of(session, person.id)
             append(session, actor, Action.PIN_CHANGED, public_id)
 
-    def sign_in(self, public_id: str, pin: str, place: Place = Place.BOX) -> str:
+    def sign_in(self, public_id: str, pin: str, place: Place = Place.NETWORK) -> str:
         """The token of a new session. Raises SignInRefusedError, which is counted, InputError for nobody."""
         self.confirm(public_id, pin, place)
         return self._welcome(public_id, place)
 
-    def confirm(self, public_id: str, pin: str, place: Place = Place.BOX) -> None:
+    def confirm(self, public_id: str, pin: str, place: Place = Place.NETWORK) -> None:
         """That it is the PIN of somebody. Raises like `sign_in`."""
         with _signing_in:
             known, tally = self._known(public_id, place)

@@ -33,7 +33,7 @@ def tally_of(session: Session, person: Person, place: Place) -> Tally:
         until = found.get("locked_until_utc")
         locked = datetime.fromisoformat(until).replace(tzinfo=None) if until else None
         return Tally(int(found.get("failures", 0)), locked)
-    except (AttributeError, TypeError, ValueError, RecursionError):
+    except (AttributeError, OverflowError, TypeError, ValueError, RecursionError):
         return Tally()
 
 

@@ -18,8 +18,10 @@ TAKEN, REFUSED = "taken", "refused"
 SHELVES = (TAKEN, REFUSED)
 _LONGEST_NAME_BYTES = 200
 _MOST_TRIES = 10_000
-_FOLDER_BITS, _FILE_BITS = 0o1777, 0o666
-"""Of the watched folder's mode. Set-user and set-group bits are left out: the unit lets nobody set those."""
+_FOLDER_BITS, _FILE_BITS = 0o1770, 0o660
+"""Of the watched folder's mode. Set-user and set-group bits are left out: the unit lets nobody set those. So
+are everybody's: what lay in a closed folder of a patient's would be open to all on a shelf.
+"""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SEEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 """Held until it has been moved, so that its inode is not given to another."""
@@ -51,19 +53,20 @@ def _opened(shelf: str, top: int, access: os.stat_result) -> int:
         made = True
     target = os.open(shelf, _FOLDER, dir_fd=top)
     if made:  # one that is there may have been closed on purpose: it holds patients' pictures
-        _share(target, access, _FOLDER_BITS)
+        _share(target, access, _FOLDER_BITS, 0o700)
     return target
 
 
-def _share(descriptor: int, access: os.stat_result, bits: int) -> None:
-    """Open what we made to those to whom the watched folder is: they must read why, and empty the shelves.
+def _share(descriptor: int, access: os.stat_result, bits: int, owner: int) -> None:
+    """Open what we made to the group of the watched folder as that is: it must read why, and empty shelves.
 
-    Whatever the process keeps to itself by its umask. Not every share knows owners and modes.
+    Whatever the process keeps to itself by its umask. Not every share knows owners and modes. owner: bits
+    that we keep: the folder's owner may be somebody else.
     """
     with suppress(OSError):
         os.fchown(descriptor, -1, access.st_gid)
     with suppress(OSError):
-        os.fchmod(descriptor, access.st_mode & bits)
+        os.fchmod(descriptor, access.st_mode & bits | owner)
 
 
 def _move(source: int, found: Found, target: int) -> str:
@@ -129,5 +132,5 @@ def _write_note(folder: int, name: str, note: str, access: os.stat_result) -> No
             _reserve(folder, name), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
         )
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            _share(descriptor, access, _FILE_BITS)
+            _share(descriptor, access, _FILE_BITS, 0o600)
             file.write(note)

@@ -20,7 +20,13 @@ _WEEKS_FOR_CLOCK = 8
 _JUMP = timedelta(days=1)
 _STEPS_BACK = 2
 """A clock that goes back by less, and again, begins at one time whenever the box is switched on."""
-_QUIET_SOURCES = (SourceTrouble.NONE, SourceTrouble.STARTING)
+_QUIET_SOURCES = (
+    SourceTrouble.NONE,
+    SourceTrouble.STARTING,
+    # Said of the box as it is now: a receiver hears of it again only with the next picture.
+    SourceTrouble.DISK_FULL,
+    SourceTrouble.QUEUE_FULL,
+)
 
 
 class Level(StrEnum):
@@ -133,24 +139,36 @@ def _of_the_answers(watched: SiteWatch) -> Iterator[Reason]:
         if why not in known:
             known.add(why)
             yield Reason(why, week=str(watched.name_of(alarm)), weeks=alarm.weeks)
-    this_week = _this_week(watched.weeks)
+    this_week = _this_week(watched)
     failed = sum(week.failed for week in this_week)
     if failed >= MANY_FAILURES:
-        week = str(this_week[-1].name) if len(this_week) == 1 else ""
+        week = str(this_week[-1].name) if this_week[0].name == this_week[-1].name else ""
         yield Reason(Why.FAILURES, week=week, count=failed)
 
 
-def _this_week(weeks: Sequence[WeekFigures]) -> Sequence[WeekFigures]:
-    """The newest; where the clock has gone back lately, any of the latest may be of this week."""
-    latest = weeks[-_WEEKS_FOR_CLOCK:]
-    return latest if any(week.went_back for week in latest) else latest[-1:]
+def _this_week(watched: SiteWatch) -> Sequence[WeekFigures]:
+    """The newest and those of its name; where the clock is not to be believed any of the latest may be."""
+    latest = watched.weeks[-_WEEKS_FOR_CLOCK:]
+    if _clock_went_wrong(watched) is not None:
+        return latest
+    return [week for week in latest if week.name == latest[-1].name]
+
+
+def _clock_went_wrong(watched: SiteWatch) -> WeekFigures | None:
+    """The latest week that begins with a step back, where there were several or one of more than a day.
+
+    Of the weeks since somebody has looked and found all in order.
+    """
+    latest = watched.weeks[-_WEEKS_FOR_CLOCK:][-len(watched.watched) :] if watched.watched else ()
+    steps = [week for week in latest if week.went_back]
+    wrong = len(steps) >= _STEPS_BACK or any(week.went_back > _JUMP for week in steps)
+    return steps[-1] if wrong else None
 
 
 def _of_the_clock(box: BoxNow) -> Iterator[Reason]:
-    latest = box.watched.weeks[-_WEEKS_FOR_CLOCK:]
-    steps = [week.went_back for week in latest if week.went_back]
-    if len(steps) >= _STEPS_BACK or any(step > _JUMP for step in steps):
-        yield Reason(Why.CLOCK, week=str(latest[-1].name))
+    wrong = _clock_went_wrong(box.watched)
+    if wrong is not None:
+        yield Reason(Why.CLOCK, week=str(wrong.name))
     elif any(box.now_utc < known - LATE for known in _certainly_been(box)):
         yield Reason(Why.CLOCK)
 

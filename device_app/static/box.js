@@ -43,7 +43,10 @@
       }
       // Signed out meanwhile, by time or elsewhere: nothing of a patient stays on the screen.
       const who = banner.querySelector("[data-person]")?.dataset.person ?? "";
-      if (who !== document.body.dataset.person) return location.assign(document.body.dataset.first);
+      if (who !== document.body.dataset.person) {
+        (window.ulna ??= {}).leaving = true; // nobody who is asked by the page itself could answer
+        return location.assign(document.body.dataset.first);
+      }
       await renew();
     } catch {
       failures += 1;

@@ -69,6 +69,7 @@
     watch.hidden = false;
     document.querySelector("main").classList.add("is-old");
     document.title = watch.querySelector("strong").textContent;
+    document.getElementById("news").textContent = ""; // the old answer, to whoever listens
     return watch.scrollIntoView({ block: "nearest" });
   };
 
@@ -96,7 +97,7 @@
     for (const article of articles) renewArticle(article, fresh.getElementById(article.id));
     for (const id of PARTS) {
       const part = fresh.getElementById(id);
-      if (part) document.getElementById(id)?.replaceWith(part);
+      if (part && !(typed && id === "people-say")) document.getElementById(id)?.replaceWith(part);
     }
     watch.dataset.seen = now.dataset.seen;
     ulna.bindReadings();
@@ -142,8 +143,14 @@
     isAsking = false;
     next = setTimeout(look, pause);
   };
-  document.addEventListener("submit", (event) => (isSent ||= !event.defaultPrevented));
-  window.addEventListener("pageshow", () => (isSent = false));
+  const ON_ITS_WAY_MS = 30000;
+  const stays = () => (isSent = false);
+  document.addEventListener("submit", (event) => {
+    isSent ||= !event.defaultPrevented;
+    setTimeout(stays, ON_ITS_WAY_MS);
+  });
+  // Whoever touches the page again has not left it: it was stopped, or she chose to stay.
+  for (const sign of ["pointerdown", "keydown", "pageshow"]) window.addEventListener(sign, stays, true);
   next = setTimeout(look, SOON_MS / 3);
   // Whoever comes back to the page sees at once what holds now.
   document.addEventListener("visibilitychange", () => {

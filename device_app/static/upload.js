@@ -148,7 +148,7 @@
   let latest = null;
   let underWay = 0; // batches that are asked about or sent
   window.addEventListener("beforeunload", (event) => {
-    if (underWay > 0) event.preventDefault(); // what is not sent yet would be lost without a word
+    if (underWay > 0 && !window.ulna?.leaving) event.preventDefault(); // what is not sent yet would be lost without a word
   });
 
   // A result page tells of one examination, so a person leaves for it where anything is to be told beside it.

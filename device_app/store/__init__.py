@@ -31,7 +31,7 @@ from device_app.store.queue import Queue
 from device_app.store.readings import Readings
 from device_app.store.records import IntakeLimits, Records
 from device_app.store.recover_source import fault_of, opened
-from runtime.errors import StoreError
+from runtime.errors import DiskFullError, StoreError
 
 _log = logging.getLogger("ulna.store")
 DATABASE_NAME = "kiosk.sqlite3"
@@ -143,6 +143,8 @@ def _require_sound(path: Path) -> None:
     try:
         with opened(path) as connection:
             fault = fault_of(connection, Base.metadata.sorted_tables, texts=False)
+    except sqlite3.OperationalError as error:  # of the disk, or of who has it open
+        raise StoreError(f"{path.name} cannot be read: {said_of(error)}", "look at the disk") from None
     except sqlite3.DatabaseError as error:
         fault = said_of(error)
     if fault:
@@ -153,7 +155,8 @@ def _sweep(store: Store) -> None:
     count = store.files.sweep(store.records.known_digests(), store.records.removed_digests())
     if count:
         _log.warning("%d pictures without a record were set aside, see set-aside/pictures", count)
-        store.log.note(BOX, Action.SET_ASIDE, pictures=count)
+        with contextlib.suppress(DiskFullError):  # no start needs room; they are counted where they lie
+            store.log.note(BOX, Action.SET_ASIDE, pictures=count)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import re
@@ -107,10 +108,12 @@ class ImageFiles:
         for path in (*self._derived.glob(f"{_checked(sha256)[:2]}/{sha256}.*"), self.path(sha256)):
             _remove(path)
 
-    def digests(self) -> frozenset[str]:
-        """Of every picture of which there is any file, computed ones too."""
-        here = (*self._images.glob("*/*"), *self._derived.glob("*/*"))
-        return frozenset(name for path in here if _DIGEST.match(name := path.name.split(".")[0]))
+    def left_of(self, digests: frozenset[str]) -> frozenset[str]:
+        """Those of which there is any file, computed ones too; not looked for where none is asked about."""
+        if not digests:
+            return digests
+        here = itertools.chain(self._images.glob("*/*"), self._derived.glob("*/*"))
+        return frozenset(name for path in here if (name := path.name.split(".")[0]) in digests)
 
     def written_utc(self, sha256: str) -> datetime:
         """When its bytes came the last time, by the box's clock; long ago where they are gone."""

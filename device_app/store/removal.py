@@ -36,13 +36,11 @@ class Removal:
     """Pictures of one store whose time is over.
 
     intake: held while pictures go, so that the same bytes do not come again between their row and their file.
-    past_utc: a time that has certainly been.
     """
 
     database: Database
     files: ImageFiles
     intake: AbstractContextManager[object] = field(default_factory=threading.Lock)
-    past_utc: datetime = datetime.min
 
     def due(self, keep_days: int, clock: Clock, now_utc: datetime) -> Removable:
         """What the site's rule removes now, and what waits."""
@@ -65,7 +63,7 @@ class Removal:
         )
         with self.database.read() as session:
             rows = session.execute(wanted).all()
-        came = believed((row.received_utc for row in rows), now_utc, self.past_utc)
+        came = believed((row.received_utc for row in rows), now_utc)
         return [
             Stored(
                 image_id=row.id,
@@ -135,16 +133,16 @@ class Removal:
 
     def erase_left(self) -> None:
         """Files that could not be removed when their row was told that they are gone."""
-        if not self._left(self.files.digests()):
+        if not self.files.left_of(self._gone()):
             return
         with self.intake:
-            for digest in self._left(self.files.digests()):
+            for digest in self.files.left_of(self._gone()):
                 self.files.erase(digest)
 
-    def _left(self, here: frozenset[str]) -> frozenset[str]:
+    def _gone(self) -> frozenset[str]:
         gone = select(Image.sha256).where(Image.removed_utc.is_not(None))
         with self.database.read() as session:
-            return here & frozenset(session.scalars(gone).all())
+            return frozenset(session.scalars(gone).all())
 
     def _let_go(self, image_ids: Sequence[int], now_utc: datetime) -> list[str]:
         """Commit that they are removed; their digests."""
@@ -168,10 +166,10 @@ def forget(session: Session, images: Sequence[Image], moment_utc: datetime) -> N
         if image.result is not None:
             image.result.findings_json = _without_patient(image.result.findings_json)
     session.flush()
-    for examination in {image.examination for image in images}:
-        if all(image.removed_utc is not None for image in examination.images):
-            for one in _all_of(session, examination):
-                one.patient_label = ""
+    whole = {image.examination for image in images}
+    empty = {one.id for one in whole if all(image.removed_utc is not None for image in one.images)}
+    for one in _all_of(session, empty):
+        one.patient_label = ""
 
 
 def _without_patient(findings_json: str) -> str:
@@ -184,14 +182,14 @@ def _without_patient(findings_json: str) -> str:
         return findings_json  # nothing was said, or it cannot be understood
 
 
-def _all_of(session: Session, holder: Examination) -> list[Examination]:
-    """An examination, and all that were joined into it."""
-    found, known = [holder], {holder.id}
-    for one in found:  # which grows
-        more = session.scalars(select(Examination).where(Examination.joined_into_id == one.id)).all()
-        found += [other for other in more if other.id not in known]
-        known |= {other.id for other in more}
-    return found
+def _all_of(session: Session, ids: set[int]) -> Sequence[Examination]:
+    """Examinations, and all that were joined into them; one query for each step of joining."""
+    found, more = set(ids), set(ids)
+    while more:
+        joined = select(Examination.id).where(Examination.joined_into_id.in_(more))
+        more = {*session.scalars(joined)} - found
+        found |= more
+    return session.scalars(select(Examination).where(Examination.id.in_(found))).all()
 
 
 def give_up_digest(session: Session, sha256: str) -> None:

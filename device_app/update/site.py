@@ -42,6 +42,11 @@ def _absolute(folder: Path) -> Path:
 def _browsers(host: str, networks: Sequence[str]) -> tuple[str, ...]:
     """A kiosk that listens to others and lets nobody in looks like one that hangs."""
     if _is_this_machine(host):
+        if networks:
+            raise InputError(
+                f"--browsers, but the kiosk listens on {host}, which no other machine reaches",
+                "add -- --host with the box's own address",
+            )
         return ()
     if not networks:
         raise InputError(

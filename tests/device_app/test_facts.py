@@ -162,7 +162,7 @@ def test_a_view_is_not_believed_of_several_pictures_sent_at_once(asking, store):
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
     asking.post(
         "/pictures",
-        data={"csrf_token": token, "picture": pictures, **SAID},
+        data={"csrf_token": token, "picture": pictures, "together": "yes", **SAID},
         content_type="multipart/form-data",
     )
     claims = [store.queue.claim(owner) for owner in ("one", "two")]

@@ -33,12 +33,12 @@ def test_without_an_answer_or_with_consent_they_stay_twice_as_long(kind):
     assert overdue([stored(1, 181, **kind)], 90, NOW) == (1,)
 
 
-def test_none_came_before_one_that_came_earlier_nor_before_a_time_that_has_been():
-    old, past = datetime(2000, 1, 2), NOW - 9 * DAY
+def test_none_came_before_one_that_came_earlier_nor_before_there_was_this_program():
+    old, past = datetime(2000, 1, 2), retention.FIRST_UTC
     came = [old, NOW - 5 * DAY, old, NOW + DAY, NOW - 2 * DAY, NOW - 3 * DAY]
     expected = [past, NOW - 5 * DAY, NOW - 5 * DAY, NOW + DAY, NOW - 2 * DAY, NOW - 2 * DAY]
-    assert retention.believed(came, NOW, past) == expected
-    assert retention.believed([old], NOW, NOW + DAY) == [old], "that has not been yet"
+    assert retention.believed(came, NOW) == expected
+    assert retention.believed([old], datetime(2001, 1, 1)) == [old], "that has not been yet"
 
 
 def test_what_waits_or_is_being_read_never_goes():

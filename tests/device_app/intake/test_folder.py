@@ -224,8 +224,10 @@ def closed_umask():
     os.umask(before)
 
 
-@pytest.mark.parametrize(("mode", "file_mode"), [(0o2775, 0o664), (0o770, 0o660), (0o700, 0o600)])
-def test_shelves_and_notes_are_open_to_those_to_whom_the_folder_is(
+@pytest.mark.parametrize(
+    ("mode", "file_mode"), [(0o2775, 0o660), (0o770, 0o660), (0o700, 0o600), (0o570, 0o660)]
+)
+def test_shelves_and_notes_are_open_to_the_folders_group_and_to_us_and_to_nobody_else(
     folder, watch, closed_umask, monkeypatch, mode, file_mode
 ):
     folder.chmod(mode)
@@ -244,7 +246,7 @@ def test_shelves_and_notes_are_open_to_those_to_whom_the_folder_is(
     monkeypatch.setattr(os, "fchmod", restricted)
     look(watch)
     assert not refused
-    assert [mode_of(folder / shelf) for shelf in ("taken", "refused")] == [oct(mode & 0o777)] * 2
+    assert [mode_of(folder / shelf) for shelf in ("taken", "refused")] == [oct(mode & 0o770 | 0o700)] * 2
     assert mode_of(folder / "refused" / "letter.pdf.txt") == oct(file_mode)
 
 

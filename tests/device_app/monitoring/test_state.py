@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,6 +119,25 @@ def test_a_clock_that_was_set_back_once_by_an_hour_is_not_said_and_twice_is() ->
     assert [reason.why for reason in found(seen=watched((*once, once[-1])))] == [Why.CLOCK]
 
 
+def test_one_small_step_back_makes_no_week_of_eight() -> None:
+    names = [(2026, number) for number in range(1, 9)]
+    few = tuple(
+        one
+        for number, name in enumerate(names)
+        for one in weeks(name, failed=number % 3 == 0, back=timedelta(minutes=11 * (number == 4)))
+    )
+    assert sum(week.failed for week in few) == MANY_FAILURES and found(seen=watched(few)) == ()
+
+
+def test_the_clock_is_said_of_the_week_in_which_it_went_wrong_until_somebody_has_looked() -> None:
+    jumped = weeks((2026, 5), (2026, 2), back=timedelta(days=20))
+    later = weeks((2026, 3), (2026, 4))
+    seen = watched((*jumped, *later))
+    assert [(one.why, one.week) for one in found(seen=seen)] == [(Why.CLOCK, "2026-W02")]
+    begun = replace(seen, watched=tuple(week.name for week in later), begun_anew=True)
+    assert found(seen=begun) == ()
+
+
 def test_a_jump_of_long_ago_is_forgotten() -> None:
     jump = weeks((2099, 1), (2026, 1), back=timedelta(days=20_000))
     later = weeks(*((2026, number) for number in range(2, 10)))
@@ -133,11 +153,16 @@ def test_a_clock_that_is_before_what_has_certainly_been_is_said(known: timedelta
     assert found(known_utc=(NOON + LATE, NOON - known)) == ()
 
 
+QUIET = (SourceTrouble.NONE, SourceTrouble.STARTING, SourceTrouble.DISK_FULL, SourceTrouble.QUEUE_FULL)
+
+
 @pytest.mark.parametrize("trouble", list(SourceTrouble))
-def test_every_trouble_of_a_way_in_is_a_reason_but_that_it_starts(trouble: SourceTrouble) -> None:
+def test_every_trouble_of_a_way_in_is_a_reason_but_a_start_and_what_the_box_itself_says(
+    trouble: SourceTrouble,
+) -> None:
     sources = (SourceState(SourceKind.DICOM, "ULNA", trouble), SourceState(SourceKind.FOLDER, "/srv"))
     against = found(sources=sources)
-    assert bool(against) is (trouble not in (SourceTrouble.NONE, SourceTrouble.STARTING))
+    assert bool(against) is (trouble not in QUIET)
     assert all(one.why is Why.SOURCE and one.level is Level.LOOK for one in against)
     assert all(reason_said(one).what.startswith("DICOM receiver: ") for one in against)
 

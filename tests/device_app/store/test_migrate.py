@@ -104,6 +104,22 @@ def test_an_answer_that_was_spoilt_keeps_no_box_of_the_first_version_from_this_o
         assert connection.execute("SELECT findings_json FROM results").fetchall() == [(findings,)]
 
 
+def test_tries_of_before_are_counted_in_the_order_of_time(tmp_path):
+    """A picture that failed before the answered one came."""
+    old_box.make(tmp_path)
+    path = tmp_path / "data" / DATABASE_NAME
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE jobs SET state = 'failed', lease_owner = '', failure = 'timeout' WHERE id = 2"
+        )
+        connection.execute("UPDATE images SET received_utc = '2025-11-03 08:00:00.000000' WHERE id = 2")
+    connection.close()
+    assert migrate(path)
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT verdict, reason FROM tallies ORDER BY id").fetchall()
+    assert rows == [("failed", "timeout"), ("", "")]  # the made answer says no more than its digest
+
+
 def test_a_letter_that_is_none_keeps_no_migration_from_ending_and_no_error_quotes_a_row(tmp_path):
     old_box.make(tmp_path)
     path = tmp_path / "data" / DATABASE_NAME

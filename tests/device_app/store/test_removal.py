@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from device_app.housekeeping import Housekeeping
-from device_app.retention import PROVEN_AFTER, Clock
+from device_app.retention import FIRST_UTC, PROVEN_AFTER, Clock
 from device_app.settings import Settings
 from device_app.store import prepare_store
 from device_app.store.database import now_utc
@@ -128,7 +127,6 @@ def test_a_running_kiosk_removes_by_the_rule_if_its_clock_is_trusted(
     monkeypatch.setattr("device_app.housekeeping._LOOK_EVERY_S", 0.01)
     with store.database.write() as session:
         session.connection().exec_driver_sql("UPDATE images SET received_utc = '2001-01-01 00:00:00.000000'")
-    monkeypatch.setattr("device_app.housekeeping.Housekeeping._past_utc", lambda _: datetime.min)
     written(store, answered, datetime(2001, 1, 1))
     Settings(store.database).change("box", keep_days=30)
     removal.keep_clock(Clock(now_utc(), PROVEN_AFTER if trusted else timedelta(0)))
@@ -191,16 +189,14 @@ def test_a_picture_of_a_clock_that_was_behind_has_its_time_from_the_one_before(
     assert set(due(removal, later)) == {image_of(store, one).id for one in (first, second)}
 
 
-def test_the_first_picture_of_a_clock_that_was_behind_has_its_time_from_when_the_model_was_made(
-    store, removal, receive, work_off
-):
+def test_no_picture_came_before_there_was_this_program(store, removal, receive, work_off):
+    """The first one of a box whose clock began in 2000."""
     one = receive(sample.picture(sample.NONE)).public_id
     work_off()
     came(store, one, datetime(2000, 1, 2))
-    now = datetime(2026, 11, 28, 12)
-    assert len(due(removal, now)) == 1
-    assert due(replace(removal, past_utc=now - timedelta(days=10)), now) == ()
-    assert len(due(replace(removal, past_utc=now + timedelta(days=10)), now)) == 1, "it has not been yet"
+    assert due(removal, FIRST_UTC + timedelta(days=9)) == ()
+    assert len(due(removal, FIRST_UTC + timedelta(days=400))) == 1
+    assert len(due(removal, datetime(2001, 1, 2))) == 1, "a clock of now that is behind too is not trusted"
 
 
 def test_a_picture_that_was_sent_again_has_its_time_from_then(store, removal, receive, work_off):

@@ -119,6 +119,13 @@ def test_what_no_unit_can_carry_is_refused_before_anything_changes(
     assert not root.exists()
 
 
+def test_tablets_that_could_not_reach_the_kiosk_anyway_are_told(workshop: Workshop, root: Path) -> None:
+    arguments = ("--root", root, "--trust", workshop.trust(), "--browsers", "192.168.1.0/24")
+    refused = ulna("install", "--bundle", workshop.bundle("1.0.0"), *arguments)
+    assert refused.returncode == 1 and "which no other machine reaches" in refused.stderr
+    assert not root.exists()
+
+
 @pytest.mark.parametrize("seconds", ["inf", "1e300", "1e9", "nan", "0"])
 def test_a_timeout_that_no_clock_can_hold_is_wrong_usage(root: Path, seconds: str) -> None:
     assert ulna("rollback", "--root", root, "--timeout", seconds).returncode == 2

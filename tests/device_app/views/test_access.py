@@ -6,6 +6,7 @@ import io
 import json
 import re
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -181,6 +182,16 @@ def test_a_stranger_on_the_network_locks_nobody_out_at_the_box(client, people) -
     assert "Too many wrong PINs." in sign_in(client, people, Role.USER).text
     client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
     assert sign_in(client, people, Role.USER).status_code == 303
+
+
+def test_a_box_that_listens_on_its_own_address_is_opened_by_it_at_the_box(config, store) -> None:
+    client = create_app(replace(config, host="192.168.1.5")).test_client()
+    for address, said in (
+        ("192.168.1.5", "There is no PIN to begin with"),
+        ("192.168.1.6", "at the box itself"),
+    ):
+        client.environ_base["REMOTE_ADDR"] = address
+        assert said in client.get("/sign-in/").text
 
 
 def test_the_first_administrator_chooses_the_pin_at_the_box(client, store) -> None:
