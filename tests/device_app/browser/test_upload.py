@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from werkzeug.serving import make_server
 
 from device_app import create_app
+from device_app.access.people import People
+from device_app.access.roles import Role
 from device_app.store import Store
+from device_app.store.models import SignIn
 from device_app.store.records import MAX_VIEWS
 from tests.device_app import sample
 from tests.device_app.browser.viewing import PANELS, keep, plain
@@ -21,6 +25,7 @@ from tests.device_app.views.test_screens import READY
 
 pytestmark = pytest.mark.browser
 SMALLEST_TARGET_PX = 44
+PIN = "492741"
 YES, INJURIES, PATIENTS = "Yes: views of one injury", "No: several injuries", "No: several patients"
 EMPTY = {"name": "empty.png", "mimeType": "image/png", "buffer": b""}
 FULL_QUEUE = {"outcomes": [{"url": "", "error": "This one was not stored.", "hint": "", "examination": ""}]}
@@ -243,6 +248,24 @@ def test_a_second_question_waits_for_the_first(page: Any, store: Store) -> None:
     answer(page, INJURIES)
     rows(page, ok=5)
     assert filed(store) == [("A 17", 2), ("B 23", 1), ("B 23", 1), ("B 23", 1)]
+
+
+def test_signed_out_while_the_question_is_open_nothing_of_the_patient_stays(
+    page: Any, address: str, store: Store
+) -> None:
+    person = People(store.database).add("Bola", Role.USER, PIN, "box")
+    page.goto(f"{address}/sign-in/")
+    token = page.locator("[name=csrf_token]").first.get_attribute("value")
+    form = {"csrf_token": token, "person": person.public_id, "pin": PIN}
+    assert page.request.post(f"{address}/sign-in/", form=form).ok
+    page.goto(address)
+    label(page, "P 7 Wanjiku")
+    choose(page, picture(), picture())
+    page.get_by_text("P 7 Wanjiku").wait_for()
+    with store.database.write() as session:
+        session.execute(delete(SignIn))
+    page.get_by_text("P 7 Wanjiku").wait_for(state="detached")
+    assert not store.records.history(1, 9).total
 
 
 def test_pictures_of_several_patients_are_nobodys(page: Any, store: Store) -> None:
