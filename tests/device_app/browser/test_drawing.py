@@ -18,6 +18,7 @@ from tests.device_app.browser.test_access import become_administrator
 from tests.device_app.browser.viewing import (
     PANELS,
     RESULT,
+    drawn,
     keep,
     matrix,
     on_screen,
@@ -186,7 +187,7 @@ def test_a_second_reading_with_a_place_is_stored_and_shown_again(fracture: Any) 
     assert page.locator(".place-said").count() == 0
     row.get_by_role("button", name="On the picture: 1 place").tap()
     settle(page)
-    shape, start = page.locator(".place-said").bounding_box(), on_screen(page, *FROM)
+    shape, start = drawn(page.locator(".place-said")), on_screen(page, *FROM)
     assert (shape["x"], shape["y"]) == pytest.approx(start, abs=4)
     assert page.locator(".people .place-name").text_content() == "You 1"
     box, own = (

@@ -119,7 +119,7 @@ def test_print_opens_the_browsers_own_dialogue_and_save_gives_a_pdf_by_touch(
     assert page.locator("body[data-printed=yes]").count() == 1
     with page.expect_download() as download:
         page.get_by_role("link", name="Save as PDF").tap()
-    assert page.get_by_text("The PDF is being made.").is_visible()
+        page.get_by_text("The PDF is being made.").wait_for()
     data = Path(download.value.path()).read_bytes()
     keep_file("saved-fracture.pdf", data)
     assert download.value.suggested_filename.startswith("ulna-report-")

@@ -90,6 +90,15 @@ def settle(page: Any) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def drawn(shape: Any) -> dict[str, float]:
+    """Where a shape lies on the screen; each drawing of the stage puts a new one in its place."""
+    for _ in range(50):
+        if found := shape.bounding_box():
+            return dict(found)
+        shape.page.wait_for_timeout(100)
+    raise AssertionError("the shape is not drawn")
+
+
 def matrix(page: Any, viewer: str = ".viewer") -> Matrix:
     """Where the picture is on the stage now."""
     settle(page)
