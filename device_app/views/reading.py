@@ -61,13 +61,21 @@ def agreement() -> ResponseReturnValue:
     return render_template("agreement.html", figures=told, renewed_after=RENEWED_AFTER)
 
 
+def _changed(public_id: str, draft: Draft) -> ResponseReturnValue:
+    """With what she said, so that she need not remember it."""
+    what = gettext("This reading was not stored: the pictures or the box's answer have changed meanwhile.")
+    step = gettext("Look at all pictures again, then say what you see.")
+    said = {"what": what, "step": step, "public_id": public_id, "draft": draft}
+    return render_template("reading_changed.html", **said), 409
+
+
 def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
     here = find_examination(public_id).public_id
     try:
         draft = _draft(kind)
         kiosk().store.readings.add(here, draft, actor(), lambda found: _box_says(found, draft))
     except ChangedError:
-        return render_template("reading_changed.html", public_id=here, draft=draft), 409
+        return _changed(here, draft)
     except PlaceError:
         return problem(
             400,

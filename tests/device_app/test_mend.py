@@ -224,6 +224,14 @@ def test_a_folder_without_anything_is_sound(config, folder):
     prepare_store(replace(config, reserve_bytes=0))
 
 
+def spoil(folder, tables):
+    """Of the database some tables, or, with none named, all of it."""
+    if tables:
+        spoil_table(folder, *tables)
+    else:
+        broken.spoil_header(broken.database(folder))
+
+
 def spoil_table(folder, *names):
     """Its first page, so that none of its rows can be read."""
     connection = broken.connection_of(folder)
@@ -299,10 +307,7 @@ def test_a_consent_to_the_views_that_there_were_is_none_to_another(config, folde
 @pytest.mark.parametrize("lost", [("audit", "examinations"), ()], ids=["log", "everything"])
 def test_a_consent_that_only_a_copy_has_is_none_where_the_log_is_not_whole(config, folder, lost):
     copied(config, lambda _store, _people: None)
-    if lost:
-        spoil_table(folder, *lost)
-    else:
-        broken.spoil_header(broken.database(folder))
+    spoil(folder, lost)
     mend(folder, "box")
     store, found = everything(config)
     assert consented(store) == set() and len(found) == 4
@@ -407,10 +412,7 @@ def test_settings_that_only_an_older_copy_has_become_what_the_log_says(config, f
 @pytest.mark.parametrize("lost", [("settings", "audit"), ()], ids=["log", "everything"])
 def test_where_nothing_tells_the_settings_of_today_answers_are_kept_from_others(config, folder, lost):
     copied(config, lambda _store, _people: None)
-    if lost:
-        spoil_table(folder, *lost)
-    else:
-        broken.spoil_header(broken.database(folder))
+    spoil(folder, lost)
     mend(folder, "box")
     store, _ = everything(config)
     found = Settings(store.database).now()

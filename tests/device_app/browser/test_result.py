@@ -128,7 +128,7 @@ def test_a_page_whose_views_went_to_another_examination_goes_there(page: Any, cl
     page.wait_for_url(clinic.page_of(other))
 
 
-def test_what_was_begun_is_not_lost_and_no_old_answer_stands_beside_it(page: Any, clinic: Clinic) -> None:
+def remark_while_a_view_is_added(page: Any, clinic: Clinic) -> None:
     first = clinic.give(sample.NONE, 1)
     clinic.read()
     sign_in(page, clinic, Role.READER)
@@ -136,6 +136,10 @@ def test_what_was_begun_is_not_lost_and_no_old_answer_stands_beside_it(page: Any
     page.get_by_text("Say what you think of it").tap()
     page.get_by_label("Remark").fill("old scar")
     clinic.give(sample.FRACTURE, 2, examination=first)
+
+
+def test_what_was_begun_is_not_lost_and_no_old_answer_stands_beside_it(page: Any, clinic: Clinic) -> None:
+    remark_while_a_view_is_added(page, clinic)
     page.get_by_text(OLD).wait_for()
     keep(page, "result-old")
     assert page.get_by_label("Remark").input_value() == "old scar"
@@ -152,13 +156,7 @@ def test_what_was_begun_is_not_lost_and_no_old_answer_stands_beside_it(page: Any
 
 
 def test_the_way_to_the_examination_as_it_is_now_is_one_touch(page: Any, clinic: Clinic) -> None:
-    first = clinic.give(sample.NONE, 1)
-    clinic.read()
-    sign_in(page, clinic, Role.READER)
-    page.goto(clinic.page_of(first))
-    page.get_by_text("Say what you think of it").tap()
-    page.get_by_label("Remark").fill("old scar")
-    clinic.give(sample.FRACTURE, 2, examination=first)
+    remark_while_a_view_is_added(page, clinic)
     page.get_by_role("link", name="Show it as it is now").tap()
     page.locator("article").nth(1).wait_for()
 
