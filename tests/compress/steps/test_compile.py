@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import onnx
 import pytest
 
@@ -143,3 +145,14 @@ def test_an_answer_that_is_not_finite_is_no_answer(source):
     images[1] = float("nan")
     with pytest.raises(ExportMismatchError, match="not finite"):
         compare_backends(backend, backend, images)
+
+
+def test_a_conversion_that_openvino_refuses_leaves_what_may_be_logged_as_it_was(source, tmp_path):
+    level = logging.getLogger().level
+    model = load_graph(source)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(StepError, match="NoSuchOperator"):
+        compile_openvino(path, tmp_path, graphs.images(4))
+    assert logging.getLogger().level == level
