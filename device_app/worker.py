@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from device_app import engine_report, facts
@@ -27,13 +27,13 @@ from device_app.gray_values import pack, view_facts
 from device_app.limits_text import limits_text
 from device_app.pictures import THUMB_SIDE_PX, heat_png, reduced_pixels, screen_png
 from device_app.protocol import EXIT_CANNOT_ANSWER, EXIT_ENGINE_FAILED, EXIT_STOPPED, STOP, WorkerArguments
-from device_app.settings import Settings
 from device_app.status import RETIRED, Phase
 from device_app.store import DATABASE_NAME, Store, open_store
 from device_app.store.database import DatabaseUnusableError, check_integrity
 from device_app.store.queue import Claim, FailureCode, ReadResult
 from device_app.store.site_points import SitePointsError, given_points
 from device_app.update.state import BUILT_ENGINES
+from device_app.whose import Ahead, settle
 from runtime.backends.base import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.detector import Detector
@@ -48,7 +48,6 @@ from runtime.service_record import ServiceRecord
 from runtime.standby import Places, open_detector
 from runtime.trt_build.progress import BuildProgress, Listener
 from runtime.trust import TrustStore
-from runtime.words import as_words
 
 _log = logging.getLogger("ulna.worker")
 _ALIVE_EVERY_S = 5.0
@@ -126,7 +125,9 @@ def read_picture(claim: Claim, store: Store, detector: Detector) -> ReadResult:
     """
     data = store.files.read(claim.sha256)
     seen = _Sent(data, facts.of_text(claim.facts_json), claim.photographed)
-    tell = _Tell(partial(_settle, claim, store), partial(_store_pictures, claim, store))
+    tell = _Tell(
+        partial(settle, store, claim.image_id, claim.facts_json), partial(_store_pictures, claim, store)
+    )
     findings = _look(seen, detector, tell)
     if findings.refusal is not None and findings.refusal.code is RefusalCode.ENGINE:
         raise EngineFailedError(findings.refusal.message)
@@ -234,13 +235,6 @@ def _show(show: Callable[[Radiograph], None], radiograph: Radiograph) -> None:
         _log.error("a picture cannot be shown: %s", type(error).__name__)
 
 
-def _settle(claim: Claim, store: Store, says: FileSays) -> None:
-    """By the body part that people name, where they do: they have seen the patient."""
-    named = facts.of_text(claim.facts_json).body_part
-    says = replace(says, body_part=as_words(named) or named or says.body_part)
-    store.grouping.settle(claim.image_id, says, Settings(store.database).now().label_from_file)
-
-
 def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
     """Its facts first: a screen that finds the picture finds what it needs to show it."""
     write = partial(store.files.write_derived, claim.sha256)
@@ -251,10 +245,11 @@ def _store_pictures(claim: Claim, store: Store, radiograph: Radiograph) -> None:
 
 
 def _work(owner: str, store: Store, reader: Reader, reports: Reports, orders: Orders) -> int:
-    detector = reader.detector
+    detector, ahead = reader.detector, Ahead(store)
     while not orders.stopping:
         reader.take_points(store)  # before a picture is taken, which is then not lost if this fails
         reader.report(reports)
+        ahead.look()
         try:
             claim = store.queue.claim(owner)
         except DiskFullError as error:

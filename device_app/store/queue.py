@@ -15,16 +15,19 @@ known to be something else, and not where a lease stayed because the database co
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from device_app.store.database import Database, now_utc
 from device_app.store.log import BOX, KIOSK, Action, append
-from device_app.store.models import Job, JobState, Result, Tally
+from device_app.store.models import Examination, Image, Job, JobState, Result, Tally
 from device_app.store.sources import TEST
 from device_app.store.tallies import answered, failed
 from runtime.findings import Verdict
@@ -63,6 +66,14 @@ class Claim:
     owner: str
     facts_json: str = ""
     photographed: bool = False
+
+
+class Waiting(NamedTuple):
+    """A picture of which nobody has said yet to what study it belongs. facts_json: see Claim."""
+
+    image_id: int
+    sha256: str
+    facts_json: str
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,19 @@ class Queue:
             ).all()
         numbers: dict[str, int] = {row[0]: row[1] for row in rows}
         return QueueCounts(numbers.get(JobState.QUEUED, 0), numbers.get(JobState.WORKING, 0))
+
+    def undecided(self, most: int, apart_from: Collection[int]) -> tuple[Waiting, ...]:
+        """The next pictures in the queue of which that is so, but for those images."""
+        wanted = (
+            select(Image.id, Image.sha256, Image.facts_json)
+            .join(Job, Job.image_id == Image.id)
+            .join(Examination, Image.examination_id == Examination.id)
+            .where(Job.state == JobState.QUEUED, Examination.study_sha256.is_(None))
+            .order_by(Job.deaths, Job.id)
+        )
+        with self._database.read() as session:
+            rows = session.execute(wanted)
+            return tuple(islice((Waiting(*row) for row in rows if row[0] not in apart_from), most))
 
     def _expired_exists(self) -> bool:
         with self._database.read() as session:

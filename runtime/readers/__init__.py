@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.errors import InputError, UnreadableImageError
-from runtime.radiograph import Radiograph
+from runtime.radiograph import FileSays, Radiograph
 from runtime.readers import guarded
 from runtime.readers.guarded import Listener
-from runtime.readers.limits import DEFAULT_LIMITS, ReadLimits, check_file_size
+from runtime.readers.limits import DEFAULT_LIMITS, HEADER_LIMITS, ReadLimits, check_file_size
 
-__all__ = ["ReadLimits", "load", "read_bytes", "read_file"]
+__all__ = ["ReadLimits", "load", "read_bytes", "read_file", "read_header"]
 
 
 def read_bytes(
@@ -30,6 +30,15 @@ def read_bytes(
     with _named(name):
         check_file_size(len(data), limits)
         return guarded.read(data, limits, listener)
+
+
+def read_header(data: bytes, limits: ReadLimits = HEADER_LIMITS) -> FileSays | None:
+    """What a DICOM header says of whose picture it is, without decoding that; nothing of another file or of a
+    header that is damaged, None where the reading process does not get so far.
+
+    Raises ReaderUnavailableError.
+    """
+    return guarded.header(data, limits)
 
 
 def read_file(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Radiograph:

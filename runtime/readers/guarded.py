@@ -201,6 +201,15 @@ def read(data: bytes, limits: ReadLimits, listener: Listener | None = None) -> R
     return judged(ask(data, limits, listener), limits)
 
 
+def header(data: bytes, limits: ReadLimits) -> FileSays | None:
+    """What a header says; see runtime.readers.read_header. Raises ReaderUnavailableError."""
+    if not is_dicom(data):
+        return FileSays()
+    said: list[FileSays] = []
+    ask(data, limits, said.append)
+    return said[-1] if said else None
+
+
 def judged(reply: Reply, limits: ReadLimits) -> Radiograph:
     """What a reply says. Raises as `read` does."""
     if reply.ending.status != 0:

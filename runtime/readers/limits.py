@@ -25,6 +25,8 @@ class ReadLimits:
 
 
 DEFAULT_LIMITS = ReadLimits()
+HEADER_LIMITS = ReadLimits(max_pixels=0, cpu_s=1)
+"""Of a header by itself: no picture is small enough to be decoded."""
 
 
 def check_file_size(size_bytes: int, limits: ReadLimits) -> None:

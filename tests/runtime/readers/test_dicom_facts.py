@@ -13,7 +13,7 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Implicit
 
 from runtime.errors import InputError, UnreadableImageError
 from runtime.radiograph import FileSays
-from runtime.readers import guarded, read_bytes
+from runtime.readers import guarded, read_bytes, read_header
 from tests.runtime.readers.makers import dicom, encoded, plate
 
 GRAY = plate(bits=12)
@@ -112,3 +112,31 @@ def test_what_the_listener_raises_ends_the_reading_and_the_next_picture_is_read(
     with pytest.raises(KeyError, match="no room"):
         read_bytes(dicom(GRAY, **SAID), listener=full)
     assert (read_bytes(dicom(GRAY, **SAID)).pixels == GRAY).all()
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("share", [1.0, 0.5], ids=["whole", "cut-off"])
+def test_a_header_asked_for_by_itself_says_the_same(syntax: str, share: float) -> None:
+    whole = dicom(GRAY, syntax=syntax, **SAID)
+    assert read_header(whole[: int(len(whole) * share)]) == heard(whole)
+
+
+@pytest.mark.parametrize(
+    "data", [encoded(".png", plate()), bytes(128) + b"DICM" + b"\xff" * 99], ids=["png", "damaged"]
+)
+def test_a_header_asked_for_by_itself_says_nothing_of_other_files(data: bytes) -> None:
+    assert read_header(data) == FileSays()
+
+
+def test_no_picture_is_decoded_for_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    replies: list[guarded.Reply] = []
+    ask = guarded.ask
+
+    def kept(*asked: Any) -> guarded.Reply:
+        replies.append(ask(*asked))
+        return replies[-1]
+
+    monkeypatch.setattr(guarded, "ask", kept)
+    assert read_header(dicom(GRAY, **SAID)) == heard(dicom(GRAY, **SAID))
+    header, whole = (reply.beside.pixels.size for reply in replies)
+    assert (header, whole) == (0, GRAY.size)
