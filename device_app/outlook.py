@@ -45,19 +45,42 @@ class OutlookKeeper:
     def __init__(self, store: Store, reserve_bytes: int) -> None:
         self._store, self._reserve_bytes = store, reserve_bytes
         self._lock = threading.Lock()
-        self._seen_s, self._keep_days = float("-inf"), 0
+        self._seen_s, self._keep_days, self._is_looking = 0.0, -1, False
         self._found = Outlook()
 
     def now(self, keep_days: int) -> Outlook:
-        """As it was at the last look; nothing is foretold where the database cannot be asked."""
+        """As it was at the last look; nothing is foretold where the database cannot be asked.
+
+        A page waits for the first look under a rule, never for a later one, which takes a second or two after
+        years of pictures.
+        """
         with self._lock:
-            if time.monotonic() - self._seen_s >= _EVERY_S or keep_days != self._keep_days:
-                self._seen_s, self._keep_days = time.monotonic(), keep_days
-                try:
-                    self._found = outlook(self._store, self._reserve_bytes, keep_days)
-                except StoreError:
-                    self._found = Outlook()
+            if keep_days != self._keep_days:
+                self._keep_days, self._found, self._seen_s = (
+                    keep_days,
+                    self._look(keep_days),
+                    time.monotonic(),
+                )
+            elif time.monotonic() - self._seen_s >= _EVERY_S and not self._is_looking:
+                self._is_looking = True
+                threading.Thread(target=self._renew, args=(keep_days,), name="outlook", daemon=True).start()
             return self._found
+
+    def _renew(self, keep_days: int) -> None:
+        found = Outlook()
+        try:
+            found = self._look(keep_days)
+        finally:
+            with self._lock:
+                self._seen_s, self._is_looking = time.monotonic(), False
+                if keep_days == self._keep_days:
+                    self._found = found
+
+    def _look(self, keep_days: int) -> Outlook:
+        try:
+            return outlook(self._store, self._reserve_bytes, keep_days)
+        except StoreError:
+            return Outlook()
 
 
 def outlook(store: Store, reserve_bytes: int, keep_days: int) -> Outlook:
