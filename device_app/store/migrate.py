@@ -11,11 +11,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, NullPool, create_engine, event
 
 from device_app.store.database import (
@@ -29,6 +26,10 @@ from device_app.store.database import (
 )
 from runtime.durable import sync_folder
 from runtime.errors import MigrationError, StoreError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _HINT = "the stored examinations are untouched; keep a copy of the data folder and ask for help"
@@ -61,7 +62,7 @@ def migrate(path: Path) -> bool:
 
 def head() -> str:
     """The newest revision, which is this version's."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
+    found = _scripts().get_current_head()
     assert found is not None
     return found
 
@@ -73,7 +74,7 @@ def is_current(path: Path) -> bool:
 
 def known_revisions() -> frozenset[str]:
     """Those that this version can bring to its own."""
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return frozenset(script.revision for script in _scripts().walk_revisions())
 
 
 def has_tables(path: Path) -> bool:
@@ -104,7 +105,16 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
+def _scripts() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config())
+
+
 def _config() -> Config:
+    # The process that reads pictures opens the store too and migrates nothing: it starts sooner without.
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
@@ -114,6 +124,8 @@ def _revision(path: Path) -> str | None:
     """The database's revision, None for a new one. Raises MigrationError for one we do not know."""
     if not path.exists():
         return None
+    from alembic.runtime.migration import MigrationContext
+
     check_integrity(path)
     with _engine(path).connect() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
@@ -141,6 +153,8 @@ def _copy(path: Path, beside: Path) -> None:
 
 
 def _upgrade(beside: Path) -> None:
+    from alembic import command
+
     config = _config()
     with _engine(beside).begin() as connection:
         config.attributes["connection"] = connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -58,6 +59,7 @@ def png(pixels: NDArray[np.generic]) -> bytes:
     return bytes(data)
 
 
+@functools.lru_cache(maxsize=64)
 def picture(gap: float, seed: int = 0) -> bytes:
     """A 16-bit PNG of a forearm."""
     return png(forearm(gap, seed))
