@@ -292,11 +292,11 @@ def test_a_damaged_database_shows_no_result_and_stores_no_picture(damaged):
 def test_a_folder_that_refuses_one_file_keeps_the_line_of_the_other(client, store, monkeypatch):
     stage, seen = store.files.stage, []
 
-    def once(_files, stream, limit_bytes):
-        seen.append(stream)
+    def once(_files, *given):
+        seen.append(given)
         if len(seen) == 2:
             raise OSError(errno.EIO, "Input/output error")
-        return stage(stream, limit_bytes)
+        return stage(*given)
 
     monkeypatch.setattr(ImageFiles, "stage", once)
     answer = send(client, ("good.png", b"a"), ("bad.png", b"b"))
