@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import flask_babel
 from babel import Locale
 
@@ -16,6 +18,24 @@ LANGUAGES = {
 }
 """Each by its own name, as whoever speaks it looks for it."""
 DEFAULT = "en"
+
+
+def wanted(asked: Iterable[str]) -> str | None:
+    """The first of the languages that a browser asks for, best first, that is spoken here: whoever reads
+    Swahili of Kenya reads Swahili.
+    """
+    roots = (one.replace("_", "-").partition("-")[0].lower() for one in asked)
+    return next((one for one in roots if one in LANGUAGES), None)
+
+
+def decimal(value: float, digits: int = 1) -> str:
+    """With as many digits behind the point, or the comma, of the current request's language."""
+    return str(flask_babel.format_decimal(value, f"0.{'0' * digits}" if digits else "0"))
+
+
+def isolated(text: str) -> str:
+    """For where nothing but letters can be given: it keeps its own direction, whatever stands beside it."""
+    return f"\u2068{text}\u2069"
 
 
 def direction(language: str) -> str:
@@ -36,6 +56,11 @@ class LazyText:
 def gettext(message: str, **values: object) -> str:
     """The message in the language of the current request, with its %(name)s filled in."""
     return str(flask_babel.gettext(message, **values))
+
+
+def ngettext(one: str, several: str, count: int) -> str:
+    """The form for a count, with it at %(num)s, in the language of the current request."""
+    return str(flask_babel.ngettext(one, several, count))
 
 
 def lazy_gettext(message: str) -> LazyText:

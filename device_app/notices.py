@@ -14,7 +14,7 @@ from functools import cache
 
 from markupsafe import Markup, escape
 
-from device_app.language import LazyText
+from device_app.language import LazyText, isolated
 from device_app.listed import listed
 from device_app.monitoring.tally import warning_kind
 from device_app.notice_table import TABLE, Known
@@ -25,7 +25,7 @@ _NUMBER = r"[\d.e+-]+|inf|nan"
 _SHAPES = {"said": r"'.*'|\".*\"", "words": ".+", "size": rf"(?:{_NUMBER}) x (?:{_NUMBER})"}
 """What stands at a name; a number where none is given."""
 _TIMES = " \u00d7 "
-_LEFT_TO_RIGHT, _OWN_DIRECTION, _END = "\u2066", "\u2068", "\u2069"
+_LEFT_TO_RIGHT, _END = "\u2066", "\u2069"
 """Isolates: figures, and words of another language, that must not be turned round by the sentence."""
 
 
@@ -100,7 +100,7 @@ def _shown(name: str, value: str) -> str:
         return f"{_LEFT_TO_RIGHT}{value.replace(' x ', _TIMES)}{_END}"
     if name == "words":
         return _listed(value)
-    return f"{_OWN_DIRECTION}{_listed(_unquoted(value))}{_END}" if name == "said" else value
+    return isolated(_listed(_unquoted(value))) if name == "said" else value
 
 
 def _listed(value: str) -> str:

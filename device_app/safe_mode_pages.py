@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,8 +15,10 @@ from werkzeug.exceptions import HTTPException
 
 from device_app import safe_mode_words as words
 from device_app import serving
+from device_app.access.people import SignInRefusedError
+from device_app.access.tries import place_of
 from device_app.guard import install_guard
-from device_app.language import DEFAULT, LANGUAGES, direction, gettext
+from device_app.language import DEFAULT, decimal, direction, gettext, wanted
 from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble
 from device_app.safe_mode_checks import Part
 from device_app.web import wants_json
@@ -34,7 +37,7 @@ def stay(box: SafeBox, trouble: Trouble, listener: socket.socket, announce: Call
     if box.offers_mending:
         announce(f"Code for mending it at the screen: {box.code}")
         announce(f"Or from here: ulna mend --data {box.config.data_dir}")
-    return serving.run(build_safe_app(box), box.config, listener, spool=False)
+    return serving.run(build_safe_app(box), box.config, listener)
 
 
 def build_safe_app(box: SafeBox) -> Flask:
@@ -51,10 +54,10 @@ def build_safe_app(box: SafeBox) -> Flask:
     )
     install_guard(app, box.config)
     protect = CSRFProtect(app)
-    Babel(app, locale_selector=lambda: request.accept_languages.best_match(LANGUAGES) or DEFAULT)
+    Babel(app, locale_selector=lambda: wanted(request.accept_languages.values()) or DEFAULT)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
-        words=words, Part=Part, Phase=Phase, BY_CODE=BY_CODE, version=version("ulna")
+        words=words, Part=Part, Phase=Phase, BY_CODE=BY_CODE, version=version("ulna"), decimal=decimal
     )
     _add_machine(app, box)
     _add_actions(app, box, protect)
@@ -79,10 +82,11 @@ def _add_actions(app: Flask, box: SafeBox, protect: CSRFProtect) -> None:
     @app.post("/safe/mend")
     def begin_mending() -> ResponseReturnValue:
         protect.protect()
+        place = place_of(request.remote_addr or "", box.config.host)
         try:
-            box.begin_mending(request.form.get("who", ""), request.form.get("proof", ""))
-        except InputError:
-            return _page(box, wrong=_wrong_words(box))
+            box.begin_mending(request.form.get("who", ""), request.form.get("proof", ""), place)
+        except InputError as error:
+            return _page(box, wrong=_wrong_words(error))
         return _page(box)
 
 
@@ -111,9 +115,9 @@ def _page(box: SafeBox, wrong: str = "", refused: bool = False) -> ResponseRetur
     return render_template("safe.html", box=box, wrong=wrong, refused=refused, **spoken), 503
 
 
-def _wrong_words(box: SafeBox) -> str:
-    minutes = -(-int(box.wait().total_seconds()) // 60)
-    if minutes:
+def _wrong_words(error: InputError) -> str:
+    if isinstance(error, SignInRefusedError) and error.wait:
+        minutes = math.ceil(error.wait.total_seconds() / 60)
         return gettext(
             "Too many wrong tries. Wait %(minutes)s min, or run ulna mend on the box.", minutes=minutes
         )

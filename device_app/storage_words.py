@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from device_app.language import gettext
+from device_app.language import gettext, lazy_gettext, ngettext
 from device_app.outlook import Outlook
 from device_app.retention import Removable
+from device_app.store.aside import Aside, TakenIn, Why
+from device_app.web import moment
+
+_LEFT = {
+    Why.TIME: lazy_gettext("There are more. Go on."),
+    Why.QUEUE: lazy_gettext(
+        "Many pictures wait to be read now. The others stay aside: go on when these have been read."
+    ),
+    Why.DISK: lazy_gettext("The box's disk is full: the others stay aside."),
+}
+"""Why a run ended before the last."""
 
 
 def outlook_words(outlook: Outlook) -> str:
@@ -45,3 +56,44 @@ def encryption_words(encrypted: bool | None) -> str:
     if encrypted:
         return gettext("yes")
     return gettext("no: whoever takes the disk away can read the pictures")
+
+
+def aside_words(aside: Aside) -> str:
+    """How many pictures have no record."""
+    return ngettext(
+        "%(num)s picture lies aside: the box has no record of it.",
+        "%(num)s pictures lie aside: the box has no record of them.",
+        aside.pictures,
+    )
+
+
+def aside_until_words(aside: Aside, keep_days: int) -> str:
+    """How long such pictures are kept."""
+    if keep_days == 0:
+        return gettext("What lies aside is kept until it is taken in.")
+    until = aside.until_utc(keep_days)
+    if until is None:
+        return gettext(
+            "What lies aside is removed after %(days)s days; they begin when the clock has run for three "
+            "days without a jump.",
+            days=keep_days,
+        )
+    return gettext("What lies aside is removed, from %(date)s on.", date=moment(until))
+
+
+def taken_in_words(done: TakenIn) -> list[str]:
+    """What a run has done, and why it ended before the last."""
+    said = []
+    if done.taken:
+        said.append(ngettext("%(num)s picture was taken in.", "%(num)s pictures were taken in.", done.taken))
+    if done.known:
+        said.append(ngettext("%(num)s was here already.", "%(num)s were here already.", done.known))
+    if done.damaged:
+        said.append(
+            ngettext(
+                "%(num)s picture is damaged and stays aside.",
+                "%(num)s pictures are damaged and stay aside.",
+                done.damaged,
+            )
+        )
+    return said + ([str(_LEFT[done.why])] if done.why else [])

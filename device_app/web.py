@@ -19,8 +19,9 @@ from device_app.access.people import People
 from device_app.access.sessions import Sessions
 from device_app.answers import ScreenState
 from device_app.config import KioskConfig
+from device_app.forms import take_any_file_name
 from device_app.guard import install_guard, session_secret
-from device_app.language import DEFAULT, LANGUAGES, direction, gettext
+from device_app.language import DEFAULT, LANGUAGES, decimal, direction, gettext, wanted
 from device_app.outlook import install_outlook
 from device_app.settings import Settings
 from device_app.status import Phase, Reader
@@ -67,6 +68,7 @@ def build_app(config: KioskConfig, reader: Reader) -> Flask:
     )
     app.extensions["ulna"] = Kiosk(config, open_store(config), reader)
     install_guard(app, config)
+    take_any_file_name()
     CSRFProtect(app)
     Babel(app, locale_selector=_language)
     database = kiosk_of(app).store.database
@@ -87,11 +89,12 @@ def _language() -> str:
     """What somebody chose on this screen, what the site decided, what the browser asks for."""
     chosen = (session.get(LANGUAGE), site_settings(current_app).language)
     named = next((one for one in chosen if one in LANGUAGES), None)
-    return named or request.accept_languages.best_match(LANGUAGES) or DEFAULT
+    return named or wanted(request.accept_languages.values()) or DEFAULT
 
 
 def _register(app: Flask) -> None:
     from device_app.views import (
+        aside,
         camera,
         export,
         first_run,
@@ -114,7 +117,7 @@ def _register(app: Flask) -> None:
     )
 
     patients = (upload, camera, stick, result, grouping, reading, report, images, history)
-    others = (export, first_run, language, health, monitor, points, sign_in, people, settings, log)
+    others = (aside, export, first_run, language, health, monitor, points, sign_in, people, settings, log)
     for view in (*patients, *others):
         app.register_blueprint(view.blueprint)
 
@@ -123,6 +126,7 @@ def _install_words(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(words=words, facts=facts, notices=notices, version=version("ulna"))
     app.jinja_env.globals.update(ScreenState=ScreenState, Phase=Phase)
+    app.jinja_env.globals.update(decimal=decimal, here=_here)
     app.jinja_env.globals["has_picture_of"] = _has_picture
     app.jinja_env.filters.update(moment=moment, stored_moment=_stored_moment)
 
@@ -132,6 +136,17 @@ def _install_words(app: Flask) -> None:
         language = str(get_locale() or DEFAULT)
         spoken = {"language": language, "direction": direction(language), "languages": LANGUAGES}
         return {"box": kiosk().reader.status(), "room": room, **spoken}
+
+
+def _here() -> str:
+    """The address of this page, to come back to; after a form, of the nearest page above what answered it."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    path, address = request.path, current_app.create_url_adapter(request)
+    assert address is not None
+    while path != "/" and not address.test(path, "GET"):
+        path = path.rstrip("/").rpartition("/")[0] + "/"
+    return path
 
 
 def moment(utc: datetime) -> str:
@@ -152,11 +167,14 @@ def _has_picture(image: ImageRecord, kind: str = "screen") -> bool:
     return kiosk().store.files.derived_path(image.sha256, kind).is_file()
 
 
-def problem(status: int, what: str, step: str = "") -> ResponseReturnValue:
-    """A plain page (or JSON for our scripts) that says what is wrong and what to do."""
+def problem(status: int, what: str, step: str = "", back: str = "") -> ResponseReturnValue:
+    """A plain page (or JSON for our scripts) that says what is wrong and what to do.
+
+    back: address of the examination that it is about, "" for none.
+    """
     if wants_json():
         return jsonify(error=what, hint=step), status
-    return render_template("problem.html", what=what, step=step), status
+    return render_template("problem.html", what=what, step=step, back=back), status
 
 
 def _install_problems(app: Flask) -> None:

@@ -14,13 +14,14 @@ from device_app.access.roles import Role
 from device_app.agreement import Figures, Share
 from device_app.answers import BAD_RECORD, Answer, ScreenState
 from device_app.first_run import Step
-from device_app.language import LazyText, gettext, lazy_gettext
+from device_app.language import LazyText, decimal, gettext, lazy_gettext
 from device_app.listed import listed
 from device_app.readings import Judgement, Kind
 from device_app.status import Phase, ReaderStatus
 from device_app.store.log import BOX, KIOSK, Action
 from device_app.store.queue import FailureCode
 from device_app.store.records import ExaminationRecord
+from device_app.store.sources import RECOVERED, TAKEN_IN
 from runtime.findings import RefusalCode
 from runtime.metadata import JOINT, FactsUsed
 
@@ -245,6 +246,13 @@ def is_held(answer: Answer, box: ReaderStatus) -> bool:
     return answer.state is ScreenState.WORKING and box.cannot_answer
 
 
+def stored_words(box: ReaderStatus) -> str:
+    """Of a picture that was just taken in."""
+    if box.cannot_answer:
+        return gettext("Stored. The box cannot answer now: the picture will be read when the box is mended.")
+    return gettext("Stored. It is being read.")
+
+
 def views_words(whole: Answer) -> list[str]:
     """What an answer for several views rests on; nothing as long as there is none."""
     if whole.state is ScreenState.WORKING:
@@ -275,6 +283,26 @@ def whose_words(examination: ExaminationRecord) -> str:
     if len(numbers) == len(images):
         return text
     return gettext("View %(numbers)s: %(text)s", numbers=listed(numbers), text=text)
+
+
+LOST = {
+    RECOVERED: _(
+        "The box's records were damaged and mended; of this picture they were lost. Compare it with the "
+        "X-ray machine before you use the answer."
+    ),
+    TAKEN_IN: _(
+        "The box had no record of this picture, and it was taken in again. Compare it with the X-ray machine "
+        "before you use the answer. If it is a photograph of a film, photograph the film again."
+    ),
+}
+"""Of pictures of which the box knows nothing but what is in their files, by the way they came in."""
+
+
+def lost_words(examination: ExaminationRecord) -> str:
+    """The same in short, for lists and paper; "" for every other picture."""
+    if examination.source not in LOST:
+        return ""
+    return gettext("The box had no record of this picture. Check whose picture this is.")
 
 
 def may_be_corrected(answer: Answer) -> bool:
@@ -310,6 +338,10 @@ def steps(answer: Answer, box: ReaderStatus) -> list[str]:
 
 APART = {
     "full": _("This picture stands by itself: the other examination takes no more views."),
+    "gone": _("This picture stands by itself: the other examination was not found."),
+    "label": _(
+        "This picture stands by itself: the other examination has another patient number or name, or none."
+    ),
     "known": _("It was not added to the examination that it was sent for."),
     "parted": _("This picture was not put together with the one that was already here."),
 }
@@ -378,10 +410,10 @@ def score(probability: float) -> str:
     """A probability as a figure from 0 to 100 that never rounds to certainty."""
     percent = 100 * probability
     if percent < LEAST_SHOWN:
-        return gettext("less than %(figure)s", figure=LEAST_SHOWN)
+        return gettext("less than %(figure)s", figure=decimal(LEAST_SHOWN))
     if percent > 100 - LEAST_SHOWN:
-        return gettext("more than %(figure)s", figure=100 - LEAST_SHOWN)
-    return f"{percent:.1f}"
+        return gettext("more than %(figure)s", figure=decimal(100 - LEAST_SHOWN))
+    return decimal(percent)
 
 
 def score_words(answer: Answer) -> list[str]:
@@ -481,6 +513,7 @@ ACTIONS = {
     Action.MENDED: _("Database mended"),
     Action.REMOVED: _("Pictures removed because their time was over"),
     Action.SET_ASIDE: _("Pictures without a record were set aside"),
+    Action.TAKEN_IN: _("Pictures that were set aside taken in again"),
 }
 
 

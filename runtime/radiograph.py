@@ -68,8 +68,9 @@ class AcquisitionFacts:
 class FileSays:
     """What a DICOM header says of whose picture it is and of what, "" where it does not say.
 
-    study_sha256: digest of the study's UID with the patient's number and who gave that, equal for all
-    pictures of one study of one patient: consoles do give one UID to several. patient: her number.
+    study_sha256: digest of the study's UID with the patient's number, who gave that, name and date of birth,
+    equal for all pictures of one study of one patient: consoles do give one UID to several. patient: her
+    number.
     body_part: in words ("hand"). laterality: "left", "right", "both", or another word of the file's.
     """
 

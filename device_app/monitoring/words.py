@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from device_app.agreement import Share
 from device_app.answers import Answer, ScreenState
 from device_app.intake import words as source_words
-from device_app.language import gettext, lazy_gettext
+from device_app.language import decimal, gettext, lazy_gettext
 from device_app.monitoring.book import OPTIONS, Expectation, SiteWatch
 from device_app.monitoring.state import Level, Reason, Why
 from device_app.notices import Notice, kind_words
@@ -167,7 +167,7 @@ def warning_words(kind: str) -> Notice:
 
 def share_text(share: Share) -> str:
     """A share; a dash where there was nothing to count."""
-    return "—" if share.value is None else f"{100 * share.value:.1f}%"
+    return "—" if share.value is None else f"{decimal(100 * share.value)}%"
 
 
 def interval_text(share: Share) -> str:
@@ -178,7 +178,7 @@ def interval_text(share: Share) -> str:
 
 def gigabytes(size_bytes: int | None) -> str:
     """A size; a dash for one that is not known."""
-    return "—" if size_bytes is None else f"{size_bytes / 1e9:.1f} GB"
+    return "—" if size_bytes is None else f"{decimal(size_bytes / 1e9)} GB"
 
 
 def watch_words(watched: SiteWatch, expectation: Expectation | None) -> list[str]:

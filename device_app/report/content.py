@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from device_app.answers import ANSWERED, Answer, ScreenState
-from device_app.language import gettext
+from device_app.language import gettext, isolated
 from device_app.listed import listed
 from device_app.notices import notice_words
 from device_app.plates import Plate
@@ -22,6 +22,7 @@ from device_app.words import (
     actor_words,
     fact_word,
     is_held,
+    lost_words,
     place_marked,
     reason_words,
     score,
@@ -84,7 +85,7 @@ def sheet_of(material: Material, moment: Moment) -> Sheet:
         sure=tuple(_sure(material)),
         views=tuple(view_of(number, plate, how) for number, plate in shown),
         more=_more(material, {number for number, _ in shown}),
-        warnings=(*filter(None, [whose_words(material.examination)]), *_warnings(material.plates)),
+        warnings=(*_of_the_patient(material.examination), *_warnings(material.plates)),
         said=_spoken(material, moment),
         technical=_technical(material),
         printed=gettext(
@@ -94,6 +95,10 @@ def sheet_of(material: Material, moment: Moment) -> Sheet:
         ),
         left_out=_without_picture(len(material.plates) - len(shown)),
     )
+
+
+def _of_the_patient(examination: ExaminationRecord) -> Iterable[str]:
+    return filter(None, (lost_words(examination), whose_words(examination)))
 
 
 def _how(material: Material, moment: Moment) -> Showing:
@@ -213,7 +218,7 @@ def _spoken(material: Material, moment: Moment) -> tuple[Spoken, ...]:
 
 
 def _name(actor: str, material: Material) -> str:
-    return plain(actor_words(actor, dict(material.names)))
+    return isolated(plain(actor_words(actor, dict(material.names))))
 
 
 def _places(said: Said) -> str:

@@ -154,7 +154,7 @@ def _require_sound(path: Path) -> None:
 def _sweep(store: Store) -> None:
     count = store.files.sweep(store.records.known_digests(), store.records.removed_digests())
     if count:
-        _log.warning("%d pictures without a record were set aside, see set-aside/pictures", count)
+        _log.warning("%d pictures without a record were set aside; `ulna storage` says more", count)
         with contextlib.suppress(DiskFullError):  # no start needs room; they are counted where they lie
             store.log.note(BOX, Action.SET_ASIDE, pictures=count)
 

@@ -52,6 +52,12 @@ class Consents:
         with self._database.read() as session:
             return tuple(session.scalars(_open().order_by(Image.id)).all())
 
+    def agreed(self) -> dict[int, datetime]:
+        """When the patient of each picture that may be exported has agreed."""
+        with self._database.read() as session:
+            rows = session.execute(_open().add_columns(Examination.consent_utc)).all()
+            return {image_id: moment for image_id, moment in rows if moment is not None}
+
     def find(self, image_id: int) -> Consented | None:
         """None for a picture that may not be exported (any more)."""
         with self._database.read() as session:

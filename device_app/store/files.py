@@ -14,10 +14,12 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from device_app.store.database import disk_full, is_disk_full
@@ -53,19 +55,21 @@ class ImageFiles:
         self._aside = folder / ASIDE_FOLDER / "pictures"
         self._derived = folder / "derived"
         self.incoming = folder / "incoming"
+        self.shelf = threading.Lock()
+        """Held while pictures that were set aside are renamed, taken in or removed."""
         for path in (self._images, self._derived, self.incoming):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         sync_folder(folder)
 
-    def stage(self, stream: IO[bytes], limit_bytes: int) -> StagedFile:
-        """Copy a stream beside the store and fsync it.
+    def stage(self, stream: IO[bytes], limit_bytes: int, written_utc: datetime | None = None) -> StagedFile:
+        """Copy a stream beside the store and fsync it. written_utc: the file's time, None for now.
 
         Raises InputError for an empty or oversized stream, DiskFullError when there is no room; the
         copy is gone then.
         """
         path = self.incoming / f"{secrets.token_hex(16)}.part"
         try:
-            return _copy(stream, path, limit_bytes)
+            return _copy(stream, path, limit_bytes, written_utc)
         except BaseException as error:
             path.unlink(missing_ok=True)
             if is_disk_full(error):
@@ -117,11 +121,7 @@ class ImageFiles:
 
     def written_utc(self, sha256: str) -> datetime:
         """When its bytes came the last time, by the box's clock; long ago where they are gone."""
-        try:
-            seconds = self.path(sha256).stat().st_mtime
-        except OSError:
-            seconds = 0.0
-        return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+        return written_utc(self.path(sha256))
 
     def taken_bytes(self, sha256: str) -> int:
         """Of the disk, by a picture and all that was computed from it."""
@@ -149,18 +149,20 @@ class ImageFiles:
         finally:
             beside.unlink(missing_ok=True)
 
-    def sweep(self, known: Iterable[str], removed: Iterable[str] = ()) -> int:
+    def sweep(self, known: Iterable[str], removed: Mapping[str, datetime] = MappingProxyType({})) -> int:
         """Set received pictures aside that no row speaks of, and remove what else no confirmed upload owns;
         how many pictures were set aside. Only while nothing else writes. What cannot be moved stays.
 
-        removed: digests of rows that say that their picture is gone.
+        removed: digests of rows that say that their picture is gone, and since when. What was written later
+        has come again, for a visit whose row is lost.
         """
-        keep, gone = frozenset(known), frozenset(removed)
+        keep = frozenset(known)
         images = [path for path in self._images.glob("*/*") if path.name not in keep]
-        lost = [path for path in images if _DIGEST.match(path.name) and path.name not in gone]
+        lost = [path for path in images if _DIGEST.match(path.name) and not is_over(path, removed)]
         stray = [*self.incoming.iterdir(), *sorted({*images} - {*lost})]
         stray += [path for path in self._derived.glob("*/*") if path.name.split(".")[0] not in keep]
-        stray += [path for path in self.aside() if path.name[:_DIGEST_CHARS] in (keep & self._here() | gone)]
+        stored = keep & self._here()
+        stray += [path for path in self.aside() if digest_of(path) in stored or is_over(path, removed)]
         for path in stray:
             _remove(path)
         return self._set_aside(lost)
@@ -174,15 +176,8 @@ class ImageFiles:
 
         It counts from when such a clock first saw them: the start that sets them aside has none.
         """
-        gone = 0
-        for path in self.aside():
-            since = _since(path)
-            if since is None:
-                with _said("a picture that was set aside cannot be marked"):
-                    path.rename(path.with_name(f"{path.name[:_DIGEST_CHARS]}.{now_utc.strftime(_DAY)}"))
-            elif now_utc - since > timedelta(days=keep_days):
-                gone += _remove(path)
-        return gone
+        with self.shelf:
+            return sum(_end_of_time(path, now_utc, keep_days) for path in self.aside())
 
     def _here(self) -> frozenset[str]:
         return frozenset(path.name for path in self._images.glob("*/*"))
@@ -207,11 +202,42 @@ def stored_pictures(folder: Path) -> Iterator[Path]:
     return (path for path in (folder / "images").glob("*/*") if _DIGEST.match(path.name))
 
 
-def _since(path: Path) -> datetime | None:
+def digest_of(path: Path) -> str:
+    """Of a picture, set aside or not."""
+    return path.name[:_DIGEST_CHARS]
+
+
+def is_over(path: Path, removed: Mapping[str, datetime]) -> bool:
+    """Whether a picture's row says that it is gone, and it has not come again since."""
+    since = removed.get(digest_of(path))
+    return since is not None and written_utc(path) <= since
+
+
+def written_utc(path: Path) -> datetime:
+    """When a file was written the last time, by the box's clock; long ago where it is gone."""
+    try:
+        seconds = path.stat().st_mtime
+    except OSError:
+        seconds = 0.0
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def aside_since(path: Path) -> datetime | None:
+    """From when its time counts; None while it does not."""
     try:
         return datetime.strptime(path.name[_DIGEST_CHARS + 1 :], _DAY)  # without a zone, like the tables
     except ValueError:
         return None
+
+
+def _end_of_time(path: Path, now_utc: datetime, keep_days: int) -> bool:
+    """Whether it is gone. One whose time does not count yet is marked with the day."""
+    since = aside_since(path)
+    if since is None:
+        with _said("a picture that was set aside cannot be marked"):
+            path.rename(path.with_name(f"{digest_of(path)}.{now_utc.strftime(_DAY)}"))
+        return False
+    return now_utc - since > timedelta(days=keep_days) and _remove(path)
 
 
 def _remove(path: Path) -> bool:
@@ -231,7 +257,7 @@ def _said(what: str) -> Iterator[None]:
         _log.warning("%s: %s", what, error.strerror)
 
 
-def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:
+def _copy(stream: IO[bytes], path: Path, limit_bytes: int, written_utc: datetime | None) -> StagedFile:
     digest, size_bytes = hashlib.sha256(), 0
     with path.open("xb") as file:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -241,6 +267,8 @@ def _copy(stream: IO[bytes], path: Path, limit_bytes: int) -> StagedFile:
             digest.update(chunk)
             file.write(chunk)
         file.flush()
+        if written_utc is not None:
+            os.utime(file.fileno(), (written_utc.replace(tzinfo=UTC).timestamp(),) * 2)
         os.fsync(file.fileno())
     if size_bytes == 0:
         raise InputError("the file is empty")

@@ -15,8 +15,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from device_app.store.database import Database
-from device_app.store.log import BOX, Action, append
-from device_app.store.models import Examination, Image, Reading
+from device_app.store.log import BOX, Action, append, chain
+from device_app.store.models import AuditEntry, Examination, Image, Reading
 from device_app.store.records import MAX_LABEL_CHARS, MAX_VIEWS, by_address, display_text
 from device_app.store.sources import TEST
 from runtime.errors import InputError
@@ -38,24 +38,29 @@ class Grouping:
         self._database = database
 
     def join(self, public_id: str, into: str, actor: str) -> None:
-        """All views of one examination become views of another; its address then leads there.
+        """All views of one examination become views of another; its address then leads there. Where they are
+        already, nothing is done.
 
         Raises InputError where they are of two patients as far as the labels say, where people have judged
         the one that would end, and for more views than MAX_VIEWS.
         """
         with self._database.write() as session:
             one, other = _required(session, public_id), _required(session, into)
+            if one is other and any(_has_joined(session, old, other) for old in (public_id, into)):
+                return
             _require_one_patient(session, one, other)
             _move(session, one, other, actor)
 
     def part(self, public_id: str, image_id: int, actor: str) -> str:
-        """A view becomes an examination by itself; gives its address.
+        """A view becomes an examination by itself; gives its address, of one that was taken out already too.
 
         Raises InputError for a view that is not there, and for the only one.
         """
         with self._database.write() as session:
             whole = _required(session, public_id)
             image = next((one for one in whole.images if one.id == image_id), None)
+            if image is None and (gone := _taken_out(session, whole, image_id)):
+                return gone
             if image is None or len(whole.images) < 2:
                 raise InputError("this view cannot be taken out", "open the examination again")
             alone = Examination(
@@ -69,7 +74,8 @@ class Grouping:
             session.add(alone)
             image.examination = alone
             session.flush()
-            append(session, actor, Action.PARTED, whole.public_id, views=1, now=alone.public_id)
+            which = {"now": alone.public_id, "image_sha256": image.sha256}
+            append(session, actor, Action.PARTED, whole.public_id, views=1, **which)
             return alone.public_id
 
     def near(self, public_id: str) -> tuple[str, ...]:
@@ -194,6 +200,30 @@ def _require_one_patient(session: Session, one: Examination, other: Examination)
         raise InputError("people have judged this examination already", "leave it as it is")
     if len(one.images) + len(other.images) > MAX_VIEWS:
         raise InputError(f"an examination has at most {MAX_VIEWS} views", "leave them apart")
+
+
+def _has_joined(session: Session, old: str, whole: Examination) -> bool:
+    """Whether the views of an old address are in this one: they came here, and none was taken out since."""
+    one = session.scalars(select(Examination).where(Examination.public_id == old)).one()
+    if one.joined_into_id != whole.id:
+        return False
+    came = session.scalar(_numbers(Action.JOINED, old)) or 0
+    return (session.scalar(_numbers(Action.PARTED, whole.public_id)) or 0) < came
+
+
+def _numbers(action: Action, subject: str) -> Select[tuple[int]]:
+    """The last of the log for what was done to an examination."""
+    return select(func.max(AuditEntry.number)).where(
+        AuditEntry.subject == subject, AuditEntry.action == str(action)
+    )
+
+
+def _taken_out(session: Session, whole: Examination, image_id: int) -> str:
+    """Where a view is that was taken out of this one, "" for one that was not, or has gone on since."""
+    image = session.get(Image, image_id)
+    entries = (written.entry for written in chain(session, (Action.PARTED,)))
+    alone = [entry.detail.get("now") for entry in entries if entry.subject == whole.public_id]
+    return image.examination.public_id if image and image.examination.public_id in alone else ""
 
 
 def _is_judged(session: Session, one: Examination) -> bool:

@@ -50,6 +50,7 @@ class Action(StrEnum):
     MENDED = "database_mended"
     REMOVED = "pictures_removed"
     SET_ASIDE = "pictures_set_aside"
+    TAKEN_IN = "pictures_taken_in"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from device_app.readings import (
     has_read,
     places_of_text,
     places_text,
+    repeated,
 )
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
@@ -35,7 +36,8 @@ class Readings:
     def add(
         self, examination: str, draft: Draft, actor: str, permit: Callable[[ExaminationRecord], str]
     ) -> Said:
-        """Keep what somebody says; durable when this returns.
+        """Keep what somebody says; durable when this returns. What she has said already, and what counts
+        still, is kept once: it is given as it was.
 
         permit: looks at the examination as it is at this very moment; gives what the box says of it, "" for
         nothing yet, or raises InputError where this cannot be said of it now.
@@ -44,30 +46,19 @@ class Readings:
         a second own reading.
         """
         with self._database.write() as session:
-            row = session.scalars(select(Examination).where(Examination.public_id == examination)).first()
-            if row is None:
-                raise InputError("there is no such examination", "open it again from the history")
-            if {place.image_id for place in draft.places} - {image.id for image in row.images}:
-                raise PlaceError("a place is marked on another picture", "draw the box again")
+            row = _required(session, examination, draft)
+            said = _all_of(session, row)
+            same = repeated(said, draft, actor, [image.id for image in row.images])
+            if same is not None and draft.kind is Kind.OWN:
+                return (
+                    same  # it has brought the box's answer, so that nothing is permitted before it any more
+                )
             box_verdict = permit(examination_record(session, row))
-            if draft.kind is Kind.OWN and _has_said(session, row, actor):
+            if same is not None and same.box_verdict == box_verdict:
+                return same
+            if draft.kind is Kind.OWN and _has_read(said, row, actor):
                 raise InputError("this was read already", "say what you think now as a second reading")
-            reading = Reading(
-                examination_id=row.id,
-                actor=actor,
-                kind=str(draft.kind),
-                verdict=str(draft.judgement),
-                boxes_json=places_text(draft.places),
-                note=draft.note,
-                box_verdict=box_verdict,
-                views=len(row.images),
-                image_ids_json=json.dumps([image.id for image in row.images]),
-                at_utc=now_utc(),
-            )
-            session.add(reading)
-            details = {"kind": str(draft.kind), "verdict": str(draft.judgement), "box": box_verdict}
-            append(session, actor, Action.READ, examination, places=len(draft.places), **details)
-            return _said(reading, examination)
+            return _keep(session, row, draft, actor, box_verdict)
 
     def of(self, examination: str) -> tuple[Said, ...]:
         """All that was said of one, in the order in which it was."""
@@ -89,11 +80,44 @@ class Readings:
             )
 
 
-def _has_said(session: Session, row: Examination, actor: str) -> bool:
+def _required(session: Session, examination: str, draft: Draft) -> Examination:
+    """With pictures that the draft's places are on."""
+    row = session.scalars(select(Examination).where(Examination.public_id == examination)).first()
+    if row is None:
+        raise InputError("there is no such examination", "open it again from the history")
+    if {place.image_id for place in draft.places} - {image.id for image in row.images}:
+        raise PlaceError("a place is marked on another picture", "draw the box again")
+    return row
+
+
+def _all_of(session: Session, row: Examination) -> list[Said]:
+    """In the order in which it was said."""
+    rows = session.scalars(select(Reading).where(Reading.examination_id == row.id).order_by(Reading.id))
+    return [_said(one, row.public_id) for one in rows]
+
+
+def _has_read(said: list[Said], row: Examination, actor: str) -> bool:
     """Who has read all of its pictures knows the box's answer."""
-    rows = session.scalars(select(Reading).where(Reading.examination_id == row.id, Reading.actor == actor))
-    said = [_said(one, row.public_id) for one in rows]
     return has_read(said, actor, {image.id: image.received_utc for image in row.images})
+
+
+def _keep(session: Session, row: Examination, draft: Draft, actor: str, box_verdict: str) -> Said:
+    reading = Reading(
+        examination_id=row.id,
+        actor=actor,
+        kind=str(draft.kind),
+        verdict=str(draft.judgement),
+        boxes_json=places_text(draft.places),
+        note=draft.note,
+        box_verdict=box_verdict,
+        views=len(row.images),
+        image_ids_json=json.dumps([image.id for image in row.images]),
+        at_utc=now_utc(),
+    )
+    session.add(reading)
+    details = {"kind": str(draft.kind), "verdict": str(draft.judgement), "box": box_verdict}
+    append(session, actor, Action.READ, row.public_id, places=len(draft.places), **details)
+    return _said(reading, row.public_id)
 
 
 def _said(row: Reading, examination: str) -> Said:

@@ -7,6 +7,7 @@ import shutil
 import threading
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import IO
 
 from sqlalchemy import Select, func, select
@@ -37,7 +38,8 @@ class Upload:
 
     facts_json: what a person says of the patient (device_app.facts), "" for nothing. actor: who sends it, as
     the log names them (device_app.audit). photographed: it is a photograph of a film.
-    examination: the public id of one that this is another view of, "" for a new one.
+    examination: the public id of one that this is another view of, "" for a new one. received_utc: when it
+    came, where that was before; None for now.
     """
 
     file_name: str
@@ -47,20 +49,34 @@ class Upload:
     actor: str = KIOSK
     photographed: bool = False
     examination: str = ""
+    received_utc: datetime | None = None
+
+
+class Apart(StrEnum):
+    """Why a picture is in another examination than the one it was sent for: it is taken in all the same.
+
+    known: the same bytes were elsewhere. gone: there is no such examination. label: that has another label
+    than was given for the picture, or none. full: it takes no more views.
+    """
+
+    NO = ""
+    KNOWN = "known"
+    GONE = "gone"
+    LABEL = "label"
+    FULL = "full"
 
 
 @dataclass(frozen=True)
 class Receipt:
     """A confirmed upload; `known` when the same bytes were here before, under `patient_label`.
 
-    public_id: of the examination that holds it. apart: that is another than the one it was sent for, because
-    that is full or gone, or because the same bytes were elsewhere: a picture is taken in all the same.
+    public_id: of the examination that holds it.
     """
 
     public_id: str
     known: bool
     patient_label: str
-    apart: bool = False
+    apart: Apart = Apart.NO
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ class Records:
         Nothing is stored then.
         """
         self._require_room()
-        staged = self._files.stage(stream, self._limits.max_upload_bytes)
+        staged = self._files.stage(stream, self._limits.max_upload_bytes, upload.received_utc)
         try:
             with self.adopting:
                 known = self._find(staged.sha256, upload.examination)
@@ -203,11 +219,11 @@ class Records:
         with self._database.read() as session:
             return frozenset(session.scalars(select(Image.sha256).where(Image.removed_utc.is_(None))).all())
 
-    def removed_digests(self) -> frozenset[str]:
-        """Digest of every image whose bytes are to be gone."""
-        gone = select(Image.sha256).where(Image.removed_utc.is_not(None))
+    def removed_digests(self) -> dict[str, datetime]:
+        """Digest of every image whose bytes are to be gone, and since when."""
+        gone = select(Image.sha256, Image.removed_utc).where(Image.removed_utc.is_not(None))
         with self._database.read() as session:
-            return frozenset(session.scalars(gone).all())
+            return {row.sha256: row.removed_utc for row in session.execute(gone)}
 
     def _require_room(self) -> None:
         if not self.has_room():
@@ -222,7 +238,8 @@ class Records:
             ).first()
             if row is None:
                 return None
-            apart = bool(sent_for) and by_address(session, sent_for) is not row
+            elsewhere = bool(sent_for) and by_address(session, sent_for) is not row
+            apart = Apart.KNOWN if elsewhere else Apart.NO
             return Receipt(row.public_id, True, row.patient_label, apart)
 
     def _confirm(self, staged: StagedFile, upload: Upload) -> Receipt:
@@ -235,7 +252,7 @@ class Records:
             raise
 
     def _insert(self, staged: StagedFile, upload: Upload) -> Receipt:
-        moment = now_utc()
+        moment = upload.received_utc or now_utc()
         with self._database.write() as session:
             waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
             if (session.scalar(waiting) or 0) >= self._limits.max_waiting:
@@ -253,9 +270,8 @@ class Records:
                 job=Job(state=JobState.QUEUED),
             )
             wanted = _wanted(session, upload.examination)
-            examination = wanted if wanted is not None and len(wanted.images) < MAX_VIEWS else None
-            apart = bool(upload.examination) and examination is None
-            examination = examination or Examination(
+            apart = _apart(upload, wanted)
+            examination = (None if apart else wanted) or Examination(
                 public_id=secrets.token_urlsafe(12),
                 received_utc=moment,
                 source=upload.source,
@@ -284,6 +300,17 @@ def _wanted(session: Session, public_id: str) -> Examination | None:
     """The examination that a view is sent for; None for none, and for the known picture's."""
     found = by_address(session, public_id) if public_id else None
     return None if found is None or found.source == TEST else found
+
+
+def _apart(upload: Upload, wanted: Examination | None) -> Apart:
+    """Whether a new picture may not stand where it was sent for: one patient's beside another's is worse."""
+    if not upload.examination:
+        return Apart.NO
+    if wanted is None:
+        return Apart.GONE
+    if _label(upload, wanted) != wanted.patient_label:
+        return Apart.LABEL
+    return Apart.FULL if len(wanted.images) >= MAX_VIEWS else Apart.NO
 
 
 def _label(upload: Upload, wanted: Examination | None) -> str:

@@ -6,14 +6,12 @@ direction that loses nothing: a picture without a row gets one, a picture withou
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
@@ -21,15 +19,16 @@ from sqlalchemy.orm import Session
 from device_app.store import models
 from device_app.store.database import Database, check_integrity
 from device_app.store.files import stored_pictures
-from device_app.store.log import Action, append
+from device_app.store.log import Action, append, chain
 from device_app.store.migrate import migrate
 from device_app.store.models import AuditEntry, Base, Examination, Image, Job, JobState, Setting
-from device_app.store.recover_replay import Kept, Since, moment, replay
+from device_app.store.records import by_address
+from device_app.store.recover_addresses import Addresses, give_back, rejoin, told
+from device_app.store.recover_replay import Kept, Since, moment, reaches_the_end, replay
 from device_app.store.recover_settle import detach, settle
 from device_app.store.recover_source import Found, find_rows, missing_from, opened
+from device_app.store.sources import RECOVERED
 
-SOURCE = "recovered"
-"""Of an examination that is known only because its picture is there."""
 _LEFT_OUT = (models.SignIn.__tablename__,)
 """Everybody signs in again."""
 
@@ -52,7 +51,7 @@ class Recovered:
 
 
 @dataclass(frozen=True)
-class _Arrival:
+class Arrival:
     """What the log says of how a picture came in."""
 
     public_id: str
@@ -84,9 +83,13 @@ def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
     taken = [_take(session, source) for source in sources[:1]]
     kept = Kept.of(session)
     taken += [_take(session, source) for source in sources[1:]]
+    since = _since(taken)
+    said = told(session, reaches_the_end(kept, since))
+    give_back(session, said)
     dropped = detach(session)
-    replay(session, kept, _since(taken))
-    found = _link(session, folder)
+    replay(session, kept, since)
+    found = _link(session, folder, said)
+    rejoin(session, said)
     dropped += settle(session)
     waiting = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
     counts = [one.rows for one in taken]
@@ -137,24 +140,25 @@ def _put(session: Session, table: Table, found: Found) -> int:
     return sum(session.connection().execute(wanted, row).rowcount for row in found.rows.values())
 
 
-def _link(session: Session, folder: Path) -> int:
+def _link(session: Session, folder: Path, said: Addresses) -> int:
     """Every picture that has no row gets one, oldest first; how many."""
     files = {path.name: path for path in stored_pictures(folder)}
     known = set(session.scalars(select(Image.sha256)))
     lost = sorted(files.keys() - known, key=lambda digest: files[digest].stat().st_mtime)
-    arrivals = _arrivals(session, lost)
+    came = arrivals(session, lost)
+    came |= {one: replace(came[one], public_id=said.of(one)) for one in came if said.of(one)}
     for digest in lost:
-        _add(session, files[digest], arrivals.get(digest))
+        _add(session, files[digest], came.get(digest))
     return len(lost)
 
 
-def _add(session: Session, path: Path, arrival: _Arrival | None) -> None:
+def _add(session: Session, path: Path, arrival: Arrival | None) -> None:
     """A row for a picture that has none, in its own examination where the log knows which that was."""
     size_bytes, when = path.stat().st_size, arrival.at_utc if arrival else _changed_utc(path)
     image = Image(
         sha256=path.name,
         size_bytes=size_bytes,
-        file_name=f"{SOURCE}-{path.name[:8]}",
+        file_name=f"{RECOVERED}-{path.name[:8]}",
         received_utc=when,
         photographed=arrival is not None and arrival.photographed,
         job=Job(state=JobState.QUEUED),
@@ -162,7 +166,7 @@ def _add(session: Session, path: Path, arrival: _Arrival | None) -> None:
     examination = _of(session, arrival) or Examination(
         public_id=arrival.public_id if arrival else secrets.token_urlsafe(12),
         received_utc=when,
-        source=SOURCE,
+        source=RECOVERED,
         patient_label="",
     )
     examination.images.append(image)
@@ -170,27 +174,19 @@ def _add(session: Session, path: Path, arrival: _Arrival | None) -> None:
     session.flush()
 
 
-def _of(session: Session, arrival: _Arrival | None) -> Examination | None:
-    if arrival is None:
-        return None
-    return session.scalars(select(Examination).where(Examination.public_id == arrival.public_id)).first()
+def _of(session: Session, arrival: Arrival | None) -> Examination | None:
+    return None if arrival is None else by_address(session, arrival.public_id)
 
 
-def _arrivals(session: Session, digests: Iterable[str]) -> dict[str, _Arrival]:
+def arrivals(session: Session, digests: Iterable[str]) -> dict[str, Arrival]:
     """How these pictures came in, as far as the log still says."""
     wanted, found = set(digests), {}
-    rows = select(AuditEntry).where(AuditEntry.action == str(Action.RECEIVED)).order_by(AuditEntry.number)
-    for row in session.scalars(rows):
-        said = _said(row.detail_json)
-        digest = said.get("image_sha256")
-        if digest in wanted and row.subject:
-            found[digest] = _Arrival(row.subject, moment(row.at_utc), said.get("photographed") is True)
+    for entry in (written.entry for written in chain(session, (Action.RECEIVED,))):
+        digest = str(entry.detail.get("image_sha256"))
+        if digest in wanted and entry.subject:
+            photographed = entry.detail.get("photographed") is True
+            found[digest] = Arrival(entry.subject, moment(entry.at_utc), photographed)
     return found
-
-
-def _said(text: str) -> dict[str, Any]:
-    found = json.loads(text) if text else {}
-    return found if isinstance(found, dict) else {}
 
 
 def _changed_utc(path: Path) -> datetime:

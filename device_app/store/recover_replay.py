@@ -22,7 +22,7 @@ from device_app.settings import CLOSED
 from device_app.store.database import now_utc
 from device_app.store.log import Action, chain
 from device_app.store.models import AuditEntry, Examination, Image, Person, Setting
-from device_app.store.removal import forget, give_up_digest
+from device_app.store.removal import forget, forget_again, give_up_digest
 
 _OF_CONSENT = (
     Action.CONSENT_GIVEN,
@@ -73,13 +73,18 @@ def replay(session: Session, kept: Kept, since: Since) -> None:
     """Once every row has those that it speaks of, and before pictures without a row get one: what was removed
     needs none.
     """
-    whole = since.log_read and kept.end >= since.copied and not faults(chain(session))
+    whole = reaches_the_end(kept, since) and not faults(chain(session))
     _remove(session, kept, since.copied)
     _consents(session, kept, whole)
     _people(session, kept, since.copied)
     if not since.settings_read:
         _settings(session, kept, whole)
     session.flush()
+
+
+def reaches_the_end(kept: Kept, since: Since) -> bool:
+    """Whether the last entries of the log are known to be there."""
+    return since.log_read and kept.end >= since.copied
 
 
 def _entries(session: Session, *actions: Action, after: int = 0) -> Iterator[Entry]:
@@ -90,7 +95,9 @@ def _entries(session: Session, *actions: Action, after: int = 0) -> Iterator[Ent
 
 
 def _remove(session: Session, kept: Kept, copied: int) -> None:
-    """Of pictures that are gone; those that came again since are new ones, whose rows are lost."""
+    """Of pictures that are gone; those that came again since are new ones, whose rows are lost. Labels, remarks
+    and answers may come from a copy where the picture's own row does not.
+    """
     gone: set[str] = set()
     for entry in list(_entries(session, Action.REMOVED, Action.RECEIVED, after=copied)):
         if entry.action == Action.REMOVED:
@@ -102,6 +109,7 @@ def _remove(session: Session, kept: Kept, copied: int) -> None:
         elif (digest := str(entry.detail.get("image_sha256"))) in gone:
             give_up_digest(session, digest)
             gone.remove(digest)
+    forget_again(session)
 
 
 def _consents(session: Session, kept: Kept, whole: bool) -> None:

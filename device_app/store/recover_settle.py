@@ -10,6 +10,9 @@ _PARENTS = (
     """INSERT INTO examinations (id, public_id, received_utc, source, patient_label)
        SELECT examination_id, lower(hex(randomblob(8))), min(received_utc), 'recovered', '' FROM images
        WHERE examination_id NOT IN (SELECT id FROM examinations) GROUP BY examination_id""",
+    # One that was joined into a row that is gone, whose number may go to another patient's.
+    """UPDATE examinations SET joined_into_id = NULL
+       WHERE joined_into_id NOT IN (SELECT id FROM examinations)""",
 )
 _ORPHANS = (
     "DELETE FROM results WHERE image_id NOT IN (SELECT id FROM images)",
@@ -19,8 +22,7 @@ _ORPHANS = (
 )
 _MEND = (
     """UPDATE examinations SET joined_into_id = NULL
-       WHERE joined_into_id = id OR joined_into_id NOT IN (SELECT id FROM examinations)
-          OR id IN (SELECT examination_id FROM images)""",
+       WHERE joined_into_id = id OR id IN (SELECT examination_id FROM images)""",
     # An answer stands, and so does that there is none.
     """INSERT INTO jobs (image_id, state, attempts, deaths, lease_owner, failure, detail)
        SELECT id, 'queued', 0, 0, '', '', '' FROM images WHERE id NOT IN (SELECT image_id FROM jobs)""",

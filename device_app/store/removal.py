@@ -1,34 +1,41 @@
 """Removes pictures whose time is over: first the row says so, durably, then the files go.
 
 Killed between the two, files are left whose rows say that they are gone; the next look or start removes them.
-Never is there a row that claims a picture which is gone. The answer, what people said of it and the figures
-stay.
+Never is there a row that claims a picture which is gone. The answer, what people judged and the figures stay;
+what was said of the patient goes, remarks too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
+import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from device_app.retention import Clock, Removable, Stored, believed, overdue, removable
-from device_app.store.database import Database
+from device_app.store.database import Database, said_of
 from device_app.store.files import ImageFiles
 from device_app.store.log import BOX, Action, append
-from device_app.store.models import Examination, Image, Job, JobState, Setting
+from device_app.store.models import Examination, Image, Job, JobState, Reading, Setting
 
+_log = logging.getLogger("ulna.removal")
 _CLOCK = "retention_clock"
 _ENDED = (JobState.DONE, JobState.FAILED)
 _MEASURED = 50
 AT_ONCE = 200
 """Pictures of one transaction and one entry of the log."""
+_FOLD_WAIT_S = 0.2
+"""For readers, while writers wait."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,33 @@ class Removal:
             for digest in self.files.left_of(self._gone()):
                 self.files.erase(digest)
 
+    def forget_left(self) -> None:
+        """What is still said of patients of whom no picture is here: their view was parted from others after
+        it went, or an earlier version kept the remarks.
+        """
+        with self.database.read() as session:
+            if not session.scalars(_left().limit(1)).all():
+                return
+        with self.database.write() as session:
+            _clear(session, set(session.scalars(_left())))
+
+    def fold(self) -> bool:
+        """Fold the write-ahead log into the database and empty it; whether that could be done.
+
+        Only then is what was erased in neither file: until then the log holds pages from before, and the file
+        may be one of them. Most of it is done without holding anybody up. A reader may keep the rest from
+        being done: call it again later. Nothing need be kept for that: whoever closes the database last does
+        the same, at every stop, and after a power cut when the next start has looked at the file.
+        """
+        path = Path(str(self.database.engine.url.database)).absolute()
+        try:
+            with contextlib.closing(_existing(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:  # a full disk, among others: what is committed is so all the same
+            _log.warning("what was erased is not overwritten on the disk yet: %s", said_of(error))
+            return False
+
     def _gone(self) -> frozenset[str]:
         gone = select(Image.sha256).where(Image.removed_utc.is_not(None))
         with self.database.read() as session:
@@ -159,17 +193,54 @@ class Removal:
             return digests
 
 
+def _existing(path: Path) -> sqlite3.Connection:
+    """One that makes no database where there is none any more."""
+    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_FOLD_WAIT_S)
+
+
 def forget(session: Session, images: Sequence[Image], moment_utc: datetime) -> None:
     """That pictures are gone, and with them what was said of their patients."""
     for image in images:
-        image.removed_utc, image.file_name, image.facts_json = moment_utc, "", ""
+        image.removed_utc = moment_utc
+    _forget_patients(session, images)
+
+
+def forget_again(session: Session) -> None:
+    """What was said of patients whose pictures are gone, where an older copy brought some of it back."""
+    gone = session.scalars(select(Image).where(Image.removed_utc.is_not(None)).order_by(Image.id)).all()
+    for first in range(0, len(gone), AT_ONCE):
+        _forget_patients(session, gone[first : first + AT_ONCE])
+
+
+def _forget_patients(session: Session, images: Sequence[Image]) -> None:
+    """Of pictures that are gone."""
+    for image in images:
+        image.file_name, image.facts_json = "", ""
         if image.result is not None:
             image.result.findings_json = _without_patient(image.result.findings_json)
     session.flush()
     whole = {image.examination for image in images}
-    empty = {one.id for one in whole if all(image.removed_utc is not None for image in one.images)}
-    for one in _all_of(session, empty):
+    _clear(session, {one.id for one in whole if all(image.removed_utc is not None for image in one.images)})
+
+
+def _clear(session: Session, ids: set[int]) -> None:
+    """Label and remarks, of examinations of which no picture is left."""
+    whole = _all_of(session, ids)
+    for one in whole:
         one.patient_label = ""
+    remarks = update(Reading).where(Reading.examination_id.in_([one.id for one in whole]), Reading.note != "")
+    session.execute(remarks.values(note=""))
+
+
+def _left() -> Select[int]:
+    """Examinations without a picture, of which label or remarks are still there."""
+    views = select(Image.id).where(Image.examination_id == Examination.id)
+    remarks = select(Reading.id).where(Reading.examination_id == Examination.id, Reading.note != "")
+    return select(Examination.id).where(
+        views.exists(),
+        ~views.where(Image.removed_utc.is_(None)).exists(),
+        or_(Examination.patient_label != "", remarks.exists()),
+    )
 
 
 def _without_patient(findings_json: str) -> str:

@@ -82,7 +82,7 @@ def _consent_words() -> dict[str, object]:
 def consent(public_id: str) -> ResponseReturnValue:
     """Somebody states that the patient agrees, or that she agrees no longer."""
     examination = find_examination(public_id)
-    said = {"yes": exports().consents.give, "no": exports().withdraw}
+    said = {"yes": exports().give, "no": exports().withdraw}
     state = said.get(request.form.get("agrees", ""))
     if state is None:
         return problem(
@@ -103,6 +103,7 @@ def page() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def look() -> ResponseReturnValue:
     """Let the ticked pictures of a page leave and keep the others."""
+    exports().settle()
     leaves = set(request.form.getlist("leaves")[:PICTURES_ON_A_PAGE])
     shown = request.form.getlist("shown")[:PICTURES_ON_A_PAGE]
     decided = [_decide(text, leaves) for text in shown]
@@ -150,6 +151,8 @@ def stop() -> ResponseReturnValue:
 @open_to(Role.ADMINISTRATOR)
 def picture(image_id: int, kind: str) -> ResponseReturnValue:
     """The pixels that would leave."""
+    if request.method == "HEAD":  # nothing is shown by it
+        abort(405)
     data = exports().picture(image_id, kind, actor()) if kind in SIDES_PX else None
     if data is None:
         abort(404)
@@ -163,7 +166,8 @@ def download() -> ResponseReturnValue:
     ready = exports().zip.get()
     if ready is None:
         return redirect(url_for("export.page"), 303)  # which says why it is gone
-    kiosk().store.log.note(actor(), Action.CASES_FETCHED, ready.export, pictures=len(ready.image_ids))
+    if request.method != "HEAD":  # which sends nothing of it
+        kiosk().store.log.note(actor(), Action.CASES_FETCHED, ready.export, pictures=len(ready.image_ids))
     path = ready.path
     return send_file(path, mimetype="application/zip", as_attachment=True, download_name=path.name, max_age=0)
 
@@ -185,14 +189,14 @@ def _screen(says: str = "") -> str:
         shown=_page(found),
         state=state,
         running=state.phase is Phase.RUNNING,
-        letting=len(found.seen.leaving()),
+        letting=len(found.leaving()),
         sticks=_sticks(),
         zip_mb=_megabytes(ready.path) if ready else None,
         zip_gone=found.zip.gone,
         can_write=can_write_dicom(),
         says=says,
         export_words=export_words,
-        Phase=Phase,
+        ExportPhase=Phase,  # "Phase" is the reader's, on every page
     )
 
 

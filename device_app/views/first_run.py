@@ -24,6 +24,7 @@ from device_app.settings import MAX_CLINIC_CHARS
 from device_app.status import utc_of
 from device_app.store.records import Upload, display_text
 from device_app.store.sources import TEST
+from device_app.views.sign_in import lead_in
 from device_app.vitals import read_vitals
 from device_app.web import kiosk, problem
 from device_app.words import weak_pin_words
@@ -54,6 +55,8 @@ def go_on(step: str) -> ResponseReturnValue:
 
     def store() -> ResponseReturnValue:
         wrong = _STORE[this]()
+        if wrong and access().people.has_administrator() and signed_in() is None:
+            return lead_in(url_for("first_run.page"))
         if wrong:
             return _screen(this, wrong), 400
         return redirect(url_for("first_run.show", step=after(this) or this), 303)
@@ -73,12 +76,27 @@ def _guarded(view: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
     if person is not None and person.role.may(Role.ADMINISTRATOR):
         return view()
     if access().people.has_administrator():
-        return redirect(url_for("sign_in.page", next=url_for("first_run.page")), 303)
+        return _looked_after()
     if is_at_the_box():
         return view()
     return problem(
         403, gettext("A box is set up at the box itself."), gettext("Open this page on the box's own screen.")
     )
+
+
+def _looked_after() -> ResponseReturnValue:
+    """What everybody else is told once somebody looks after the box: never silently that nothing was stored."""
+    if signed_in() is not None:
+        return problem(
+            403,
+            gettext("You may not do that here."),
+            gettext("Ask whoever looks after the box, or sign in as somebody else."),
+        )
+    if request.method == "POST" and request.view_args != {"step": str(Step.ADMINISTRATOR)}:
+        return problem(
+            401, gettext("Nobody is signed in. Nothing was stored."), gettext("Sign in and repeat.")
+        )
+    return lead_in(url_for("first_run.page"))
 
 
 def _screen(step: Step, wrong: str = "") -> str:

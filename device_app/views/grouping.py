@@ -20,12 +20,12 @@ blueprint = Blueprint("grouping", __name__, url_prefix="/examinations/<public_id
 @open_to(Role.USER)
 def join(public_id: str) -> ResponseReturnValue:
     """The views of another examination belong to this one."""
-    examination = find_examination(public_id)
+    page = url_for("result.page", public_id=find_examination(public_id).public_id)
     try:
-        kiosk().store.grouping.join(request.form.get("other", ""), examination.public_id, actor())
+        kiosk().store.grouping.join(request.form.get("other", ""), public_id, actor())
     except InputError as error:
-        return problem(409, *_refused(error))
-    return redirect(url_for("result.page", public_id=examination.public_id), 303)
+        return problem(409, *_refused(error), page)
+    return redirect(page, 303)
 
 
 @blueprint.post("/images/<int:image_id>/part")
@@ -36,7 +36,7 @@ def part(public_id: str, image_id: int) -> ResponseReturnValue:
     try:
         alone = kiosk().store.grouping.part(examination.public_id, image_id, actor())
     except InputError as error:
-        return problem(409, *_refused(error))
+        return problem(409, *_refused(error), url_for("result.page", public_id=examination.public_id))
     return redirect(url_for("result.page", public_id=alone), 303)
 
 

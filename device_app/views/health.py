@@ -17,6 +17,7 @@ from device_app.monitoring import words as watch_words
 from device_app.monitoring.book import alarms
 from device_app.monitoring.state import Level, level, reasons
 from device_app.status import Phase, ReaderStatus
+from device_app.store.aside import lying_aside
 from device_app.store.copies import copies, made_utc
 from device_app.store.queue import QueueCounts
 from device_app.views.monitor import box_now, expectation_now
@@ -75,10 +76,11 @@ def page() -> ResponseReturnValue:
     folder = kiosk().config.data_dir
     newest = next(iter(copies(folder)), None)
     disk = {"encryption": encryption_of(folder), "copied": newest and made_utc(newest)}
+    aside = lying_aside(kiosk().store.files)
     words = {"source_words": source_words, "storage_words": storage_words, "watch_words": watch_words}
     against = reasons(box_now())
     judged = {"against": against, "level": level(against), "Level": Level}
-    return render_template("box.html", health=look(), **judged, **disk, **words)
+    return render_template("box.html", health=look(), aside=aside, **judged, **disk, **words)
 
 
 @blueprint.get("/box/banner")

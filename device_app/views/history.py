@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from device_app import storage_words
 from device_app.access.gate import open_to
 from device_app.access.roles import Role
 from device_app.answers import summary, waits
+from device_app.store.aside import lying_aside
 from device_app.views.judging import is_hidden
 from device_app.web import kiosk
 
@@ -21,4 +23,5 @@ def page() -> ResponseReturnValue:
     number = request.args.get("page", default=1, type=int)
     found = kiosk().store.records.history(number, kiosk().config.page_size)
     rows = [(one, summary(one), is_hidden(one), any(map(waits, one.images))) for one in found.examinations]
-    return render_template("history.html", found=found, rows=rows)
+    aside = lying_aside(kiosk().store.files)
+    return render_template("history.html", found=found, rows=rows, aside=aside, storage_words=storage_words)

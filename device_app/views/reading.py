@@ -20,6 +20,8 @@ from device_app.readings import (
     Judgement,
     Kind,
     PlaceError,
+    Said,
+    last_of,
     places_of_text,
 )
 from device_app.store.records import ExaminationRecord, display_text
@@ -65,8 +67,31 @@ def _changed(public_id: str, draft: Draft) -> ResponseReturnValue:
     """With what she said, so that she need not remember it."""
     what = gettext("This reading was not stored: the pictures or the box's answer have changed meanwhile.")
     step = gettext("Look at all pictures again, then say what you see.")
-    said = {"what": what, "step": step, "public_id": public_id, "draft": draft}
-    return render_template("reading_changed.html", **said), 409
+    shown = {"what": what, "step": step, "back": _page(public_id), "said": draft}
+    return render_template("reading_refused.html", **shown), 409
+
+
+def _refused(public_id: str, kind: Kind) -> ResponseReturnValue:
+    if kind is Kind.OWN and (stands := _own_that_stands(public_id)) is not None:
+        what = gettext("Your first reading stands. This one was not stored.")
+        return render_template("reading_refused.html", what=what, back=_page(public_id), said=stands), 400
+    return problem(
+        400,
+        gettext("This reading was not stored: it was given already, or nothing was chosen."),
+        gettext("Go back to the picture and choose one of the answers."),
+        _page(public_id),
+    )
+
+
+def _own_that_stands(public_id: str) -> Said | None:
+    """Somebody's own reading of all that an examination holds; None where another is to be given."""
+    examination = find_examination(public_id)
+    own = last_of(kiosk().store.readings.of(public_id), actor(), Kind.OWN)
+    return None if is_hidden(examination) else own
+
+
+def _page(public_id: str) -> str:
+    return url_for("result.page", public_id=public_id)
 
 
 def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
@@ -85,14 +110,11 @@ def _keep(public_id: str, kind: Kind) -> ResponseReturnValue:
             gettext(
                 "Go back to the picture, remove the marked places or draw them again, and store once more."
             ),
+            _page(here),
         )
     except (InputError, ValueError):
-        return problem(
-            400,
-            gettext("This reading was not stored: it was given already, or nothing was chosen."),
-            gettext("Go back to the picture and choose one of the answers."),
-        )
-    return redirect(url_for("result.page", public_id=here), 303)
+        return _refused(here, kind)
+    return redirect(_page(here), 303)
 
 
 def _draft(kind: Kind) -> Draft:
@@ -106,6 +128,8 @@ def _box_says(examination: ExaminationRecord, draft: Draft) -> str:
     """One's own comes before the box's answer is seen, everything else after it. Raises InputError."""
     if not is_basis(request.form.get("basis", ""), examination):
         raise ChangedError("the pictures or answers are not those of the form", "look at it again")
+    if draft.note and all(image.removed_utc for image in examination.images):
+        raise ChangedError("remarks go with the last picture, and it is gone", "say it without a remark")
     if is_hidden(examination) is not (draft.kind is Kind.OWN) or not may_be_judged(examination):
         raise InputError("this cannot be said of it now", "open the picture again")
     require_within(draft.places, sizes_px(plates(examination, kiosk().store.files)))

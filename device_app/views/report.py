@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from babel.core import Locale
-from flask import Blueprint, Response, current_app, render_template, url_for
+from flask import Blueprint, Response, current_app, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
@@ -40,7 +40,7 @@ from runtime.metadata import PatientFacts
 blueprint = Blueprint("report", __name__, url_prefix="/examinations/<public_id>")
 MAKER = "ulna-pdf"
 """Where an application keeps its PdfMaker."""
-_STYLE = "report.css"
+_STYLE, _PDF = "report.css", "application/pdf"
 _SHORT_ID = 6
 
 
@@ -67,6 +67,8 @@ def pdf(public_id: str) -> ResponseReturnValue:
     examination = find_examination(public_id)
     if is_hidden(examination):
         return _read_first(examination.public_id)
+    if request.method == "HEAD":  # nothing is given out
+        return Response(mimetype=_PDF)
     sheets, name = fitting(_sheet(examination)), _name(examination)
     papers = tuple(_paper(sheet, name) for sheet in sheets)
     try:
@@ -79,7 +81,7 @@ def pdf(public_id: str) -> ResponseReturnValue:
     kiosk().store.log.note(actor(), Action.REPORTED, examination.public_id, **digests)
     return Response(
         made.pdf,
-        mimetype="application/pdf",
+        mimetype=_PDF,
         headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
     )
 

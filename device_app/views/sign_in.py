@@ -5,7 +5,16 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from device_app.access.gate import access, drop_token, is_at_the_box, keep_token, open_to, own_page, place
+from device_app.access.gate import (
+    access,
+    drop_token,
+    is_at_the_box,
+    keep_token,
+    open_to,
+    own_page,
+    place,
+    signed_in,
+)
 from device_app.access.people import SignInRefusedError
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import Role
@@ -21,6 +30,14 @@ blueprint = Blueprint("sign_in", __name__, url_prefix="/sign-in")
 def page() -> ResponseReturnValue:
     """The names, and a field for the PIN; where there is no administrator yet, how to become the first."""
     return _screen()
+
+
+def lead_in(after: str) -> ResponseReturnValue:
+    """To the sign-in, where there is an administrator by now: whoever has just become it, by a button that
+    was touched twice, too.
+    """
+    begun = "yes" if request.method == "POST" else None
+    return redirect(url_for("sign_in.page", next=after, begun=begun), 303)
 
 
 @blueprint.post("/")
@@ -51,6 +68,8 @@ def first() -> ResponseReturnValue:
     try:
         made = access().people.add_first(request.form.get("name", ""), pin, "kiosk")
     except InputError as error:
+        if access().people.has_administrator() and signed_in() is None:
+            return lead_in(url_for("settings.page"))
         return _screen(weak_pin_words(str(error))), 400
     keep_token(access().people.sign_in(made.public_id, pin))
     return redirect(url_for("settings.page"), 303)
@@ -71,6 +90,7 @@ def _screen(wrong: str = "", chosen: str = "") -> str:
         is_new=not access().people.has_administrator(),
         at_the_box=is_at_the_box(),
         wrong=wrong,
+        begun=request.args.get("begun", "") == "yes",
         chosen=chosen or request.values.get("person", ""),
         after=own_page(request.values.get("next", "")),
         digits=(MIN_DIGITS, MAX_DIGITS),

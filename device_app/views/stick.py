@@ -17,8 +17,8 @@ from device_app.intake.stick import Stick, StickFile, sticks_of
 from device_app.language import gettext
 from device_app.store.records import MAX_LABEL_CHARS, Receipt, display_text
 from device_app.views.upload import Outcome
-from device_app.web import full_words
-from device_app.words import already_here
+from device_app.web import full_words, kiosk
+from device_app.words import already_here, stored_words
 
 blueprint = Blueprint("stick", __name__)
 FILES_ON_A_PAGE = 50
@@ -103,7 +103,7 @@ def _outcome(file: StickFile, taken: Taken, label: str) -> Outcome:
 def _stored(name: str, receipt: Receipt, label: str) -> Outcome:
     if not receipt.known:
         url = url_for("result.page", public_id=receipt.public_id)
-        return Outcome(name, 201, url=url, says=gettext("Stored. It is being read."))
+        return Outcome(name, 201, url=url, says=stored_words(kiosk().reader.status()))
     other = bool(label) and label != receipt.patient_label
     url = url_for("result.page", public_id=receipt.public_id, known="other" if other else "same")
     says = already_here(receipt.patient_label, other, False)

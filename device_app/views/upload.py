@@ -22,7 +22,7 @@ from device_app.store.records import (
     display_text,
 )
 from device_app.web import full_words, kiosk, wants_json
-from device_app.words import APART, already_here
+from device_app.words import APART, already_here, stored_words
 from runtime.errors import DiskFullError, InputError, StoreError
 from runtime.metadata import PatientFacts
 
@@ -180,8 +180,8 @@ def _receive_one(file: FileStorage, sent: Sent) -> Outcome:
 
 
 def _stored(name: str, receipt: Receipt, sent: Sent) -> Outcome:
-    why = "full" if receipt.apart else "parted" if sent.parted else None
-    says = [gettext("Stored. It is being read."), str(APART[why]) if why else "", _unused(sent)]
+    why = str(receipt.apart) or ("parted" if sent.parted else None)
+    says = [stored_words(kiosk().reader.status()), str(APART[why]) if why else "", _unused(sent)]
     url, words = url_for("result.page", public_id=receipt.public_id, apart=why), " ".join(filter(None, says))
     return Outcome(name, 201, url, receipt.public_id, apart=why is not None, says=words)
 
@@ -192,8 +192,8 @@ def _unused(sent: Sent) -> str:
 
 def _already_here(name: str, receipt: Receipt, sent: Sent) -> Outcome:
     label, unused = _label(sent.upload), bool(sent.upload.facts_json) or sent.unused
-    other = label != receipt.patient_label and (bool(label) or receipt.apart)
-    why = "known" if receipt.apart else None
+    other = label != receipt.patient_label and bool(label or receipt.apart)
+    why = str(receipt.apart) or None
     says = [already_here(receipt.patient_label, other, unused), str(APART[why]) if why else ""]
     url = url_for(
         "result.page",
@@ -205,7 +205,7 @@ def _already_here(name: str, receipt: Receipt, sent: Sent) -> Outcome:
     )
     follow = receipt.public_id if label == receipt.patient_label else ""
     words = " ".join(filter(None, says))
-    return Outcome(name, 200, url, follow, known=True, apart=receipt.apart, says=words)
+    return Outcome(name, 200, url, follow, known=True, apart=why is not None, says=words)
 
 
 def _label(upload: Upload) -> str:

@@ -16,11 +16,15 @@ from runtime.words import as_words, view_word
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+BURNED_IN = "The image has writing burned into it; it may name the patient."
+"""The notice of a file that declares so itself."""
 _INFANT_UNITS = ("D", "W", "M")
 _MAX_TEXT_CHARS = 128
 _SIDES = {"r": "right", "l": "left", "b": "both"}
 _SEXES = {"m": "male", "f": "female", "o": "other"}
 _SQUARE_WITHIN = 0.02
+_WHOSE = ("PatientID", "IssuerOfPatientID", "PatientBirthDate")
+"""With the name: consoles give one study to several patients, and UNKNOWN as the number of each."""
 
 
 class Mapping(Protocol):
@@ -65,8 +69,9 @@ def file_says(dataset: Dataset) -> FileSays:
 
 
 def _study_sha256(dataset: Dataset) -> str:
-    uid, *whose = (text(dataset, name) for name in ("StudyInstanceUID", "PatientID", "IssuerOfPatientID"))
-    return hashlib.sha256("\0".join((uid, *whose)).encode()).hexdigest() if uid else ""
+    uid, *whose = (text(dataset, name) for name in ("StudyInstanceUID", *_WHOSE))
+    said = (uid, " ".join(text(dataset, "PatientName").casefold().replace("^", " ").split()), *whose)
+    return hashlib.sha256("\0".join(said).encode()).hexdigest() if uid else ""
 
 
 def _body_part(dataset: Dataset) -> str | None:
@@ -81,7 +86,7 @@ def notices(dataset: Dataset) -> tuple[str, ...]:
     """Plain sentences about what the file declares and a reader of the result should know."""
     found = []
     if text(dataset, "BurnedInAnnotation").upper() == "YES":
-        found.append("The image has writing burned into it; it may name the patient.")
+        found.append(BURNED_IN)
     apart = spacing(dataset)
     if apart is not None and abs(apart.row_mm / apart.column_mm - 1) > _SQUARE_WITHIN:
         found.append(f"Pixels are not square: {apart.row_mm:g} x {apart.column_mm:g} mm.")

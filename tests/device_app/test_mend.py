@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from dataclasses import replace
 
@@ -23,9 +24,9 @@ from device_app.store.copies import copies, make_copy
 from device_app.store.database import now_utc
 from device_app.store.models import JobState
 from device_app.store.records import Upload
-from device_app.store.recover import SOURCE
 from device_app.store.recover_source import Condition
 from device_app.store.removal import Removal
+from device_app.store.sources import RECOVERED
 from runtime.errors import InputError, StoreError, UlnaError
 from tests.device_app import broken
 from tests.device_app.store import old_box
@@ -121,7 +122,7 @@ def test_a_picture_whose_rows_are_lost_comes_back_at_its_address_as_the_log_says
     with store.database.engine.connect() as connection:
         sources = set(connection.exec_driver_sql("SELECT source FROM examinations").scalars())
     store.close()
-    assert sources == {SOURCE}
+    assert sources == {RECOVERED}
 
 
 def test_no_answer_of_a_lost_picture_goes_to_another_that_gets_its_number(config, folder):
@@ -375,6 +376,34 @@ def test_a_picture_that_was_removed_since_the_copy_stays_removed(config, folder)
     assert [one.images[0].sha256 for one in gone] == removed
     assert [one.patient_label for one in gone] == [""] and len(found) == 4
     store.close()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [("readings",), ("examinations",), ("results",), ("readings", "images", "results", "examinations")],
+    ids=" ".join,
+)
+def test_nothing_said_of_a_removed_patient_comes_back_from_a_copy(config, folder, lost):
+    store = broken.filled(config, 2)
+    one = store.records.history(1, 9).examinations[-1]
+    draft = Draft(Kind.SECOND, Judgement.NONE, note="asked Dr Otieno")
+    store.readings.add(one.public_id, draft, "p1", lambda _: "none")
+    with store.database.write() as session:
+        said = json.dumps({"metadata": {"age_years": 41, "sex": "female", "notes": []}})
+        session.connection().exec_driver_sql("UPDATE results SET findings_json = ?", (said,))
+    make_copy(broken.database(folder), now_utc(), 0)
+    Removal(store.database, store.files).remove([one.images[0].id], now_utc())
+    broken.settled(store, folder)
+    spoil_table(folder, *lost)
+    mend(folder, "box")
+    store, _ = everything(config)
+    after, (reading,) = store.records.examination(one.public_id), store.readings.all()
+    assert (after.patient_label, after.images[0].file_name) == ("", "")
+    assert (reading.note, reading.judgement) == ("", Judgement.NONE)
+    assert json.loads(after.images[0].findings_json)["metadata"]["age_years"] is None
+    store.close()
+    data = broken.database(folder).read_bytes()
+    assert not any(one in data for one in (b"patient 0", b"Otieno", b": 41"))
 
 
 def test_a_picture_that_was_removed_and_came_again_since_the_copy_is_there(config, folder):

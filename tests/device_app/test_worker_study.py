@@ -126,6 +126,19 @@ def test_one_uid_for_two_patients_makes_no_examination_of_both(
     assert holder(store, one).patient_label == ("A 1" if label_from_file else "")
 
 
+@pytest.mark.parametrize("number", ["", "UNKNOWN"])
+def test_one_study_of_people_without_a_number_gets_an_answer_each(
+    store: Store, work_off: Any, number: str
+) -> None:
+    said = [{"PatientName": "Abel^A"}, {"PatientName": "Berta^B"}, {"PatientName": "Abel^A"}]
+    sent = [
+        give(store, view(gap, seed, PatientID=number, **one))
+        for seed, (gap, one) in enumerate(zip((sample.DOUBT, sample.NONE, sample.NONE), said, strict=True))
+    ]
+    work_off()
+    assert [holder(store, one).public_id for one in sent] == [sent[0], sent[1], sent[0]]
+
+
 @pytest.mark.parametrize("label_from_file", [True, False])
 def test_a_file_of_another_patient_than_was_typed_is_noted(
     store: Store, work_off: Any, label_from_file: bool

@@ -136,3 +136,35 @@ def test_nothing_is_cut_off_every_target_is_large_and_axe_finds_nothing(
                 assert shape["height"] >= SMALLEST_TARGET_PX, (path, target.inner_text())
         found = Axe().run(page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+
+
+SPACED = "* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }"
+DOUBLED = """() => {
+    const walker = document.createTreeWalker(document.getElementById("main"), NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walker.nextNode()) texts.push(walker.currentNode);
+    for (const one of texts) one.data = `${one.data} ${one.data}`;
+}"""
+
+
+def test_pages_fit_a_narrow_screen_and_texts_twice_as_long(page: Any, kiosk: Kiosk) -> None:
+    become_administrator(page, kiosk)
+    add_somebody(page, kiosk, "Wolfeschlegelsteinhausenbergerdorff III", "830271")
+    for width, path in [(320, path) for path in PATHS] + [(800, path) for path in (*PATHS, "/agreement")]:
+        page.set_viewport_size({"width": width, "height": 600})
+        page.goto(kiosk.address + path)
+        page.add_style_tag(content=SPACED)
+        if width > 320:
+            page.evaluate(DOUBLED)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)
+
+
+def test_whoever_has_scrolled_down_sees_that_the_box_does_not_answer(page: Any, kiosk: Kiosk) -> None:
+    page.set_viewport_size({"width": 390, "height": 400})
+    page.goto(f"{kiosk.address}/")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.route("**/box/banner", lambda route: route.fulfill(status=502))
+    warning = page.locator("#lost")
+    warning.wait_for()
+    shape = warning.bounding_box()
+    assert page.evaluate("scrollY") > 0 and 0 <= shape["y"] < 400

@@ -17,6 +17,7 @@ from device_app.language import LANGUAGES, direction
 from tests.device_app import sample
 from tests.device_app.browser.test_access import PANELS, add_somebody, become_administrator, keep
 from tests.device_app.browser.viewing import plain, watched
+from tests.device_app.putting_back import lay_aside
 from tests.device_app.test_serve import Kiosk
 
 pytestmark = pytest.mark.browser
@@ -26,6 +27,7 @@ PAGES = {
     "photograph": "/photograph",
     "history": "/history",
     "box": "/box",
+    "aside": "/box/aside/",
     "watch": "/box/watch/",
     "limits": "/box/limits/",
     "settings": "/settings/",
@@ -40,7 +42,7 @@ PAGES = {
     **{f"first-{step}": f"/first/{step}" for step in STEPS},
     "not-found": "/nowhere",
 }
-SEEN = ("fracture", "doubt", "none", "unreadable", "views", "report")
+SEEN = ("fracture", "doubt", "none", "unreadable", "views", "taken-in", "report")
 ENOUGH_LETTERS = 14
 
 
@@ -67,6 +69,9 @@ def full_kiosk(
         addresses[name] = give(page, running, [picture])
     addresses["views"] = give(page, running, [plain(sample.FRACTURE, 404), plain(sample.NONE, 405)])
     addresses["report"] = f"{addresses['fracture']}report/"
+    lay_aside(data, sample.picture(sample.NONE, 406))
+    addresses["taken-in"] = take_in(page, running)
+    lay_aside(data, sample.picture(sample.NONE, 407))
     yield running, addresses, context.storage_state()
     context.close()
     running.end()
@@ -79,6 +84,18 @@ def give(page: Any, kiosk: Kiosk, pictures: list[dict[str, Any]]) -> str:
     if len(pictures) > 1:
         page.get_by_role("button", name="Yes: views of one injury").tap()
     page.wait_for_url("**/examinations/**")
+    page.wait_for_selector("[data-state]", state="detached")
+    return str(page.evaluate("location.pathname"))
+
+
+def take_in(page: Any, kiosk: Kiosk) -> str:
+    page.goto(f"{kiosk.address}/box")
+    page.get_by_role("link", name="Take pictures in again").tap()
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Take pictures in again").tap()
+    page.get_by_text("1 picture was taken in.").wait_for()
+    page.goto(f"{kiosk.address}/history")
+    page.locator("a.row", has_text="taken_in-").tap()
     page.wait_for_selector("[data-state]", state="detached")
     return str(page.evaluate("location.pathname"))
 

@@ -106,8 +106,24 @@ def test_a_view_taken_out_is_an_examination_by_itself_with_its_answer(store: Any
     assert views(store, first) == ["1.png"] and found.images[0].findings_json == second.findings_json
     with pytest.raises(InputError, match="cannot be taken out"):
         store.grouping.part(first, image_of(store, first), "kiosk")
+    assert store.grouping.part(first, second.id, "kiosk") == alone, "it is out already"
+    elsewhere = send(store, 3)
     with pytest.raises(InputError, match="cannot be taken out"):
-        store.grouping.part(first, image_of(store, alone), "kiosk")
+        store.grouping.part(first, image_of(store, elsewhere), "kiosk")
+    store.grouping.join(alone, elsewhere, "kiosk")
+    with pytest.raises(InputError, match="cannot be taken out"):
+        store.grouping.part(first, second.id, "kiosk")
+
+
+def test_what_is_joined_already_stays_so_until_a_view_is_taken_out(store: Any) -> None:
+    first, second = send(store, 1), send(store, 2)
+    for one, into in ((second, first), (second, first), (first, second)):
+        store.grouping.join(one, into, "kiosk")
+    assert views(store, first) == ["1.png", "2.png"]
+    assert [entry.action for entry in store.log.page(1, 9).entries].count("views_joined") == 1
+    store.grouping.part(first, image_of(store, first), "kiosk")
+    with pytest.raises(InputError, match="itself"):
+        store.grouping.join(second, first, "kiosk")
 
 
 def test_pictures_of_one_study_find_each_other_but_not_those_of_another_patient(store: Any) -> None:

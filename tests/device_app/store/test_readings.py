@@ -117,3 +117,56 @@ def test_a_picture_that_took_the_place_of_another_may_be_read_first(
     store.grouping.join(other, examination, "p1")
     store.readings.add(examination, Draft(Kind.OWN, Judgement.DOUBT), "p1", says("fracture"))
     assert [len(said.image_ids) for said in store.readings.of(examination)] == [2, 2]
+
+
+PLACE = Place(1, 10, 20, 30, 40)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_stands_already_is_kept_once(store, examination, kind: Kind) -> None:
+    draft = Draft(kind, Judgement.FRACTURE, (PLACE,), "radius")
+    first, again = (store.readings.add(examination, draft, "p1", says("doubt")) for _ in range(2))
+    assert store.readings.all() == (first,) == (again,)
+    assert [written.entry.action for written in store.log.written()].count("read_by_person") == 1
+
+
+@pytest.mark.parametrize(
+    ("actor", "draft", "box"),
+    [
+        ("p2", Draft(Kind.SECOND, Judgement.FRACTURE, (PLACE,), "radius"), "doubt"),
+        ("p1", Draft(Kind.OUTCOME, Judgement.FRACTURE, (PLACE,), "radius"), "doubt"),
+        ("p1", Draft(Kind.SECOND, Judgement.DOUBT, (PLACE,), "radius"), "doubt"),
+        ("p1", Draft(Kind.SECOND, Judgement.FRACTURE, (), "radius"), "doubt"),
+        ("p1", Draft(Kind.SECOND, Judgement.FRACTURE, (PLACE,), "ulna"), "doubt"),
+        ("p1", Draft(Kind.SECOND, Judgement.FRACTURE, (PLACE,), "radius"), "fracture"),
+    ],
+    ids=["another person", "outcome", "judgement", "places", "note", "another answer of the box"],
+)
+def test_what_differs_in_anything_is_kept_beside_it(
+    store, examination, actor: str, draft: Draft, box: str
+) -> None:
+    stands = Draft(Kind.SECOND, Judgement.FRACTURE, (PLACE,), "radius")
+    store.readings.add(examination, stands, "p1", says("doubt"))
+    store.readings.add(examination, draft, actor, says(box))
+    assert len(store.readings.all()) == 2
+
+
+def test_what_was_said_of_fewer_pictures_is_said_anew_of_all(store, examination, receive) -> None:
+    store.readings.add(examination, Draft(Kind.SECOND, Judgement.NONE), "p1", says("none"))
+    store.grouping.join(receive(sample.picture(sample.NONE, 2), label="P 1").public_id, examination, "p1")
+    store.readings.add(examination, Draft(Kind.SECOND, Judgement.NONE), "p1", says("none"))
+    assert [len(said.image_ids) for said in store.readings.all()] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [Kind.SECOND, Kind.OUTCOME])
+def test_who_changes_her_mind_and_comes_back_is_kept_three_times(store, examination, kind: Kind) -> None:
+    minds = [Judgement.NONE, Judgement.FRACTURE, Judgement.NONE]
+    for judgement in minds:
+        store.readings.add(examination, Draft(kind, judgement), "p1", says("none"))
+    assert [said.judgement for said in store.readings.all()] == minds
+
+
+def test_an_outcome_is_stated_anew_after_another_persons_which_would_count(store, examination) -> None:
+    for actor, judgement in (("p1", Judgement.FRACTURE), ("p2", Judgement.NONE), ("p1", Judgement.FRACTURE)):
+        store.readings.add(examination, Draft(Kind.OUTCOME, judgement), actor, says("none"))
+    assert len(store.readings.all()) == 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from datetime import timedelta
 
 import pytest
@@ -14,11 +12,11 @@ from device_app.housekeeping import Housekeeping
 from device_app.retention import PROVEN_AFTER, Clock
 from device_app.settings import Settings
 from device_app.store import open_store, prepare_store
-from device_app.store.copies import make_copy
 from device_app.store.database import now_utc
-from device_app.store.records import Upload
 from device_app.store.removal import Removal
+from tests.device_app import putting_back
 from tests.device_app.conftest import wait_until
+from tests.device_app.putting_back import receive
 
 OLD, NEW = b"in the copy", b"received since"
 
@@ -26,24 +24,10 @@ OLD, NEW = b"in the copy", b"received since"
 @pytest.fixture
 def put_back(config):
     """A box whose database was replaced by its copy, which knows one of the two pictures; started."""
-    prepare_store(config)
-    before = open_store(config)
-    receive(before, OLD)
-    database = config.data_dir / "kiosk.sqlite3"
-    copy = make_copy(database, now_utc(), 0)
-    receive(before, NEW)
-    before.close()
-    for path in config.data_dir.glob("kiosk.sqlite3*"):
-        path.unlink()
-    shutil.copy(copy, database)
-    prepare_store(config)
+    putting_back.put_back(config, [OLD], [NEW])
     store = open_store(config)
     yield store
     store.close()
-
-
-def receive(store, data):
-    return store.records.receive(io.BytesIO(data), Upload("a.png", "P 1"))
 
 
 def test_a_picture_received_since_is_set_aside_and_shown_nowhere(put_back):

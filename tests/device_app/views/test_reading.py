@@ -14,7 +14,9 @@ from flask.testing import FlaskClient
 from device_app.access.roles import Role
 from device_app.basis import basis
 from device_app.readings import Place
+from device_app.store.database import now_utc
 from device_app.store.records import Upload
+from device_app.store.removal import Removal
 from device_app.worker import read_picture
 from tests.device_app import sample
 from tests.device_app.views.test_access import post, public_id, sign_in
@@ -345,6 +347,23 @@ def test_what_was_said_of_one_picture_is_not_stored_as_said_of_two(
     assert "No fracture" in answer.text and "old scar" in answer.text, "what was said is gone"
     assert judge(client, page, what, judgement="none").status_code == 303
     assert store.readings.all()[0].image_ids == (1, 2)
+
+
+@pytest.mark.parametrize("what", ["second", "outcome"])
+def test_once_the_picture_is_gone_no_remark_is_asked_for_nor_stored(
+    client, people, page, store, what: str
+) -> None:
+    sign_in(client, people, Role.READER)
+    assert 'name="note"' in client.get(page).text
+    assert judge(client, page, what, judgement="none", note="old scar").status_code == 303
+    image = store.records.history(1, 1).examinations[0].images[0]
+    assert Removal(store.database, store.files).remove([image.id], now_utc()) == 1
+    text = client.get(page).text
+    assert 'name="note"' not in text and "old scar" not in text and "The picture was removed on" in text
+    answer = judge(client, page, what, judgement="none", note="as Dr Otieno says")
+    assert answer.status_code == 409 and "as Dr Otieno says" in answer.text, "what was said is gone"
+    assert judge(client, page, what, judgement="none").status_code == 303
+    assert [said.note for said in store.readings.all()] == ["", ""]
 
 
 def test_a_judgement_of_an_answer_that_is_another_one_now_is_not_stored(

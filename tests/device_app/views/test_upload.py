@@ -13,12 +13,16 @@ from device_app import create_app
 from device_app.store.records import MAX_VIEWS
 from tests.device_app import sample
 from tests.device_app.conftest import FixedReader
-from tests.device_app.views.test_screens import READY, token
+from tests.device_app.views.test_screens import BROKEN, READY, token
 
 NOT_ADDED = "It was not added to the examination that it was sent for."
 NOT_TAKEN = "What was said of the patient now was not taken."
 PARTED = "This picture was not put together with the one that was already here."
 ALONE = "This picture stands by itself: the other examination takes no more views."
+NOT_FOUND = "This picture stands by itself: the other examination was not found."
+OTHER_LABEL = (
+    "This picture stands by itself: the other examination has another patient number or name, or none."
+)
 
 
 @pytest.fixture
@@ -100,6 +104,69 @@ def test_a_picture_beside_a_full_examination_is_the_same_patients_and_says_so(
 
     assert ninth["apart"] and ALONE in ninth["says"] and ALONE in notes(client, ninth)
     assert store.records.examination(ninth["examination"]).patient_label == "A 17"
+
+
+@pytest.mark.parametrize("label", ["A 17", ""])
+def test_a_new_picture_under_another_label_than_the_examinations_stands_by_itself(
+    client: Any, store: Any, label: str
+) -> None:
+    """An examination that nobody has named is not known to be that patient's either."""
+    first = give(client, 1, patient_label=label)[0]
+    other = give(client, 2, patient_label="B 23", examination=first["examination"])[0]
+
+    assert other["apart"] and OTHER_LABEL in other["says"] and OTHER_LABEL in notes(client, other)
+    assert store.records.examination(other["examination"]).patient_label == "B 23"
+    before = store.records.examination(first["examination"])
+    assert (before.patient_label, len(before.images)) == (label, 1)
+
+
+def test_a_new_picture_under_the_examinations_own_label_is_a_view_of_it(client: Any, store: Any) -> None:
+    first = give(client, 1, patient_label="A 17")[0]
+    second = give(client, 2, patient_label=" A  17 ", examination=first["examination"])[0]
+
+    assert not second["apart"] and second["examination"] == first["examination"]
+    assert len(store.records.examination(first["examination"]).images) == 2
+
+
+def test_of_a_full_examination_under_another_label_the_label_is_told(client: Any, store: Any) -> None:
+    full = fill(client, "A 17")
+    ninth = give(client, 30, examination=full["examination"], patient_label="B 23")[0]
+
+    assert OTHER_LABEL in ninth["says"] and ALONE not in ninth["says"]
+    assert store.records.examination(ninth["examination"]).patient_label == "B 23"
+
+
+def test_a_picture_sent_for_an_examination_that_is_not_here_says_so(client: Any, store: Any) -> None:
+    alone = give(client, 1, examination="nowhere", patient_label="A 17")[0]
+
+    assert alone["apart"] and NOT_FOUND in alone["says"] and NOT_FOUND in notes(client, alone)
+    assert store.records.examination(alone["examination"]).patient_label == "A 17"
+
+
+def test_of_a_picture_stored_while_the_box_cannot_answer_nobody_is_told_to_wait(
+    config: Any, store: Any
+) -> None:
+    client = create_app(config, FixedReader(BROKEN)).test_client()
+    says = give(client, 1)[0]["says"]
+
+    assert says == "Stored. The box cannot answer now: the picture will be read when the box is mended."
+
+
+@pytest.mark.parametrize("name", ["Fuß.png".encode("latin-1"), "手.png".encode("gbk"), b"\xff\xfe"])
+def test_a_file_whose_name_is_no_utf8_is_taken(client: Any, store: Any, name: bytes) -> None:
+    form = [
+        (b'name="csrf_token"', token(client).encode()),
+        (b'name="patient_label"', "Ä 17".encode()),
+        (b'name="picture"; filename="' + name + b'"', sample.picture(sample.NONE)),
+    ]
+    parts = [b"--cut\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % part for part in form]
+    answer = client.post(
+        "/pictures", data=b"".join(parts) + b"--cut--\r\n", content_type="multipart/form-data; boundary=cut"
+    )
+
+    assert answer.status_code == 303
+    label, shown, _ = images(store)[0]
+    assert label == "Ä 17" and "\N{REPLACEMENT CHARACTER}" in shown and shown.isprintable()
 
 
 def test_without_a_script_what_is_not_as_it_was_asked_is_told_before_a_result(client: Any) -> None:

@@ -75,6 +75,17 @@ def test_one_uid_for_two_patients_is_two_studies() -> None:
     assert study(StudyInstanceUID="") == ""
 
 
+def test_patients_whose_number_is_nobodys_are_told_apart_by_name_and_date_of_birth() -> None:
+    known: dict[str, Any] = {
+        "PatientID": "UNKNOWN",
+        "PatientName": "Abel^Amina",
+        "PatientBirthDate": "19900101",
+    }
+    other_name, other_date = {"PatientName": "Berta^Fine"}, {"PatientBirthDate": "19900102"}
+    assert len({study(**{**known, **more}) for more in ({}, other_name, other_date)}) == 3
+    assert study(**known) == study(**{**known, "PatientName": "ABEL^AMINA^^"})
+
+
 def test_a_side_in_words_of_its_own_is_no_unknown_side() -> None:
     sides = [heard(dicom(GRAY, ImageLaterality=word)).laterality for word in ("LEFT", "RIGHT", "U", "")]
     assert sides == ["left", "right", "u", ""]
