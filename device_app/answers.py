@@ -6,7 +6,6 @@ follows from its own probability and operating points. Anything else ends in ano
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -14,6 +13,8 @@ from typing import Any
 
 from device_app.store.models import JobState
 from device_app.store.records import ExaminationRecord, ImageRecord
+from runtime import strict
+from runtime.errors import BundleFormatError
 from runtime.examination import ExaminationSpec, combine
 from runtime.findings import Box, Findings, OperatingPoints, Provenance, Refusal, RefusalCode, Verdict
 from runtime.metadata import FactsUsed, PatientFacts, years_text
@@ -93,7 +94,7 @@ def answer(image: ImageRecord) -> Answer:
         return Answer(ScreenState.UNREADABLE, reason=BAD_RECORD, message=f"{type(error).__name__}: {error}")
 
 
-_SPOILT = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+_SPOILT = (AttributeError, BundleFormatError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What a text raises that is no result: 1e999 is a number to JSON, and none of pixels."""
 
 
@@ -160,7 +161,7 @@ _PROVENANCE = ("image_sha256", "bundle_sha256", "bundle_name", "bundle_version")
 def _parse(image: ImageRecord) -> Answer:
     if image.findings_json is None:
         raise ValueError("a finished picture without a result")
-    record = json.loads(image.findings_json)
+    record = strict.loads(image.findings_json.encode(), "result")
     verdict = Verdict(record["verdict"])
     other = image.removed_utc is None and record["provenance"]["image_sha256"] != image.sha256
     if str(verdict) != image.verdict or other:  # a removed one has given its digest up (store.removal)

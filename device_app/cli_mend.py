@@ -38,6 +38,9 @@ def mend(
     typer.echo(f"{got.found} pictures had lost their row; {got.queued} pictures will be read")
     if got.tables_damaged:
         typer.echo(f"not all could be read of: {', '.join(got.tables_damaged)}")
+    if got.lost_end:
+        number = got.lost_end.partition(":")[0]
+        typer.echo(f"the end of the log is lost: there were {number} entries")
     if done.aside is not None:
         typer.echo(f"the damaged files lie in {done.aside}")
     typer.echo("start the kiosk; one in safe mode starts by itself")

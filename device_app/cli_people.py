@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,15 +78,17 @@ def check_log(
         list[str] | None, typer.Option(help="An anchor that was written down before; may be repeated.")
     ] = None,
 ) -> None:
-    """Check a box's log: every entry there, unchanged, in order, and holding the anchors. 1 where not."""
-    from device_app.audit import START, Anchor, faults
+    """Check a box's log: every entry there, unchanged, in order, and holding the anchors and the end that the
+    box has noted. 1 where not.
+    """
+    from device_app.audit import Anchor
     from device_app.store.log import AuditLog
+    from device_app.store.log_end import look_through
 
     anchors = tuple(map(Anchor.of_text, anchor or ()))
     with opened_database(data) as database:
-        chain = list(AuditLog(database).written())
-    found = faults(chain, anchors)
-    end = Anchor(chain[-1].entry.number, chain[-1].sha256) if chain else Anchor(0, START)
+        end = AuditLog(database).anchor()  # before the look, which then has seen it
+        found = look_through(database, anchors)
     for fault in found:
         typer.echo(fault)
     if found:
@@ -101,15 +104,37 @@ def _people(data: Path) -> Iterator[People]:
         yield People(database)
 
 
+def belongs_to_another(folder: Path) -> StoreError:
+    """That this is another user's folder."""
+    owner, user = folder.stat().st_uid, os.geteuid()
+    return StoreError(
+        f"{folder} belongs to user {owner}, this is user {user}",
+        f"run it as the kiosk's user: sudo -u '#{owner}' ulna …",
+    )
+
+
+def _require_writable(data: Path) -> None:
+    """SQLite writes beside its file to read it too, and says only that it cannot open it where it may not."""
+    if not data.is_dir() or os.access(data, os.W_OK | os.X_OK, effective_ids=True):
+        return
+    if not os.statvfs(data).f_flag & os.ST_RDONLY:
+        raise belongs_to_another(data)
+    raise StoreError(
+        f"{data} cannot be opened: its disk is read-only",
+        "copy the folder and look at `dmesg`: a disk that fails is made so; repeat once it can be written to",
+    )
+
+
 @contextmanager
 def opened_database(data: Path) -> Iterator[Database]:
-    """Of a data folder. Raises StoreError where there is none of this version."""
+    """Of a data folder. Raises StoreError where there is none of this version, or none that can be opened."""
     try:
         from device_app.store import DATABASE_NAME
         from device_app.store.database import Database
         from device_app.store.migrate import is_current
     except ModuleNotFoundError as error:
         raise explain(error) or error from error
+    _require_writable(data)
     path = data / DATABASE_NAME
     if not path.is_file():
         raise StoreError(f"{data} holds no kiosk's database", "name the folder that `ulna serve --data` has")

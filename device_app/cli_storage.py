@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from device_app.cli_people import opened_database
-from runtime.errors import StoreError
+from device_app.cli_people import belongs_to_another, opened_database
 from runtime.extras import explain
 
 if TYPE_CHECKING:
@@ -105,12 +104,8 @@ def _take_in(config: KioskConfig, yes: bool) -> None:
 
 def _require_own(folder: Path) -> None:
     """The kiosk's user could not read what another one stores for it."""
-    owner, user = folder.stat().st_uid, os.geteuid()
-    if owner != user:
-        raise StoreError(
-            f"{folder} belongs to user {owner}, this is user {user}",
-            f"run it as the kiosk's user: sudo -u '#{owner}' ulna storage …",
-        )
+    if folder.stat().st_uid != os.geteuid():
+        raise belongs_to_another(folder)
 
 
 def _held(folder: Path) -> FolderLock:

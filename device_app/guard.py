@@ -5,12 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from device_app.config import KioskConfig
+from device_app.store.database import disk_full
 from runtime.durable import sync_folder, write_synced
 
 _HEADERS = {
@@ -23,8 +26,28 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+BARE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""Of an answer that no page of ours makes: plain text of the server itself."""
+REFUSED = "ulna.refused"
+"""Key of a request's environment for why its body was not taken."""
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _SECRET_NAME = "session-secret"  # noqa: S105  a file name
+
+
+class Refused(StrEnum):
+    """Why the body of a request was not taken (device_app.bodies)."""
+
+    TOO_LARGE = "too_large"
+    NO_ROOM = "no_room"
+    NO_SESSION = "no_session"
+
+
+SAFE_MODE = "X-Ulna-Safe-Mode"
+"""On what a box in safe mode answers: a page that was opened before can tell that from silence."""
 
 
 def install_guard(app: Flask, config: KioskConfig) -> None:
@@ -35,6 +58,15 @@ def install_guard(app: Flask, config: KioskConfig) -> None:
         if host_allowed(request.host, config):
             return None
         return Response("This kiosk is not known under that name.\n", 400, mimetype="text/plain")
+
+    @app.before_request
+    def check_body() -> None:
+        """Without a session no form is taken anyway: that is said where its token is looked at."""
+        refused = request.environ.get(REFUSED)
+        if refused is Refused.TOO_LARGE:
+            raise RequestEntityTooLarge
+        if refused is Refused.NO_ROOM:
+            raise disk_full()
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -1,5 +1,6 @@
-"""What the kiosk does by itself in the background: removal by the site's rule, copies of its database, and a
-look through its log.
+"""What the kiosk does by itself in the background: removal by the site's rule, copies of its database, a look
+through its log, and one for pictures that are lost. Whatever was erased since the last look is gone from the
+disk after it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Self
 from flask import Flask
 
 from device_app.monitoring.chain import chain_of
+from device_app.monitoring.missing import missing_of
 from device_app.outlook import keep_days_of
 from device_app.retention import look_at
 from device_app.store import DATABASE_NAME
@@ -36,6 +38,7 @@ class Housekeeping:
 
     def __init__(self, app: Flask) -> None:
         self._config, self._store, self._app = kiosk_of(app).config, kiosk_of(app).store, app
+        self._removal = Removal(self._store.database, self._store.files, self._store.records.adopting)
         self._stopping = threading.Event()
         self._copied_s, self._checked_s, self._looked_s = float("-inf"), float("-inf"), time.monotonic()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -57,20 +60,25 @@ class Housekeeping:
                 self._look()
             except Exception:  # it must not end, and takes nothing with it
                 _log.exception("the housekeeping failed")
+            self._removal.fold()
 
     def _look(self) -> None:
         self._remove()
         if time.monotonic() - self._copied_s >= EVERY.total_seconds():
             self._copy()
         if time.monotonic() - self._checked_s >= _CHECK_EVERY_S:
-            Removal(self._store.database, self._store.files, self._store.records.adopting).erase_left()
-            chain_of(self._app).look(self._store.log)
+            self._removal.erase_left()
+            self._removal.forget_left()
+            chain_of(self._app).look(self._store.database)
             self._checked_s = time.monotonic()
+            missing_of(self._app).look(self._store)
+        else:
+            chain_of(self._app).keep(self._store.database)
+            missing_of(self._app).look_again(self._store)
 
     def _remove(self) -> None:
         """The clock is looked at whatever the rule: a rule that is made later finds one that is known."""
-        store, now = self._store, now_utc()
-        removal = Removal(store.database, store.files, store.records.adopting)
+        store, removal, now = self._store, self._removal, now_utc()
         ran, self._looked_s = time.monotonic() - self._looked_s, time.monotonic()
         clock = look_at(removal.clock(), now, timedelta(seconds=ran))
         removal.keep_clock(clock)

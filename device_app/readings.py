@@ -144,6 +144,19 @@ def last_of(readings: Iterable[Said], actor: str, kind: Kind) -> Said | None:
     return found[-1] if found else None
 
 
+def repeated(readings: Sequence[Said], draft: Draft, actor: str, pictures: Sequence[int]) -> Said | None:
+    """What somebody has said in the very same words of the very same pictures, as long as it counts: a form
+    that is sent twice says it once.
+
+    Of outcomes the last counts, whoever has stated it. pictures: the examination's now.
+    """
+    last = outcome(readings) if draft.kind is Kind.OUTCOME else last_of(readings, actor, draft.kind)
+    if last is None or (last.actor, last.image_ids) != (actor, tuple(pictures)):
+        return None
+    said = last.judgement, last.places, last.note
+    return last if said == (draft.judgement, draft.places, draft.note) else None
+
+
 def has_read(readings: Iterable[Said], actor: str, pictures: Mapping[int, datetime]) -> bool:
     """Whether somebody has said of every one of these pictures what she sees on it.
 

@@ -15,19 +15,20 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 from device_app import serving
 from device_app.access import pins
-from device_app.access.lockout import Tally
+from device_app.access.people import SignInRefusedError
 from device_app.access.roles import Role
+from device_app.access.tries import Place
 from device_app.config import KioskConfig
 from device_app.mend import Mended, can_be_mended, condition, mend
 from device_app.safe_mode_checks import Kept, Part, PartState, kept, look
+from device_app.safe_mode_tries import Tries
 from device_app.store import DATABASE_NAME
 from device_app.store.copies import copies
-from device_app.store.database import now_utc, said_of
+from device_app.store.database import said_of
 from device_app.store.models import Base
 from device_app.store.recover_source import Examined, find_rows, opened
 from runtime.errors import InputError, UlnaError
@@ -42,6 +43,7 @@ _SHOWN_S = 30.0
 """What was mended stays on the screen so long, unless somebody goes on."""
 BY_CODE = "code"
 _BOX = "box"
+_NOBODY = "nobody"
 
 
 class Phase(StrEnum):
@@ -86,7 +88,7 @@ class SafeBox:
         self.code = _new_code()
         self.secret = secrets.token_bytes(32)
         self.has_begun = False
-        self._tally = Tally()
+        self._tries = Tries(config.data_dir)
         self._lock = threading.Lock()
         self._pause_s = _FIRST_PAUSE_S
         self._wake = threading.Event()
@@ -109,33 +111,29 @@ class SafeBox:
                 _after(_ANSWERED_S, self._leave)
             return True
 
-    def begin_mending(self, who: str, proof: str) -> None:
+    def begin_mending(self, who: str, proof: str, place: Place = Place.NETWORK) -> None:
         """Mend the database in the background, for an administrator with her PIN or BY_CODE with the code.
 
-        Raises InputError where that is wrong, or was too often, and where nothing is to be mended.
+        Raises SignInRefusedError where that is wrong, or was too often, InputError where nothing is to be
+        mended.
         """
         with self._lock:
             if self.phase is not Phase.BROKEN or not self.offers_mending:
                 raise InputError("there is nothing to be mended now", "look at the page again")
-            self._require(who, proof)
+            self._require(who, proof, place)
             self.phase, self.failed = Phase.MENDING, Trouble("")
         actor = _BOX if who == BY_CODE else who
         threading.Thread(target=self._mend, args=(actor,), name="mending", daemon=True).start()
 
-    def wait(self) -> timedelta:
-        """How long no PIN and no code is looked at."""
-        return self._tally.wait(now_utc())
-
-    def _require(self, who: str, proof: str) -> None:
-        now = now_utc()
-        self._tally = self._tally.settled(now)
-        if self._tally.wait(now):
-            raise InputError("too many wrong tries", "wait, or run `ulna mend` on the box")
+    def _require(self, who: str, proof: str, place: Place) -> None:
+        known = self._name_of(who)
+        if wait := self._tries.wait(known, place):
+            raise SignInRefusedError("too many wrong tries", "wait, or run `ulna mend` on the box", wait)
         if not self._fits(who, proof):
-            self._tally = self._tally.failed(now)
-            _log.warning("a wrong PIN or code in safe mode, of %s", self._name_of(who))
-            raise InputError("this PIN or code is wrong", "try again")
-        self._tally = Tally()
+            _log.warning("a wrong PIN or code in safe mode, of %s, from: %s", known, place)
+            wait = self._tries.failed(known, place)
+            raise SignInRefusedError("this PIN or code is wrong", "try again", wait)
+        self._tries.fitted(known, place)
 
     def _fits(self, who: str, proof: str) -> bool:
         if who == BY_CODE:
@@ -145,9 +143,9 @@ class SafeBox:
         return known is not None and pins.matches(proof, known.pin_hash)
 
     def _name_of(self, who: str) -> str:
-        """As a log may hold it: nothing that was only sent here."""
+        """As a log may hold it, and as tries are counted: nothing that was only sent here."""
         known = {one.public_id for one in self.administrators} | {BY_CODE}
-        return who if who in known else "nobody"
+        return who if who in known else _NOBODY
 
     def _mend(self, actor: str) -> None:
         try:

@@ -18,6 +18,7 @@ from device_app.store.copies import copies, made_utc
 from device_app.store.database import said_of
 from device_app.store.files import stored_pictures
 from device_app.store.log import written_of
+from device_app.store.log_end import EMPTIED, NEVER_ALONE, is_told, known_end
 from device_app.store.models import Base
 from device_app.store.recover_source import Condition, Examined, find_rows, opened
 from runtime.backends.base import BackendOptions
@@ -29,6 +30,7 @@ from runtime.trust import TrustStore
 _SPARE_BYTES = 64 << 20
 """Beside a second database, which migrating and mending need."""
 _AUDIT = Base.metadata.tables["audit"]
+_NEVER_ALONE = tuple(Base.metadata.tables[one.__tablename__] for one in NEVER_ALONE)
 
 
 class Part(StrEnum):
@@ -121,8 +123,12 @@ def _log(config: KioskConfig) -> PartState:
         return PartState(Part.LOG, None, "there is none")
     with opened(path) as connection:
         found = find_rows(connection, _AUDIT)
+        beside = not found.rows and any(find_rows(connection, table).rows for table in _NEVER_ALONE)
+    wrong = [EMPTIED] if found.whole and beside else []
     chain = [written_of(found.rows[number]) for number in sorted(found.rows)]
-    wrong = faults(chain) + ([] if found.whole else ["some of it cannot be read"])
+    end = known_end(config.data_dir)
+    missed = () if end is None or is_told(chain, end) else (end,)
+    wrong += faults(chain, missed) + ([] if found.whole else ["some of it cannot be read"])
     return PartState(Part.LOG, not wrong, "; ".join(wrong[:3]) or f"{len(chain)} entries")
 
 

@@ -17,7 +17,7 @@ from device_app import safe_mode_words as words
 from device_app import serving
 from device_app.access.people import SignInRefusedError
 from device_app.access.tries import place_of
-from device_app.guard import install_guard
+from device_app.guard import SAFE_MODE, install_guard
 from device_app.language import DEFAULT, decimal, direction, gettext, wanted
 from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble
 from device_app.safe_mode_checks import Part
@@ -112,7 +112,8 @@ def _page(box: SafeBox, wrong: str = "", refused: bool = False) -> ResponseRetur
         return jsonify(error=_nurse_words(), hint=gettext("Nothing was stored."), **_told(box)), 503
     language = str(get_locale() or DEFAULT)
     spoken = {"language": language, "direction": direction(language)}
-    return render_template("safe.html", box=box, wrong=wrong, refused=refused, **spoken), 503
+    page = render_template("safe.html", box=box, wrong=wrong, refused=refused, **spoken)
+    return page, 503, {SAFE_MODE: "1"}
 
 
 def _wrong_words(error: InputError) -> str:

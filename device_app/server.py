@@ -21,6 +21,7 @@ from device_app.config import KioskConfig
 from device_app.housekeeping import Housekeeping
 from device_app.intake.running import Intake
 from device_app.listening import listen
+from device_app.monitoring.missing import missing_of
 from device_app.safe_mode import SafeBox, trouble_of
 from device_app.safe_mode_pages import stay
 from device_app.store import FolderHeldError, FolderLock, Store, open_store, prepare_store
@@ -79,6 +80,7 @@ def _start(config: KioskConfig, stack: contextlib.ExitStack) -> _Started:
     app = create_app(config, supervisor)
     with app.app_context():
         access().settings.now()  # no page can do without
+    missing_of(app).look(store)
     return _Started(store, supervisor, app)
 
 
@@ -91,7 +93,7 @@ def _run(
     try:
         with Intake(started.app), Housekeeping(started.app):
             announce(f"The kiosk is at {serving.address_of(config, listener)} (Ctrl-C ends it)")
-            serving.run(started.app, config, listener)
+            serving.run(started.app, config, listener, started.store.records.free_bytes)
     finally:
         started.supervisor.stop()
 

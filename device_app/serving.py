@@ -5,38 +5,31 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 from flask import Flask
-from waitress.server import create_server
 
+from device_app.bodies import FORM_BYTES, Room, rules_of
 from device_app.config import KioskConfig
+from device_app.connections import Server
 
 _THREADS = 6
-_CONNECTIONS, _CONNECTIONS_IN_MEMORY = 64, 8
-_SPOOLED_FROM_BYTES = 1 << 19
-_FORM_BYTES = 1 << 20
+_PICTURES_AT_ONCE = 4
+"""Of the largest: what a form with so many is answered, and its connection not cut off."""
 _at_work, _left = threading.Event(), threading.Event()
 """Of the one server that a process has."""
 
 
-def run(app: Flask, config: KioskConfig, listener: socket.socket, spool: bool = True) -> bool:
+def run(
+    app: Flask, config: KioskConfig, listener: socket.socket, free_bytes: Callable[[], int] = lambda: 0
+) -> bool:
     """Answer requests until SIGTERM, Ctrl-C or `leave`; True for the last. Of the main thread.
 
-    spool: whether a large body may lie in a temporary file. Where the data folder cannot be used it would lie
-    outside, and what is sent is a patient's picture: then it is held in memory, of few at a time.
+    free_bytes: of the disk on which pictures lie while they come.
     """
-    most_bytes = (4 if spool else 1) * config.max_upload_bytes + _FORM_BYTES
-    server = create_server(
-        app,
-        sockets=[listener.dup()],
-        threads=_THREADS,
-        connection_limit=_CONNECTIONS if spool else _CONNECTIONS_IN_MEMORY,
-        max_request_body_size=most_bytes,
-        inbuf_overflow=_SPOOLED_FROM_BYTES if spool else most_bytes + 1,
-        ident="",
-    )
+    server = make_server(app, config, listener, free_bytes)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _end)
     _left.clear()
@@ -45,6 +38,23 @@ def run(app: Flask, config: KioskConfig, listener: socket.socket, spool: bool = 
     _at_work.clear()
     server.close()
     return _left.is_set()
+
+
+def make_server(
+    app: Flask, config: KioskConfig, listener: socket.socket, free_bytes: Callable[[], int]
+) -> Server:
+    """On a socket that outlives it."""
+    return Server(
+        app,
+        listener.dup(),
+        rules_of(app),
+        Room(free_bytes, config.reserve_bytes),
+        config.host,
+        threads=_THREADS,
+        max_request_body_size=_PICTURES_AT_ONCE * config.max_upload_bytes + FORM_BYTES,
+        inbuf_overflow=FORM_BYTES + 1,
+        ident="",
+    )
 
 
 def leave() -> None:

@@ -109,8 +109,8 @@ def _with(settings: SiteSettings, name: str, text: str) -> SiteSettings:
     CLOSED is on then.
     """
     try:
-        return _built({**dataclasses.asdict(settings), name: json.loads(text)})
-    except (InputError, RecursionError, TypeError, ValueError):
+        return _built({**dataclasses.asdict(settings), name: strict.loads(str(text).encode(), name)})
+    except (BundleFormatError, InputError):
         _log.error("the stored setting %s cannot be used", name)
         return _built({**dataclasses.asdict(settings), name: True}) if name in CLOSED else settings
 

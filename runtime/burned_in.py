@@ -33,6 +33,10 @@ _LIMB_SIDE_PX = 256
 _LIMB_SHARE = 0.015
 _ABOVE_GROUND = 0.22
 _MARGIN_PX = 5
+_INK_CONTRAST, _LEAST_CONTRAST = 128, letter_rows.FEATURES.index("least contrast")
+"""Bones of a finger stand out from it too, but not by half of the picture's range."""
+_SOFT_PX = 2
+"""So far beyond its box a mark's ink may still fade."""
 _RING_PX = 9
 
 Mask = NDArray[np.bool_]
@@ -49,12 +53,24 @@ class Looked:
     over: tuple[Corners, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """In one ink and one width of stroke, on the working picture: rows that may be writing with their scores,
+    and marks that are some though they stand alone. ink: of both, what is certainly no limb.
+    """
+
+    rows: tuple[tuple[np.floating, letters.Floats], ...]
+    alone: letters.Floats
+    ink: letters.Floats
+
+
 def without_writing(pixels: NDArray[np.uint16], kept: Sequence[Corners] = ()) -> Looked:
     """Look at a picture (H, W), bone bright. kept: places that must stay as they are, fractures above all."""
     scale = letters.working_scale(*pixels.shape)
     plane = letters.working(pixels, scale)
-    limb = limb_mask(plane) | _boxes_mask(plane.shape, kept, scale)
-    beside, over = _found(plane, limb)
+    found = _looked_for(plane)
+    limb = limb_mask(_without_ink(plane, found)) | _boxes_mask(plane.shape, kept, scale)
+    beside, over = _parted(found, limb)
     blank = _grown(beside, pixels.shape)
     clean = _filled(pixels, blank) if blank.any() else pixels
     return Looked(clean, _boxes_of(blank, 1.0), _boxes_of(over, scale))
@@ -82,36 +98,60 @@ def _ground(plane: NDArray[np.uint8]) -> tuple[int, int]:
     return int(np.argmax(np.convolve(counts, np.ones(5), mode="same"))), int(parted)
 
 
-def _found(plane: NDArray[np.uint8], limb: Mask) -> tuple[Mask, Mask]:
-    """Masks of the working picture: writing beside the limb, and over it."""
-    beside, over = np.zeros(plane.shape, np.uint8), np.zeros(plane.shape, np.uint8)
-    for stroke, marks in zip(letters.STROKES_PX * 2, letters.marks(plane), strict=True):
-        rows = letter_rows.rows(marks, stroke)
-        scores = letter_trees.shipped().scores(rows.features)
-        for score, members in zip(scores, rows.members, strict=True):
-            if score >= _IS_WRITING_BESIDE:
-                hull = _hull(members)
-                if not _touches(hull, limb):
-                    _paint(beside, hull)
-                elif score >= IS_WRITING:
-                    _paint(over, hull)
-        if stroke in _LONE_STROKES_PX:
-            _paint_lone(beside, plane, marks, limb)
-    return beside > 0, over > 0
-
-
-def _paint_lone(
-    beside: NDArray[np.uint8], plane: NDArray[np.uint8], marks: letters.Marks, limb: Mask
-) -> None:
-    """Marks alone and yet no anatomy: a side's letter in the air."""
+def _looked_for(plane: NDArray[np.uint8]) -> tuple[_Found, ...]:
+    """Of bright ink first, as letters.marks has it."""
     ground, _ = _ground(plane)
-    high, wide = plane.shape
-    for member in marks.boxes[_is_mark(marks)]:
-        hull = _hull(member[None])
-        x0, y0, x1, y1 = (int(value) for value in member)
-        at_frame = min(x0, y0) < _FRAME_PX or x1 > wide - _FRAME_PX or y1 > high - _FRAME_PX
-        if not at_frame and not _touches(hull, limb) and _stands_on_air(plane, (x0, y0, x1, y1), ground):
-            _paint(beside, hull)
+    kinds = zip(letters.STROKES_PX * 2, letters.marks(plane), strict=True)
+    return tuple(_of_one_kind(plane, marks, stroke, ground) for stroke, marks in kinds)
+
+
+def _of_one_kind(plane: NDArray[np.uint8], marks: letters.Marks, stroke: int, ground: int) -> _Found:
+    rows = letter_rows.rows(marks, stroke)
+    scores = letter_trees.shipped().scores(rows.features)
+    likely = [place for place, score in enumerate(scores) if score >= _IS_WRITING_BESIDE]
+    found = tuple((scores[row], rows.members[row]) for row in likely)
+    if stroke not in _LONE_STROKES_PX:
+        return _Found(found, marks.boxes[:0], marks.boxes[:0])
+    lone = _lone(plane, marks, ground)
+    strong = [row for row in likely if rows.features[row, _LEAST_CONTRAST] >= _INK_CONTRAST]
+    ink = [marks.boxes[lone[marks.contrast[lone] >= _INK_CONTRAST]], *(rows.members[row] for row in strong)]
+    return _Found(found, marks.boxes[lone], np.concatenate(ink))
+
+
+def _lone(plane: NDArray[np.uint8], marks: letters.Marks, ground: int) -> NDArray[np.intp]:
+    """Places of marks that are alone and yet no anatomy: a side's letter in the air."""
+    places = np.flatnonzero(_is_mark(marks))
+    on_air = [_stands_on_air(plane, _whole(box), ground) for box in marks.boxes[places]]
+    return np.asarray(places[np.array(on_air, bool)], np.intp)
+
+
+def _without_ink(plane: NDArray[np.uint8], found: Sequence[_Found]) -> NDArray[np.uint8]:
+    """The picture in which bright ink is no part of a limb that it stands close to."""
+    clean = plane.copy()
+    for stroke, one in zip(letters.STROKES_PX, found, strict=False):
+        if len(one.ink):
+            bare = cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
+            for x0, y0, x1, y1 in map(_whole, one.ink):
+                part = np.s_[max(0, y0 - _SOFT_PX) : y1 + _SOFT_PX, max(0, x0 - _SOFT_PX) : x1 + _SOFT_PX]
+                clean[part] = np.minimum(clean[part], bare[part])
+    return clean
+
+
+def _parted(found: Sequence[_Found], limb: Mask) -> tuple[Mask, Mask]:
+    """Masks of the working picture: writing beside the limb, and over it."""
+    beside, over = np.zeros(limb.shape, np.uint8), np.zeros(limb.shape, np.uint8)
+    for one in found:
+        for score, members in one.rows:
+            hull = _hull(members)
+            if not _touches(hull, limb):
+                _paint(beside, hull)
+            elif score >= IS_WRITING:
+                _paint(over, hull)
+        for member in one.alone:
+            hull = _hull(member[None])
+            if not _touches(hull, limb):
+                _paint(beside, hull)
+    return beside > 0, over > 0
 
 
 def _is_mark(marks: letters.Marks) -> NDArray[np.bool_]:
@@ -120,9 +160,17 @@ def _is_mark(marks: letters.Marks) -> NDArray[np.bool_]:
     return np.asarray(sharp & (marks.contrast >= _MARK_CONTRAST) & (size <= _MARK_SIZE_PX))
 
 
+def _whole(box: letters.Floats) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = (int(value) for value in box)
+    return x0, y0, x1, y1
+
+
 def _stands_on_air(plane: NDArray[np.uint8], box: tuple[int, int, int, int], ground: int) -> bool:
-    """By the frame of pixels a little away from it."""
+    """By the frame of pixels a little away from it; one at the picture's own frame does not."""
     x0, y0, x1, y1 = box
+    high, wide = plane.shape
+    if min(x0, y0) < _FRAME_PX or x1 > wide - _FRAME_PX or y1 > high - _FRAME_PX:
+        return False
     away = 6
     part = plane[max(0, y0 - away) : y1 + away, max(0, x0 - away) : x1 + away]
     frame = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from device_app.access.people import People
 from device_app.access.roles import Role
 from device_app.access.sessions import Sessions, SignedIn
-from device_app.access.tries import Place
+from device_app.access.tries import Place, place_of
 from device_app.language import gettext
 from device_app.settings import Settings, SiteSettings
 from device_app.store.log import KIOSK
@@ -113,8 +112,9 @@ def actor() -> str:
 
 
 def keep_token(token: str) -> None:
-    """A new session for the browser, in place of whatever it had."""
-    _forget_all()
+    """A new session for the browser, in place of whatever it had, which ends."""
+    if before := drop_token():
+        access().sessions.end(before)
     session[_TOKEN] = token
 
 
@@ -133,22 +133,13 @@ def _forget_all() -> None:
 
 
 def is_at_the_box() -> bool:
-    """Whether the request comes from the box's own screen, not over a network.
-
-    A kiosk that listens on one address of a network is opened by it at the box too, and a connection from
-    there comes from that address; no other machine can hold one under it.
-    """
-    try:
-        address = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return False
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return plain.is_loopback or str(plain) == access().host
+    """Whether the request comes from the box's own screen, not over a network."""
+    return place() is Place.BOX
 
 
 def place() -> Place:
     """From where the request comes, as wrong PINs are counted."""
-    return Place.BOX if is_at_the_box() else Place.NETWORK
+    return place_of(request.remote_addr or "", access().host)
 
 
 def own_page(address: str) -> str:

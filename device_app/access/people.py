@@ -17,7 +17,7 @@ from device_app.access.sessions import end_all_of, start
 from device_app.access.tries import Place, keep_tally, tally_of
 from device_app.store.database import Database, now_utc
 from device_app.store.log import Action, append
-from device_app.store.models import Person
+from device_app.store.models import AuditEntry, Person
 from device_app.store.records import display_text
 from runtime.errors import InputError
 
@@ -67,9 +67,17 @@ class People:
         return any(person.role is Role.ADMINISTRATOR for person in self.active())
 
     def add(self, name: str, role: Role, pin: str, actor: str) -> PersonRecord:
-        """Raises InputError for a name that is empty or taken, a role of nobody, a PIN that is too weak."""
+        """Gives whom the same person has added just so already, where nothing was changed since.
+
+        Raises InputError for a name that is empty or taken, a role of nobody, a PIN that is too weak.
+        """
         pins.check_new(pin)
-        return self._insert(_name(name), role, pins.hashed(pin), actor, first=False)
+        try:
+            return self._insert(_name(name), role, pins.hashed(pin), actor, first=False)
+        except InputError:
+            if (same := self._added(_name(name), role, pin, actor)) is None:
+                raise
+            return same
 
     def add_first(self, name: str, pin: str, actor: str) -> PersonRecord:
         """The first administrator. Raises InputError like `add`, and where there is one already."""
@@ -88,7 +96,7 @@ class People:
         """Let somebody in again, or out; sessions end at once. Raises InputError like `set_role`."""
         with self._database.write() as session:
             person = _find(session, public_id)
-            if active:
+            if active and not person.active:
                 _require_free(session, person.name)
             person.active = active
             _require_administrator(session)
@@ -151,6 +159,16 @@ class People:
         wait = tally.wait(now_utc())
         return _locked(wait) if wait else SignInRefusedError("this PIN is wrong", "try again", wait)
 
+    def _added(self, name: str, role: Role, pin: str, actor: str) -> PersonRecord | None:
+        """Only a PIN that the same person has given is compared: no other is to be learned here."""
+        wanted = select(Person).where(Person.active, Person.name == name, Person.role == str(role))
+        with self._database.read() as session:
+            person = session.scalars(wanted).first()
+            if person is None or not _is_as_added(session, person.public_id, actor):
+                return None
+            known, record = person.pin_hash, _record(session, person)
+        return record if pins.matches(pin, known) else None
+
     def _insert(self, name: str, role: Role, pin_hash: str, actor: str, first: bool) -> PersonRecord:
         with self._database.write() as session:
             if first and _administrators(session):
@@ -175,6 +193,13 @@ def _find(session: Session, public_id: str) -> Person:
     if person is None:
         raise _nobody()
     return person
+
+
+def _is_as_added(session: Session, public_id: str, actor: str) -> bool:
+    """Whether somebody was added by this person, and nothing was done to her since."""
+    of_her = select(AuditEntry).where(AuditEntry.subject == public_id).order_by(AuditEntry.number.desc())
+    last = session.scalars(of_her.limit(1)).first()
+    return last is not None and (last.actor, last.action) == (actor, str(Action.PERSON_ADDED))
 
 
 def _nobody() -> InputError:

@@ -22,10 +22,29 @@ def check_new(pin: str) -> None:
     """Raises InputError for a PIN that is too short, too long, no digits, or among the first to be tried."""
     if not pin.isascii() or not pin.isdigit() or not MIN_DIGITS <= len(pin) <= MAX_DIGITS:
         raise InputError(f"a PIN is {MIN_DIGITS} to {MAX_DIGITS} digits", "choose another PIN")
-    steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(pin)}
-    half = len(pin) // 2
-    if steps in ({0}, {1}, {9}) or pin[:half] * 2 == pin or len(set(pin)) < 3:
+    if _has_pattern(pin):
         raise InputError("this PIN is too easy to guess", "choose one without a pattern")
+
+
+def _has_pattern(pin: str) -> bool:
+    """Of hardly any digits, each of them twice, the same again, mirrored, or counting: by pairs, or in runs
+    of three on average. Lines on a keypad are such runs too (147, 159).
+    """
+    pairs = [int(pin[place : place + 2]) for place in range(0, len(pin) - 1, 2)]
+    is_repeated = pin[::2] == pin[1::2] or pin in (pin * 2)[1:-1]
+    counts = _runs(pairs) == 1 or _runs([int(digit) for digit in pin]) <= len(pin) // 3
+    return len(set(pin)) < 3 or is_repeated or pin == pin[::-1] or counts
+
+
+def _runs(numbers: list[int]) -> int:
+    """Into how few parts they fall that rise, fall or stay by even steps."""
+    runs, step = 1, None
+    for before, after in itertools.pairwise(numbers):
+        if step is None:
+            step = after - before
+        elif after - before != step:
+            runs, step = runs + 1, None
+    return runs
 
 
 def hashed(pin: str) -> str:

@@ -88,6 +88,7 @@ class Exports:
         """A PNG of exactly the pixels that would leave, for the screen of somebody, who may then let them go;
         None for a picture that may not be exported.
         """
+        self.settle()
         if self.consents.find(image_id) is None:
             return None
         shown = self.seen.get(image_id)
@@ -102,16 +103,32 @@ class Exports:
         self.seen.serve(image_id, digest, who)
         return kept
 
+    def give(self, examination: str, actor: str) -> None:
+        """The patient agrees; what was seen while she did before counts no longer. Raises InputError."""
+        self.consents.give(examination, actor)
+        self.settle()
+
     def withdraw(self, examination: str, actor: str) -> None:
         """The patient agrees no longer; a zip that holds her pictures goes with it. Raises InputError."""
         self.consents.withdraw(examination, actor)
+        self.settle()
         self.zip.get()
+
+    def settle(self) -> None:
+        """Forget what was seen under a consent that is over, however it ended: an added view ends it too."""
+        self.seen.only(self.consents.agreed())
+
+    def leaving(self) -> list[int]:
+        """Those that were let go and whose patient still agrees."""
+        self.settle()
+        return self.seen.leaving()
 
     def start(self, actor: str, stick: Stick | None) -> bool:
         """Begin an export to a stick, or to a zip; False where one is under way or nothing was let go."""
+        leaving = self.leaving()
         with self._lock:
             is_busy = self._running is not None and self._running.is_alive()
-            if is_busy or not self.seen.leaving():
+            if is_busy or not leaving:
                 return False
             self._stopping.clear()
             self.state = State(Phase.RUNNING, place=stick.name if stick else "")
@@ -138,6 +155,7 @@ class Exports:
 
     def _look(self) -> None:
         try:
+            self.settle()
             for image_id in self.consents.image_ids():
                 if self._ending.is_set():
                     return

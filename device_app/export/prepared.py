@@ -15,6 +15,7 @@ from runtime.burned_in import Corners, without_writing
 from runtime.errors import InputError, StoreError
 from runtime.radiograph import Radiograph
 from runtime.readers import read_bytes
+from runtime.readers.dicom_facts import BURNED_IN
 
 
 class Stays(StrEnum):
@@ -25,6 +26,7 @@ class Stays(StrEnum):
     CHANGED = "changed"
     WITHDRAWN = "withdrawn"
     PHOTOGRAPH = "photograph"
+    DECLARED = "declared"
 
 
 class StaysError(InputError):
@@ -58,7 +60,7 @@ def prepare(found: Consented, store: Store) -> Prepared:
     """Decode in the confined reader, find writing, blank what may be blanked. Raises StaysError.
 
     A photograph of a film stays: around the film it may show anything, and its places are those of the
-    straightened film.
+    straightened film. So does a picture whose file declares writing: blanking takes no more than is found.
     """
     if found.photographed:
         raise StaysError(Stays.PHOTOGRAPH)
@@ -66,6 +68,8 @@ def prepare(found: Consented, store: Store) -> Prepared:
         radiograph = read_bytes(store.files.read(found.sha256))
     except (InputError, StoreError) as error:
         raise StaysError(Stays.UNREADABLE) from error
+    if BURNED_IN in radiograph.warnings:
+        raise StaysError(Stays.DECLARED)
     looked = without_writing(radiograph.pixels, [*_places(found), *_drawn(found, store)])
     said = told(patient_facts.of_text(found.facts_json), radiograph.facts)
     return Prepared(replace(radiograph, pixels=looked.pixels), said, looked.blanked, looked.over)

@@ -1,13 +1,16 @@
 """What an administrator has been shown and has let go, in memory: after a restart each picture is looked at
 anew.
 
-What is let go is bound to the very pixels that were shown, by their digest, and to who was shown them.
+What is let go is bound to the very pixels that were shown, by their digest, to who was shown them, and to the
+consent under which they were.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from device_app.export.prepared import Stays
 from runtime.burned_in import Corners
@@ -37,6 +40,17 @@ class Seen:
         self._lock = threading.Lock()
         self._shown: dict[int, Shown] = {}
         self._served: set[tuple[int, str, str]] = set()
+        self._agreed: Mapping[int, datetime] = {}
+
+    def only(self, agreed: Mapping[int, datetime]) -> None:
+        """agreed: when the patient of each picture did. What was seen under a consent that is over is
+        forgotten, whether or not another was given since.
+        """
+        with self._lock:
+            over = {number for number, moment in self._agreed.items() if agreed.get(number) != moment}
+            self._shown = {number: shown for number, shown in self._shown.items() if number not in over}
+            self._served = {served for served in self._served if served[0] not in over}
+            self._agreed = dict(agreed)
 
     def get(self, image_id: int) -> Shown | None:
         """None for a picture that has not been prepared."""

@@ -13,6 +13,7 @@ STAYS = {
     Stays.CHANGED: _("Stays: it is no longer what was shown here."),
     Stays.WITHDRAWN: _("Stays: the patient agrees no longer."),
     Stays.PHOTOGRAPH: _("Stays: a photograph may show more than the film."),
+    Stays.DECLARED: _("Stays: its file says that there is writing in the picture."),
 }
 FAULTS = {
     Fault.FULL: _(

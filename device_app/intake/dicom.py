@@ -22,7 +22,15 @@ from typing import Any
 
 from device_app.config import DicomOptions, IntakePace
 from device_app.intake import dicom_channel
-from device_app.intake.dicom_channel import CANNOT_STORE, OUT_OF_RESOURCES, STORED, Offer, ReceiverArguments
+from device_app.intake.dicom_channel import (
+    CANNOT_STORE,
+    OUT_OF_RESOURCES,
+    READY,
+    REFUSED,
+    STORED,
+    Offer,
+    ReceiverArguments,
+)
 from device_app.intake.dicom_objects import file_head
 from device_app.intake.door import Door, Fate, Outcome, SourceFailedError
 from device_app.intake.sources import SourceKind, Sources, Trouble
@@ -161,9 +169,11 @@ class DicomReceiver:
                     os.close(descriptor)
 
     def _take_in(self, running: _Process, message: dict[str, Any], descriptors: list[int]) -> None:
-        if message.get("event") == "ready":
+        if message.get("event") == READY:
             running.ready = True
             self._sources.note(_KIND, Trouble.NONE)
+        if message.get("event") == REFUSED:
+            self._sources.count(_KIND, str(Fate.REFUSED))
         if "event" in message:
             return
         offer = Offer.of_message(message)

@@ -1,6 +1,7 @@
 """What the receiver's process and the kiosk say to each other, over sockets that keep messages whole.
 
-    process -> kiosk   {"event": "ready"} | {"event": "alive"} | an offer, with the data set as a sealed file
+    process -> kiosk   {"event": "ready"} | {"event": "alive"} | {"event": "refused"}, of an object too large
+                       | an offer, with the data set as a sealed file
     kiosk -> process   an answer: the offer's number and a DIMSE status, once the picture is stored or refused
 
 The data set comes in memory that its sender can no longer change. When either end is gone, so is the other.
@@ -19,6 +20,8 @@ from device_app.intake.dicom_objects import SOP_CLASSES, TRANSFER_SYNTAXES, is_u
 
 MESSAGE_BYTES = 4096
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+READY, ALIVE, REFUSED = "ready", "alive", "refused"
 
 STORED = 0x0000
 OUT_OF_RESOURCES = 0xA700

@@ -25,13 +25,17 @@ from typing import Any, cast
 import pynetdicom
 from pydicom.uid import UID
 from pynetdicom import _config, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 
 from device_app.intake import dicom_channel
 from device_app.intake.dicom_channel import (
+    ALIVE,
     CANNOT_STORE,
     NOT_THIS_CLASS,
     OUT_OF_RESOURCES,
+    READY,
+    REFUSED,
     Offer,
     ReceiverArguments,
 )
@@ -46,6 +50,7 @@ from device_app.intake.dicom_transport import Bounds, ReceiverServer, metered_so
 from runtime.confine import confine, forbid_processes
 
 _MAX_PDU_BYTES = 1 << 17
+_PDU_HEAD_BYTES = 6
 _BESIDE_OBJECT_BYTES = 1 << 20  # commands, and the headers of all fragments
 _MOST_FILES = 256
 _STACK_BYTES = 1 << 19  # counted as memory, whether used or not
@@ -61,7 +66,7 @@ class Kiosk:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def say(self, event: str) -> None:
-        """That it is ready, or still alive."""
+        """That it is ready, still alive, or has refused an object."""
         dicom_channel.send(self._channel, {"event": event})
 
     def offer(self, sop: tuple[str, str], syntax: str, data: memoryview) -> int:
@@ -96,7 +101,7 @@ def main() -> None:
     server = _server(arguments, kiosk)
     confine(map(Path, {sys.prefix, sys.base_prefix, *filter(None, sys.path)}), answers=True)
     forbid_processes()
-    kiosk.say("ready")
+    kiosk.say(READY)
     threading.Thread(target=_stay_alive, args=(kiosk, arguments.alive_every_s), daemon=True).start()
     try:
         server.serve_forever(poll_interval=0.5)
@@ -110,10 +115,12 @@ def _server(arguments: ReceiverArguments, kiosk: Kiosk) -> ReceiverServer:
         object_s=arguments.object_s,
         idle_s=arguments.idle_s,
         message_bytes=arguments.max_object_bytes + _BESIDE_OBJECT_BYTES,
+        pdu_bytes=_MAX_PDU_BYTES + _PDU_HEAD_BYTES,
     )
     listener = socket.socket(fileno=arguments.listener)
     handlers: list[Any] = [
         (evt.EVT_C_STORE, _store, [kiosk]),
+        (evt.EVT_PDU_RECV, _bound),
         (evt.EVT_ESTABLISHED, _next_message),
         (evt.EVT_DIMSE_SENT, _next_message),
     ]
@@ -138,12 +145,31 @@ def _entity(arguments: ReceiverArguments) -> pynetdicom.AE:
     return entity
 
 
+class _Dropped(BytesIO):
+    """In place of what is too large: keeps nothing."""
+
+    def write(self, data: Any, /) -> int:
+        return len(data)
+
+
+def _bound(event: evt.Event) -> None:
+    """Let an object that is too large come to its end, and drop it: a sender that is cut off instead is told
+    nothing, and sends it again for ever.
+    """
+    message, metered = event.assoc.dimse.message, metered_socket(event.assoc)
+    if isinstance(message, C_STORE_RQ) and metered is not None and metered.has_spent():
+        message.data_set = message.encoded_command_set = _Dropped()
+
+
 def _store(event: evt.Event, kiosk: Kiosk) -> int:
     """Answer a C-STORE request: a DIMSE status."""
     request, context = cast(C_STORE, event.request), event.context
     sop = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
     if sop[0] != context.abstract_syntax:
         return NOT_THIS_CLASS
+    if isinstance(request.DataSet, _Dropped):
+        kiosk.say(REFUSED)
+        return CANNOT_STORE
     try:
         with cast(BytesIO, request.DataSet).getbuffer() as data:
             return kiosk.offer(sop, str(context.transfer_syntax), data)
@@ -162,7 +188,7 @@ def _next_message(event: evt.Event) -> None:
 def _stay_alive(kiosk: Kiosk, every_s: float) -> None:
     while True:
         time.sleep(every_s)
-        kiosk.say("alive")
+        kiosk.say(ALIVE)
 
 
 def _limit(arguments: ReceiverArguments) -> None:

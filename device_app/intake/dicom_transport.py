@@ -25,13 +25,14 @@ class Bounds:
     """What one sender may take.
 
     handshake_s: until an association is agreed on. object_s: for one message, from its first byte to its
-    last, message_bytes: for all of it. idle_s: without a byte.
+    last, message_bytes: for all of it. pdu_bytes: for a part of it. idle_s: without a byte.
     """
 
     handshake_s: float
     object_s: float
     idle_s: float
     message_bytes: int
+    pdu_bytes: int
 
 
 class MeteredSocket(socket.socket):
@@ -48,6 +49,15 @@ class MeteredSocket(socket.socket):
         """The last one was dealt with: the bounds begin anew with the first byte of the next."""
         self._left_bytes = self._bounds.message_bytes
         self._until_s = None
+
+    def has_spent(self) -> bool:
+        """Whether no other part of the message in hand need fit in. One may come all the same, as long as it
+        is asked for each: whoever asks keeps nothing of it. Its time stays bounded.
+        """
+        if self._left_bytes >= self._bounds.pdu_bytes:
+            return False
+        self._left_bytes = self._bounds.pdu_bytes
+        return True
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Raises OSError where the sender has used up what it may take."""

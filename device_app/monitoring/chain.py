@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from flask import Flask
 
-from device_app.audit import Anchor, Written, faults
+from device_app.audit import Anchor, Written
+from device_app.store.database import Database
 from device_app.store.log import AuditLog
+from device_app.store.log_end import keep_end, look_through
 
 _EXTENSION = "ulna-chain"
 _AT_ONCE = 100
@@ -18,19 +20,24 @@ _PAUSE_S = 0.005
 class ChainWatch:
     """What was found since the program was started.
 
-    The end of the log at one look is the anchor of the next, so that a log that was cut off in between shows
-    too. What was found once stays found: the next look would begin with the end that is left.
+    The known end of the log (store.log_end) is moved forward at every look, so that a log that was cut off in
+    between shows at the next, also when the box was off. What was found once stays found.
     """
 
     def __init__(self) -> None:
         self.changed = False
         self._anchors: tuple[Anchor, ...] = ()
 
-    def look(self, log: AuditLog) -> None:
+    def look(self, database: Database) -> None:
         """Go through the whole chain, which may take half a minute of a large one. Raises StoreError."""
-        end = log.anchor()  # before the look: what is written meanwhile belongs to the next
-        self.changed = self.changed or bool(faults(_gently(log.written()), self._anchors))
-        self._anchors = (end,)
+        end = AuditLog(database).anchor()  # before the look: what is written meanwhile belongs to the next
+        self.changed = bool(look_through(database, self._anchors, _gently)) or self.changed
+        self._anchors = (end,)  # the file may be gone by then
+        self.keep(database)
+
+    def keep(self, database: Database) -> None:
+        """Only look whether the end is still there; takes no time. Raises StoreError."""
+        self.changed = not keep_end(database) or self.changed
 
 
 def _gently(written: Iterator[Written]) -> Iterator[Written]:

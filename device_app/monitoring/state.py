@@ -51,6 +51,7 @@ class Why(StrEnum):
     FAILURES = "failures"
     CLOCK = "clock"
     LOG = "log"
+    PICTURES = "pictures"
     SOURCE = "source"
     RETIRED = "retired"
     FULL = "full"
@@ -90,7 +91,7 @@ class BoxNow:
 
     known_utc: moments that have certainly been. has_room: on the disk. queue_full: whether pictures are
     turned away on account of those that wait. sources: the ways in besides the upload screen. log_changed:
-    whether the log was found to be.
+    whether the log was found to be. missing: pictures that are to be on the disk and are not.
     """
 
     reader: ReaderStatus
@@ -102,6 +103,7 @@ class BoxNow:
     queue_full: bool = False
     sources: tuple[SourceState, ...] = ()
     log_changed: bool = False
+    missing: int = 0
 
 
 def reasons(box: BoxNow) -> tuple[Reason, ...]:
@@ -112,6 +114,7 @@ def reasons(box: BoxNow) -> tuple[Reason, ...]:
         *_of_the_clock(box),
         *_of_what_comes_in(box),
         *([Reason(Why.LOG)] if box.log_changed else []),
+        *([Reason(Why.PICTURES, count=box.missing)] if box.missing else []),
         *_of_the_machine(box),
     ]
     return tuple(sorted(found, key=lambda reason: reason.level is not Level.STOP))

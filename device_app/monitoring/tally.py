@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from runtime import strict
+from runtime.errors import BundleFormatError
 from runtime.findings import OperatingPoints, Verdict
 
 FAILED = "failed"
@@ -77,9 +79,9 @@ def details(text: str) -> tuple[tuple[str, ...], dict[str, float], str]:
     `Tally.detail_json` wrote them; nothing in other text.
     """
     try:
-        table = json.loads(text)
+        table = strict.loads(text.encode(), "detail")
         return tuple(table["warnings"]), table["timings_ms"], str(table.get("by_bundle", ""))
-    except (KeyError, TypeError, ValueError):
+    except (BundleFormatError, KeyError, TypeError, ValueError):
         return (), {}, ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from device_app.agreement import Share
 from device_app.answers import Answer, ScreenState
 from device_app.intake import words as source_words
-from device_app.language import decimal, gettext, lazy_gettext
+from device_app.language import decimal, gettext, lazy_gettext, ngettext
 from device_app.monitoring.book import OPTIONS, Expectation, SiteWatch
 from device_app.monitoring.state import Level, Reason, Why
 from device_app.notices import Notice, kind_words
@@ -78,6 +78,13 @@ _REASONS = {
     Why.LOG: ReasonWords(
         _("The log was changed."), _("Check it on the page “Log”, and tell whoever looks after the box.")
     ),
+    Why.PICTURES: ReasonWords(
+        _("Stored pictures are not on the disk."),
+        _(
+            "Look whether a disk is not connected, or the folder “images” was moved, and put it back. What "
+            "cannot be found is lost; the answers are kept."
+        ),
+    ),
     Why.RETIRED: ReasonWords(
         _("An engine that reads pictures has failed and is not used any more."),
         _("Tell whoever looks after the box."),
@@ -128,7 +135,15 @@ def reason_said(reason: Reason) -> ReasonSaid:
         what = f"{source_words.KINDS[kind]}: {source_words.TROUBLES[trouble]}"
         return ReasonSaid(what, gettext("See “This box” for the reason."))
     words = _REASONS[reason.why]
+    if reason.why is Why.PICTURES:
+        return ReasonSaid(_missing_words(reason.count), str(words.step))
     return ReasonSaid(str(words.what), str(words.step))
+
+
+def _missing_words(count: int) -> str:
+    return ngettext(
+        "%(num)s stored picture is not on the disk.", "%(num)s stored pictures are not on the disk.", count
+    )
 
 
 def since(reason: Reason) -> str:

@@ -4,6 +4,7 @@
   const EVERY_MS = 4000;
   const banner = document.getElementById("banner");
   const lost = document.getElementById("lost");
+  const stopped = document.getElementById("stopped"); // it has come up again, but only to say what is wrong
   let failures = 0;
 
   // What a page asks by itself keeps nobody signed in.
@@ -32,6 +33,8 @@
   const look = async () => {
     try {
       const answer = await fetch(banner.dataset.address, asking());
+      stopped.hidden = !answer.headers.has("X-Ulna-Safe-Mode");
+      if (!stopped.hidden) lost.hidden = banner.hidden = true;
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();
       failures = 0;
@@ -50,10 +53,7 @@
       await renew();
     } catch {
       failures += 1;
-      if (failures >= 2) {
-        lost.hidden = false;
-        banner.hidden = true;
-      }
+      if (failures >= 2 && stopped.hidden) lost.hidden = !(banner.hidden = true);
     }
     setTimeout(look, EVERY_MS);
   };

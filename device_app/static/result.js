@@ -146,7 +146,7 @@
   const ON_ITS_WAY_MS = 30000;
   const stays = () => (isSent = false);
   document.addEventListener("submit", (event) => {
-    isSent ||= !event.defaultPrevented;
+    isSent ||= !event.defaultPrevented || ulna.sending.size > 0; // a second touch stops nothing
     setTimeout(stays, ON_ITS_WAY_MS);
   });
   // Whoever touches the page again has not left it: it was stopped, or she chose to stay.

@@ -15,6 +15,7 @@ from typing import Self
 
 from device_app.config import KioskConfig
 from device_app.store.database import (
+    FILE_ERRORS,
     MEND_HINT,
     Database,
     DatabaseDamagedError,
@@ -145,7 +146,7 @@ def _require_sound(path: Path) -> None:
             fault = fault_of(connection, Base.metadata.sorted_tables, texts=False)
     except sqlite3.OperationalError as error:  # of the disk, or of who has it open
         raise StoreError(f"{path.name} cannot be read: {said_of(error)}", "look at the disk") from None
-    except sqlite3.DatabaseError as error:
+    except FILE_ERRORS as error:
         fault = said_of(error)
     if fault:
         raise DatabaseDamagedError(f"{path.name} is damaged: {fault}", MEND_HINT)

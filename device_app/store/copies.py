@@ -13,7 +13,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from device_app.store.database import check_integrity, disk_full, is_disk_full, said_of
+from device_app.store.database import FILE_ERRORS, check_integrity, disk_full, is_disk_full, said_of
 from runtime.durable import sync_folder
 from runtime.errors import StoreError
 
@@ -73,7 +73,7 @@ def make_copy(database: Path, now_utc: datetime, reserve_bytes: int) -> Path:
     try:
         _backup(database, part)
         check_integrity(part)
-    except sqlite3.Error as error:
+    except FILE_ERRORS as error:
         raise (
             disk_full() if "disk is full" in str(error) else StoreError(f"no copy: {said_of(error)}")
         ) from error

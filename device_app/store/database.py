@@ -17,6 +17,10 @@ from sqlalchemy.orm import Session
 from runtime.errors import DiskFullError, StoreError
 
 BUSY_TIMEOUT_MS = 15_000
+FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What Python's module raises over a file. SQLite quotes a damaged schema, and where that is no text the
+module fails to make a message of it.
+"""
 _FULL_HINT = "free space on the box, then send the picture again"
 MEND_HINT = "run `ulna mend`; it deletes nothing"
 _UNUSABLE_HINT = "keep a copy of the data folder and restart the kiosk; if that does not help, ask for help"
@@ -51,6 +55,7 @@ class Database:
     """Sessions on one file; `read` never waits for a writer, `write` takes the lock at once."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.engine = _open_engine(path)
         self._writer = self.engine.execution_options(begin_immediate=True)
 
@@ -80,7 +85,7 @@ def _explained() -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # a fault of ours, not of the file
-    except DBAPIError as error:
+    except (DBAPIError, UnicodeDecodeError) as error:
         if is_disk_full(error):
             raise disk_full() from error
         message = f"the box's database cannot be used: {said_of(error)}"
@@ -97,6 +102,8 @@ def said_of(error: Exception) -> str:
         return str(cause)
     if isinstance(cause, OSError):
         return cause.strerror or type(cause).__name__
+    if isinstance(cause, UnicodeDecodeError):
+        return "it holds bytes that are no text"
     return type(cause).__name__
 
 
@@ -135,7 +142,7 @@ def check_integrity(path: Path) -> None:
     connection = sqlite3.connect(path)
     try:
         fault = integrity_fault(connection)
-    except sqlite3.DatabaseError as error:
+    except FILE_ERRORS as error:
         raise DatabaseDamagedError(f"{path.name} is no sound database: {said_of(error)}") from error
     finally:
         connection.close()
@@ -144,7 +151,7 @@ def check_integrity(path: Path) -> None:
 
 
 def integrity_fault(connection: sqlite3.Connection) -> str:
-    """What SQLite finds wrong with its file, "" for nothing. Raises sqlite3.Error.
+    """What SQLite finds wrong with its file, "" for nothing. Raises FILE_ERRORS.
 
     Of a file that is opened for reading only, it leaves the CHECKs out.
     """

@@ -30,6 +30,7 @@ _log = logging.getLogger("ulna.files")
 ASIDE_FOLDER = "set-aside"
 _CHUNK_BYTES = 1 << 20
 _DIGEST_CHARS = 64
+_SMALLER = "Export it smaller: one picture a file, as PNG or as DICOM that is compressed without loss."
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _ASIDE = re.compile(r"[0-9a-f]{64}(?:\.\d{8})?\Z")
 """Of a picture that was set aside, and the day from which its time counts."""
@@ -161,7 +162,7 @@ class ImageFiles:
         lost = [path for path in images if _DIGEST.match(path.name) and not is_over(path, removed)]
         stray = [*self.incoming.iterdir(), *sorted({*images} - {*lost})]
         stray += [path for path in self._derived.glob("*/*") if path.name.split(".")[0] not in keep]
-        stored = keep & self._here()
+        stored = keep & self.here()
         stray += [path for path in self.aside() if digest_of(path) in stored or is_over(path, removed)]
         for path in stray:
             _remove(path)
@@ -179,7 +180,8 @@ class ImageFiles:
         with self.shelf:
             return sum(_end_of_time(path, now_utc, keep_days) for path in self.aside())
 
-    def _here(self) -> frozenset[str]:
+    def here(self) -> frozenset[str]:
+        """Digests of the received pictures that are on the disk."""
         return frozenset(path.name for path in self._images.glob("*/*"))
 
     def _set_aside(self, lost: Sequence[Path]) -> int:
@@ -263,7 +265,7 @@ def _copy(stream: IO[bytes], path: Path, limit_bytes: int, written_utc: datetime
         while chunk := stream.read(_CHUNK_BYTES):
             size_bytes += len(chunk)
             if size_bytes > limit_bytes:
-                raise InputError(f"the file is larger than {limit_bytes >> 20} MB")
+                raise InputError(f"the file is larger than {limit_bytes >> 20} MB", _SMALLER)
             digest.update(chunk)
             file.write(chunk)
         file.flush()

@@ -207,12 +207,12 @@ def _has_joined(session: Session, old: str, whole: Examination) -> bool:
     one = session.scalars(select(Examination).where(Examination.public_id == old)).one()
     if one.joined_into_id != whole.id:
         return False
-    came = session.scalar(_numbers(Action.JOINED, old)) or 0
-    return (session.scalar(_numbers(Action.PARTED, whole.public_id)) or 0) < came
+    came = session.scalar(_last_number(Action.JOINED, old)) or 0
+    return (session.scalar(_last_number(Action.PARTED, whole.public_id)) or 0) < came
 
 
-def _numbers(action: Action, subject: str) -> Select[tuple[int]]:
-    """The last of the log for what was done to an examination."""
+def _last_number(action: Action, subject: str) -> Select[int]:
+    """Of the log's entries of what was done to an examination."""
     return select(func.max(AuditEntry.number)).where(
         AuditEntry.subject == subject, AuditEntry.action == str(action)
     )

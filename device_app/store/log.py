@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from device_app.audit import START, Anchor, Entry, Written
 from device_app.store.database import Database, now_utc
 from device_app.store.models import AuditEntry
+from runtime import strict
+from runtime.errors import BundleFormatError
 
 BOX, KIOSK = "box", "kiosk"
 _CHUNK = 1000
@@ -65,8 +67,8 @@ class LogPage:
 
 def append(session: Session, actor: str, action: Action, subject: str = "", **detail: Any) -> None:
     """Add an entry in a session that writes; detail holds JSON values and names no patient."""
-    last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
-    number, previous = (1, START) if last is None else (last.number + 1, last.sha256)
+    last = end_of(session)
+    number, previous = last.number + 1, last.sha256
     entry = Entry(number, now_utc().isoformat(), actor, str(action), subject, detail, previous)
     session.add(
         AuditEntry(
@@ -102,8 +104,7 @@ class AuditLog:
     def anchor(self) -> Anchor:
         """The end of the log now."""
         with self._database.read() as session:
-            row = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
-            return Anchor(0, START) if row is None else Anchor(row.number, row.sha256)
+            return end_of(session)
 
     def page(self, page: int, page_size: int) -> LogPage:
         """A page, newest first; a page beyond the last is the last."""
@@ -129,6 +130,41 @@ def chain(session: Session, actions: Iterable[Action] = Action) -> Iterator[Writ
         yield Written(_entry(row), str(row.sha256))
 
 
+class LastOf:
+    """The last entry of one kind about each subject. Safe from several threads.
+
+    The table has no index but that of its numbers, so that entries which were looked at once are not looked
+    at again: a question costs what was written since the one before, and one entry.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self._action, self._lock = str(action), threading.Lock()
+        self._end, self._numbers = 0, dict[str, int]()
+
+    def of(self, session: Session, subject: str) -> Written | None:
+        """As it stands in the log now; None where there is none."""
+        with self._lock:
+            self._look(session)
+            number = self._numbers.get(subject)
+        row = None if number is None else session.get(AuditEntry, number)
+        return None if row is None else Written(_entry(row), str(row.sha256))
+
+    def _look(self, session: Session) -> None:
+        end = end_of(session).number
+        if end < self._end:  # it was cut off: the one before the last is the last again
+            self._end, self._numbers = 0, {}
+        wanted = select(AuditEntry.subject, AuditEntry.number).order_by(AuditEntry.number)
+        wanted = wanted.where(AuditEntry.number > self._end, AuditEntry.action == self._action)
+        self._numbers.update((subject, number) for subject, number in session.execute(wanted))
+        self._end = end
+
+
+def end_of(session: Session) -> Anchor:
+    """Of the log as a session sees it."""
+    row = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+    return Anchor(0, START) if row is None else Anchor(row.number, row.sha256)
+
+
 def written_of(columns: Mapping[str, Any]) -> Written:
     """An entry from the columns of its row, whatever stands there."""
     names = [column.name for column in AuditEntry.__table__.columns]
@@ -151,16 +187,7 @@ def _entry(row: AuditEntry) -> Entry:
 
 def _detail(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except (RecursionError, TypeError, ValueError):
+        found = strict.loads(str(text).encode(), "detail")
+    except BundleFormatError:
         found = None
     return found if isinstance(found, dict) else {"unreadable": repr(text)[:_SHOWN_CHARS]}
-
-
-def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse(text)

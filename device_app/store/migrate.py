@@ -8,6 +8,7 @@ the old file would be replayed into the new one, so it is folded in and removed 
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, NullPool, create_engine, event
 
 from device_app.store.database import (
+    FILE_ERRORS,
     MEND_HINT,
     DatabaseDamagedError,
     check_integrity,
@@ -60,6 +62,7 @@ def migrate(path: Path) -> bool:
     return True
 
 
+@functools.cache
 def head() -> str:
     """The newest revision, which is this version's."""
     found = _scripts().get_current_head()
@@ -84,7 +87,7 @@ def has_tables(path: Path) -> bool:
     connection = sqlite3.connect(path)
     try:
         return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-    except sqlite3.DatabaseError:
+    except FILE_ERRORS:
         return True
     finally:
         connection.close()

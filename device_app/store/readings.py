@@ -135,6 +135,14 @@ def _said(row: Reading, examination: str) -> Said:
     )
 
 
+def named_pictures(session: Session) -> frozenset[int]:
+    """Numbers of pictures that readings speak of, whether those are there or not."""
+    found: set[int] = set()
+    for row in session.scalars(select(Reading)):
+        found |= {*(_image_ids(row.image_ids_json) or ()), *(one.image_id for one in _places(row.boxes_json))}
+    return frozenset(found)
+
+
 def _image_ids(text: str) -> tuple[int, ...] | None:
     """None where they were not kept yet; none at all where the row is spoilt, so that it lifts nothing."""
     if not text:

@@ -6,6 +6,7 @@ direction that loses nothing: a picture without a row gets one, a picture withou
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -14,20 +15,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Table, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from device_app.store import models
-from device_app.store.database import Database, check_integrity
+from device_app.store.database import FILE_ERRORS, Database, check_integrity, said_of
 from device_app.store.files import stored_pictures
 from device_app.store.log import Action, append, chain
+from device_app.store.log_end import known_end, lost_end
 from device_app.store.migrate import migrate
 from device_app.store.models import AuditEntry, Base, Examination, Image, Job, JobState, Setting
+from device_app.store.readings import named_pictures
 from device_app.store.records import by_address
 from device_app.store.recover_addresses import Addresses, give_back, rejoin, told
 from device_app.store.recover_replay import Kept, Since, moment, reaches_the_end, replay
 from device_app.store.recover_settle import detach, settle
-from device_app.store.recover_source import Found, find_rows, missing_from, opened
+from device_app.store.recover_source import HIGHEST, Found, find_rows, missing_from, opened
 from device_app.store.sources import RECOVERED
+from runtime.errors import StoreError
 
 _LEFT_OUT = (models.SignIn.__tablename__,)
 """Everybody signs in again."""
@@ -39,7 +44,8 @@ class Recovered:
 
     rows: of all tables. from_copy: those of them that only a copy had. tables_damaged: of which something
     could not be read. found: pictures of which no row was left. queued: pictures that will be read, those
-    among them. dropped: rows that belonged to nothing.
+    among them. dropped: rows that belonged to nothing. lost_end: the end of the log as it was known, where it
+    could not be saved; "" where it is there.
     """
 
     rows: int = 0
@@ -48,6 +54,7 @@ class Recovered:
     found: int = 0
     queued: int = 0
     dropped: int = 0
+    lost_end: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,9 @@ def recover(target: Path, sources: Sequence[Path], folder: Path, actor: str) -> 
             done = _fill(session, sources, folder)
             told = {**asdict(done), "tables_damaged": list(done.tables_damaged)}
             append(session, actor, Action.MENDED, **told)
+    except IntegrityError as error:
+        message = f"what can be read does not fit together: {said_of(error)}"
+        raise StoreError(message, "keep a copy of the data folder and ask for help") from None
     finally:
         database.close()
     _fold(target)
@@ -84,7 +94,8 @@ def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
     kept = Kept.of(session)
     taken += [_take(session, source) for source in sources[1:]]
     since = _since(taken)
-    said = told(session, reaches_the_end(kept, since))
+    lost = _lost_end(session, folder)
+    said = told(session, reaches_the_end(kept, since) and not lost)
     give_back(session, said)
     dropped = detach(session)
     replay(session, kept, since)
@@ -100,7 +111,15 @@ def _fill(session: Session, sources: Sequence[Path], folder: Path) -> Recovered:
         found=found,
         queued=session.scalar(waiting) or 0,
         dropped=dropped,
+        lost_end=lost,
     )
+
+
+def _lost_end(session: Session, folder: Path) -> str:
+    with contextlib.suppress(StoreError):  # the box says at its next look that the file cannot be read
+        if (lost := lost_end(session, known_end(folder))) is not None:
+            return lost.text()
+    return ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,7 @@ def _take(session: Session, source: Path) -> _Taken:
         with opened(source) as connection:
             missing = missing_from(connection, tables)
             found = {table.name: find_rows(connection, table) for table in tables}
-    except sqlite3.Error:
+    except FILE_ERRORS:
         return _Taken(0, tuple(sorted(table.name for table in tables)))
     damaged = {name for name, one in found.items() if one.spoilt or not one.whole} | missing
     rows = sum(_put(session, table, found[table.name]) for table in tables)
@@ -147,15 +166,22 @@ def _link(session: Session, folder: Path, said: Addresses) -> int:
     lost = sorted(files.keys() - known, key=lambda digest: files[digest].stat().st_mtime)
     came = arrivals(session, lost)
     came |= {one: replace(came[one], public_id=said.of(one)) for one in came if said.of(one)}
-    for digest in lost:
-        _add(session, files[digest], came.get(digest))
+    for number, digest in enumerate(lost, _free_number(session)):
+        _add(session, number, files[digest], came.get(digest))
     return len(lost)
 
 
-def _add(session: Session, path: Path, arrival: Arrival | None) -> None:
+def _free_number(session: Session) -> int:
+    """After those of all pictures that are lost: what somebody said of one must not stand at another."""
+    named = (number for number in named_pictures(session) if number < HIGHEST)
+    return max(session.scalar(select(func.max(Image.id))) or 0, *named, 0) + 1
+
+
+def _add(session: Session, number: int, path: Path, arrival: Arrival | None) -> None:
     """A row for a picture that has none, in its own examination where the log knows which that was."""
     size_bytes, when = path.stat().st_size, arrival.at_utc if arrival else _changed_utc(path)
     image = Image(
+        id=number,
         sha256=path.name,
         size_bytes=size_bytes,
         file_name=f"{RECOVERED}-{path.name[:8]}",

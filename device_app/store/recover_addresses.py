@@ -122,8 +122,10 @@ def _follow(entry: Entry, held: dict[str, str], joined: dict[str, str]) -> None:
 
 def _ends_a_gap(entry: Entry) -> bool:
     """Whether entries before it were lost: what follows was chained to what was left."""
-    lost = entry.detail.get("tables_damaged", ()) if entry.action == Action.MENDED else ()
-    return AuditEntry.__tablename__ in lost
+    if entry.action != Action.MENDED:
+        return False
+    damaged = entry.detail.get("tables_damaged", ())
+    return AuditEntry.__tablename__ in damaged or bool(entry.detail.get("lost_end"))
 
 
 def _end(address: str, joined: Mapping[str, str]) -> str:

@@ -95,8 +95,8 @@ def _entries(session: Session, *actions: Action, after: int = 0) -> Iterator[Ent
 
 
 def _remove(session: Session, kept: Kept, copied: int) -> None:
-    """Of pictures that are gone; those that came again since are new ones, whose rows are lost. Labels, remarks
-    and answers may come from a copy where the picture's own row does not.
+    """Of pictures that are gone; those that came again since are new ones, whose rows are lost. Labels,
+    remarks and answers may come from a copy where the picture's own row does not.
     """
     gone: set[str] = set()
     for entry in list(_entries(session, Action.REMOVED, Action.RECEIVED, after=copied)):

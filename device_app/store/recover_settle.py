@@ -13,6 +13,13 @@ _PARENTS = (
     # One that was joined into a row that is gone, whose number may go to another patient's.
     """UPDATE examinations SET joined_into_id = NULL
        WHERE joined_into_id NOT IN (SELECT id FROM examinations)""",
+    # Those that lead back to themselves: whoever followed them would go on for ever.
+    """UPDATE examinations SET joined_into_id = NULL WHERE id IN (
+       WITH RECURSIVE leads (start, stop) AS (
+         SELECT id, joined_into_id FROM examinations WHERE joined_into_id IS NOT NULL
+         UNION SELECT start, joined_into_id FROM leads JOIN examinations ON id = stop
+         WHERE joined_into_id IS NOT NULL)
+       SELECT start FROM leads WHERE start = stop)""",
 )
 _ORPHANS = (
     "DELETE FROM results WHERE image_id NOT IN (SELECT id FROM images)",
@@ -22,7 +29,7 @@ _ORPHANS = (
 )
 _MEND = (
     """UPDATE examinations SET joined_into_id = NULL
-       WHERE joined_into_id = id OR id IN (SELECT examination_id FROM images)""",
+       WHERE joined_into_id IS NOT NULL AND id IN (SELECT examination_id FROM images)""",
     # An answer stands, and so does that there is none.
     """INSERT INTO jobs (image_id, state, attempts, deaths, lease_owner, failure, detail)
        SELECT id, 'queued', 0, 0, '', '', '' FROM images WHERE id NOT IN (SELECT image_id FROM jobs)""",
@@ -34,13 +41,12 @@ _MEND = (
        WHERE state = 'queued' AND image_id IN (SELECT id FROM images WHERE removed_utc IS NOT NULL)""",
 )
 _DROP = (
-    # Of which neither a picture nor a row of one is left; one that was joined into another has none either.
-    """DELETE FROM readings WHERE examination_id NOT IN (SELECT examination_id FROM images)
-       AND examination_id NOT IN (SELECT id FROM examinations WHERE joined_into_id IS NOT NULL)""",
-    """DELETE FROM tallies WHERE examination_id NOT IN (SELECT examination_id FROM images)
-       AND examination_id NOT IN (SELECT id FROM examinations WHERE joined_into_id IS NOT NULL)""",
-    """DELETE FROM examinations WHERE id NOT IN (SELECT examination_id FROM images)
-       AND joined_into_id IS NULL""",
+    # Of which no picture's row is left, nor of the one that it leads to, by however many steps.
+    """WITH RECURSIVE held (id) AS (
+         SELECT examination_id FROM images
+         UNION SELECT examinations.id FROM examinations JOIN held ON joined_into_id = held.id)
+       DELETE FROM examinations WHERE id NOT IN (SELECT id FROM held)""",
+    *_ORPHANS,
 )
 
 

@@ -21,13 +21,15 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Table
 
-from device_app.store.database import decoded, integrity_fault, said_of
+from device_app.store.database import FILE_ERRORS, decoded, integrity_fault, said_of
 from device_app.store.migrate import head, known_revisions
 from device_app.store.models import Base
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FURTHEST_PROBED = 50_000
 """Rows looked for one by one."""
+HIGHEST = 1 << 53
+"""No number of ours comes near it; one that a bit has made larger would leave none for the next row."""
 _MOST_LETTERS_LOST = 3
 """In one text: a bit that flips costs so many, a page that was overwritten more."""
 
@@ -65,7 +67,7 @@ class Found:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file, for reading. Raises sqlite3.Error.
+    """The file, for reading. Raises FILE_ERRORS.
 
     On a disk that nothing can be written to, SQLite cannot share a file with others, and need not.
     """
@@ -89,7 +91,7 @@ def examine(path: Path) -> Examined:
     except sqlite3.OperationalError as error:
         kind = Condition.UNREADABLE if "unable to open" in str(error) else Condition.DAMAGED
         return Examined(kind, detail=said_of(error))
-    except sqlite3.DatabaseError as error:
+    except FILE_ERRORS as error:
         return Examined(Condition.DAMAGED, detail=said_of(error))
 
 
@@ -97,7 +99,7 @@ def fault_of(connection: sqlite3.Connection, tables: Iterable[Table], texts: boo
     """The first thing that tables hold and cannot, by table and column; "" for nothing. What an earlier
     version did not have is not missed.
 
-    texts: look at those too. It quotes no value, which may be a patient's. Raises sqlite3.Error.
+    texts: look at those too. It quotes no value, which may be a patient's. Raises FILE_ERRORS.
     """
     connection.text_factory = bytes
     tables = list(tables)
@@ -135,7 +137,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+    except FILE_ERRORS:
         connection.close()
         raise
     return connection
@@ -213,7 +215,7 @@ def _scan(connection: sqlite3.Connection, table: Table, order: str) -> tuple[dic
             if last is not None and (number <= last if order == "ASC" else number >= last):
                 return found, False  # pages that lead in a circle
             found[number], last = dict(zip(names, values, strict=True)), number
-    except sqlite3.DatabaseError as error:
+    except FILE_ERRORS as error:
         return found, "no such table" in str(error)
     return found, True
 
@@ -222,11 +224,11 @@ def _probe(
     connection: sqlite3.Connection, table: Table, before: dict[int, dict[str, Any]]
 ) -> dict[int, dict[str, Any]]:
     """Rows after those that a scan from the front has given, one by one."""
-    first = max(before, default=0) + 1
+    first = max((number for number in before if number < HIGHEST), default=0) + 1
     found: dict[int, dict[str, Any]] = {}
     wanted = f'SELECT * FROM "{table.name}" WHERE rowid = ?'  # noqa: S608  a name of our own
     for number in range(first, first + _FURTHEST_PROBED):
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*FILE_ERRORS):
             cursor = connection.execute(wanted, (number,))
             values = cursor.fetchone()
             if values is not None:
@@ -259,6 +261,8 @@ def _value(column: Column[Any], raw: Any) -> Any:
     if kind in (int, float):
         if not isinstance(raw, int if kind is int else (int, float)):
             raise ValueError(f"{column.name} is no number")
+        if not abs(raw) < HIGHEST:
+            raise ValueError(f"{column.name} is too large")
         return raw
     text = _letters(raw) if isinstance(raw, bytes) else str(raw)
     return datetime.fromisoformat(text) if kind is datetime else _text(column.name, text)

@@ -23,7 +23,7 @@ from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from device_app.retention import Clock, Removable, Stored, believed, overdue, removable
-from device_app.store.database import Database, said_of
+from device_app.store.database import FILE_ERRORS, Database, said_of
 from device_app.store.files import ImageFiles
 from device_app.store.log import BOX, Action, append
 from device_app.store.models import Examination, Image, Job, JobState, Reading, Setting
@@ -164,12 +164,11 @@ class Removal:
         being done: call it again later. Nothing need be kept for that: whoever closes the database last does
         the same, at every stop, and after a power cut when the next start has looked at the file.
         """
-        path = Path(str(self.database.engine.url.database)).absolute()
         try:
-            with contextlib.closing(_existing(path)) as connection:
+            with contextlib.closing(_existing(self.database.path.absolute())) as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        except sqlite3.Error as error:  # a full disk, among others: what is committed is so all the same
+        except FILE_ERRORS as error:  # a full disk, among others: what is committed is so all the same
             _log.warning("what was erased is not overwritten on the disk yet: %s", said_of(error))
             return False
 

@@ -1,23 +1,26 @@
 """Limits that a site has chosen for a bundle: rows are only ever added, and the last one counts.
 
 A row that cannot be understood is no reason to decide by other limits in silence: nothing is decided then,
-until somebody has chosen again.
+until somebody has chosen again. So it is with one that is not the one of which the log tells.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import threading
+import weakref
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from device_app.audit import Written, fits
 from device_app.site_points.limits import require_within
 from device_app.store.database import Database, now_utc
-from device_app.store.log import Action, append
+from device_app.store.log import Action, LastOf, append
 from device_app.store.models import SitePoints
 from runtime.errors import InputError, StoreError
 from runtime.findings import GivenPoints, OperatingPoints
@@ -32,7 +35,8 @@ class SitePointsError(StoreError):
 
 @dataclass(frozen=True)
 class Decision:
-    """One row. number: rising. given: None for the bundle's own. spoilt: the row cannot be understood.
+    """One row. number: rising. given: None for the bundle's own. spoilt: the row cannot be understood, or is
+    not the one of which the log tells, or that one is gone (number 0 where none is left).
 
     reason: in the administrator's words. evidence: the figures that were shown.
     """
@@ -71,26 +75,30 @@ class Change:
 def given_points(database: Database, bundle_sha256: str) -> GivenPoints | None:
     """By what a bundle decides here; None for its own.
 
-    Raises SitePointsError for a row that cannot be understood, StoreError for a database that cannot be read.
+    Raises SitePointsError for a row that cannot be understood and for one of which the log does not tell,
+    StoreError for a database that cannot be read.
     """
     decision = last_decision(database, bundle_sha256)
     if decision is not None and decision.spoilt:
-        raise SitePointsError("the limits that this clinic has chosen cannot be read", _HINT)
+        raise SitePointsError(
+            "the limits that this clinic has chosen cannot be read, or are not those in the log", _HINT
+        )
     return None if decision is None else decision.given
 
 
 def last_decision(database: Database, bundle_sha256: str) -> Decision | None:
     """The one that counts; None where nothing was ever decided of this bundle."""
     with database.read() as session:
-        row = _last(session, bundle_sha256)
-        return None if row is None else _decision(row)
+        return _counting(session, _told_of(database), bundle_sha256)
 
 
 def decisions(database: Database, bundle_sha256: str) -> tuple[Decision, ...]:
     """All of a bundle's, newest first."""
     wanted = select(SitePoints).where(SitePoints.bundle_sha256 == bundle_sha256)
     with database.read() as session:
-        return tuple(map(_decision, session.scalars(wanted.order_by(SitePoints.id.desc()))))
+        found = tuple(map(_decision, session.scalars(wanted.order_by(SitePoints.id.desc()))))
+        counts = _counting(session, _told_of(database), bundle_sha256)
+        return (counts, *found[1:]) if counts is not None and found else found
 
 
 def change_points(database: Database, actor: str, change: Change) -> Decision:
@@ -101,8 +109,8 @@ def change_points(database: Database, actor: str, change: Change) -> Decision:
     Raises InputError where another decision came in between.
     """
     with database.write() as session:
-        last = _last(session, change.bundle_sha256)
-        if (0 if last is None else last.id) != change.after:
+        last = _counting(session, _told_of(database), change.bundle_sha256)
+        if (0 if last is None else last.number) != change.after:
             raise InputError("somebody has changed the limits since", "look at the page again")
         row = SitePoints(
             at_utc=now_utc(),
@@ -114,19 +122,56 @@ def change_points(database: Database, actor: str, change: Change) -> Decision:
         )
         session.add(row)
         session.flush()
-        before = None if last is None else _decision(last).given
-        _log(session, row, before, change.given)
+        _log(session, row, last, change.given)
         return _decision(row)
 
 
-def _log(session: Session, row: SitePoints, before: GivenPoints | None, after: GivenPoints | None) -> None:
+_told: weakref.WeakKeyDictionary[Database, LastOf] = weakref.WeakKeyDictionary()
+_opening = threading.Lock()
+
+
+def _told_of(database: Database) -> LastOf:
+    """What the log of a database tells of limits."""
+    with _opening:
+        return _told.setdefault(database, LastOf(Action.POINTS_CHANGED))
+
+
+def _counting(session: Session, told: LastOf, bundle_sha256: str) -> Decision | None:
+    """The one that counts, held against the last entry of the log; None where neither is there."""
+    row, entry = _last(session, bundle_sha256), told.of(session, bundle_sha256)
+    if row is None:
+        return None if entry is None else _gone(entry)
+    decision = _decision(row)
+    if entry is None or not _tells_of(entry, row):
+        return replace(decision, given=None, spoilt=True)
+    return decision
+
+
+def _tells_of(written: Written, row: SitePoints) -> bool:
+    entry = written.entry
+    about = (entry.action, entry.subject, entry.detail.get("row_sha256"))
+    return fits(written) and about == (Action.POINTS_CHANGED, row.bundle_sha256, _row_sha256(row))
+
+
+def _gone(written: Written) -> Decision:
+    """Something was decided once and is lost."""
+    return Decision(0, datetime.min, written.entry.actor, None, "", {}, spoilt=True)
+
+
+def _log(session: Session, row: SitePoints, last: Decision | None, after: GivenPoints | None) -> None:
     detail = {
-        "before": _said(before),
+        "before": _before(last),
         "after": _said(after),
         "thresholds_sha256": after.points.digest if after is not None else "",
         "row_sha256": _row_sha256(row),
     }
     append(session, row.actor, Action.POINTS_CHANGED, row.bundle_sha256, **detail)
+
+
+def _before(last: Decision | None) -> str:
+    if last is None:
+        return _said(None)
+    return "spoilt" if last.spoilt else _said(last.given)
 
 
 def _said(given: GivenPoints | None) -> str:

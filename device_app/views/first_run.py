@@ -85,7 +85,7 @@ def _guarded(view: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
 
 
 def _looked_after() -> ResponseReturnValue:
-    """What everybody else is told once somebody looks after the box: never silently that nothing was stored."""
+    """What everybody else is told once somebody looks after the box; that nothing was stored is said."""
     if signed_in() is not None:
         return problem(
             403,

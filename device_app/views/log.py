@@ -11,9 +11,10 @@ from flask.typing import ResponseReturnValue
 
 from device_app.access.gate import actor, open_to
 from device_app.access.roles import Role
-from device_app.audit import START, Anchor, Written, faults
+from device_app.audit import START, Anchor, Written
 from device_app.language import gettext
 from device_app.store.log import Action
+from device_app.store.log_end import look_through
 from device_app.views.judging import names_of_people
 from device_app.web import kiosk
 from device_app.words import no_anchor_words
@@ -36,7 +37,7 @@ def page() -> ResponseReturnValue:
 @blueprint.post("/check")
 @open_to(Role.ADMINISTRATOR)
 def check() -> ResponseReturnValue:
-    """Go through the whole chain, against an anchor where one is given."""
+    """Go through the whole chain, against the end that is known, and an anchor where one is given."""
     text = request.form.get("anchor", "").strip()
     try:
         anchors = (Anchor.of_text(text),) if text else ()
@@ -45,7 +46,7 @@ def check() -> ResponseReturnValue:
     if not _checking.acquire(blocking=False):
         return _screen(wrong=gettext("The log is being checked already. Wait a little.")), 503
     try:
-        return _screen(checked=True, found=faults(kiosk().store.log.written(), anchors))
+        return _screen(checked=True, found=look_through(kiosk().store.database, anchors))
     finally:
         _checking.release()
 

@@ -19,6 +19,7 @@ from device_app.monitoring.book import Expectation, SiteWatch, book_of
 from device_app.monitoring.chain import chain_of
 from device_app.monitoring.charts import Course, Histogram
 from device_app.monitoring.expectation import Expectations
+from device_app.monitoring.missing import missing_of
 from device_app.monitoring.state import BoxNow, Level, Reason, level, reasons
 from device_app.monitoring.weeks import NOTHING, Disagreement, WeekFigures
 from device_app.status import utc_of
@@ -123,6 +124,7 @@ def box_now() -> BoxNow:
         queue_full=box.store.queue.counts().waiting >= box.config.max_waiting,
         sources=sources_of(current_app).all(),
         log_changed=chain_of(current_app).changed,
+        missing=missing_of(current_app).found.pictures,
     )
 
 

@@ -34,11 +34,14 @@ _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X
 
 @dataclass(frozen=True)
 class _Layout:
+    """below: bits under the lowest of a pixel's own."""
+
     rows: int
     columns: int
     allocated: int
     stored: int
     signed: bool
+    below: int
 
     @property
     def native_bytes(self) -> int:
@@ -78,12 +81,13 @@ def _layout(dataset: Dataset) -> _Layout:
         raise UnsupportedImageError(
             f"{allocated} bits a pixel are not read, 8 and 16 are", "Send the gray image."
         )
-    if not 1 <= stored <= allocated or high not in (-1, stored - 1):
+    if not 1 <= stored <= allocated or (high != -1 and not stored - 1 <= high < allocated):
         raise UnreadableImageError(
             f"the DICOM file contradicts itself: {stored} bits stored in {allocated}, high bit {high}",
             _DAMAGED,
         )
     return _Layout(
+        below=0 if high == -1 else high + 1 - stored,
         rows=integer(dataset, "Rows", 0),
         columns=integer(dataset, "Columns", 0),
         allocated=allocated,
@@ -105,6 +109,11 @@ def _checked_frame(dataset: Dataset, syntax: str, layout: _Layout) -> bytes:
     """The one complete frame, whose own header declares what the data set declares."""
     from pydicom.encaps import get_frame
 
+    if layout.below:
+        raise UnsupportedImageError(
+            f"compressed DICOM pixels that begin at bit {layout.below} are not read",
+            "Export it uncompressed (Explicit VR Little Endian).",
+        )
     if len(dataset.PixelData) > _MAX_EXPANSION * layout.native_bytes + _SLACK_BYTES:
         raise UnreadableImageError(
             "the compressed pixel data is larger than the picture it declares", _DAMAGED
@@ -181,11 +190,31 @@ def _native(given: memoryview, syntax: str, layout: _Layout, masked: bool) -> ND
         )
     plane = values[:count].reshape(layout.rows, layout.columns)
     if masked:
-        plane = plane & plane.dtype.type((1 << layout.stored) - 1)
+        plane = plane & plane.dtype.type(((1 << layout.stored) - 1) << layout.below)
+    if layout.below:
+        plane = _lowered(plane, layout)
     if not layout.signed:
         return plane
-    narrow = np.int8 if layout.allocated == 8 else np.int16
-    return _signed(plane if int(plane.max()) < 1 << layout.stored else plane.view(narrow), layout)
+    whole = int(plane.max()) < 1 << layout.stored
+    return _signed(plane if whole else plane.view(_signed_kind(layout)), layout)
+
+
+def _lowered(plane: NDArray[Any], layout: _Layout) -> NDArray[Any]:
+    """Old systems put a pixel into the upper bits of its word (PS3.5 1993, 8.1.1). Nothing may lie below it:
+    then the header is wrong, and details would be cut away.
+    """
+    if (plane & plane.dtype.type((1 << layout.below) - 1)).any():
+        raise UnreadableImageError(
+            f"the DICOM file contradicts itself: pixels begin at bit {layout.below} and hold lower ones",
+            _DAMAGED,
+        )
+    signed: NDArray[Any] = plane.view(_signed_kind(layout)) if layout.signed else plane
+    lowered: NDArray[Any] = signed >> signed.dtype.type(layout.below)
+    return lowered.view(plane.dtype)
+
+
+def _signed_kind(layout: _Layout) -> type[np.int8] | type[np.int16]:
+    return np.int8 if layout.allocated == 8 else np.int16
 
 
 def _signed(values: NDArray[np.integer[Any]], layout: _Layout) -> NDArray[np.integer[Any]]:
@@ -198,13 +227,14 @@ def _signed(values: NDArray[np.integer[Any]], layout: _Layout) -> NDArray[np.int
 
 
 def _holds_overlay(dataset: Dataset, layout: _Layout) -> bool:
-    """Old CR systems drew into the bits above the pixel's own (PS3.5 1993, 8.1.2; OverlayBitPosition)."""
+    """Old CR systems drew into the bits beside the pixel's own (PS3.5 1993, 8.1.2; OverlayBitPosition)."""
     positions = [
         dataset[group, _OVERLAY_BIT_POSITION].value
         for group in _OVERLAY_GROUPS
         if (group, _OVERLAY_BIT_POSITION) in dataset
     ]
-    return any(isinstance(position, int) and position >= layout.stored for position in positions)
+    own = range(layout.below, layout.below + layout.stored)
+    return any(isinstance(position, int) and position not in own for position in positions)
 
 
 def _require_gdcm() -> None:

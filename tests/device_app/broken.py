@@ -63,6 +63,14 @@ def spoil_header(path: Path) -> None:
     overwrite(path, 0, 200)
 
 
+def spoil_schema(path: Path) -> None:
+    """Bytes that are no text, in what SQLite quotes when it cannot understand it."""
+    data = bytearray(path.read_bytes())
+    start = data.find(b"CREATE TABLE settings")
+    data[start + 7] = data[start + 13] = 0xBB
+    path.write_bytes(data)
+
+
 def spoil_all_but_header(path: Path) -> None:
     overwrite(path, PAGE_BYTES, path.stat().st_size - PAGE_BYTES)
 
@@ -87,6 +95,7 @@ def lose(path: Path) -> None:
 
 DAMAGES: tuple[Callable[[Path], None], ...] = (
     spoil_header,
+    spoil_schema,
     spoil_all_but_header,
     spoil_last_pages,
     cut_in_half,

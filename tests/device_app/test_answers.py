@@ -161,6 +161,7 @@ def spoilt(before, after):
     ("before", "after"),
     [
         ('"width_px": 10', '"width_px": 1e999'),
+        ('"bundle_name": "b"', '"bundle_name": "\\ud800"'),
         ('"warnings": []', f'"warnings": {"[" * 100_000}'),
         (f'"bundle_sha256": "{"cd" * 32}"', '"bundle": 1'),
         (f'"bundle_sha256": "{"cd" * 32}"', '"bundle_sha256": []'),

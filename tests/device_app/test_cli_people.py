@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -9,7 +14,11 @@ from typer.testing import CliRunner
 from device_app.access.people import People, SignInRefusedError
 from device_app.access.roles import Role
 from device_app.cli import app
+from device_app.cli_people import opened_database
+from device_app.store import prepare_store
+from device_app.store.log_end import keep_end
 from runtime.errors import InputError, StoreError
+from tests.device_app.intake.disks import small_disk
 
 PIN = "492741"
 
@@ -76,3 +85,42 @@ def test_the_log_is_checked_against_an_anchor(config, store) -> None:
         session.connection().exec_driver_sql("DELETE FROM audit")
     cut = run("check-log", "--data", config.data_dir, "--anchor", anchor[1])
     assert isinstance(cut.exception, StoreError) and "the end of the log was cut off" in cut.output
+
+
+def test_a_log_that_was_emptied_or_cut_off_is_not_whole_without_an_anchor(config, store) -> None:
+    assert run("check-log", "--data", config.data_dir).exit_code == 0, "a new box with nothing"
+    for name in ("Asha", "Biko"):
+        People(store.database).add(name, Role.USER, PIN, "box")
+    keep_end(store.database)
+    for statement, said in (
+        ("DELETE FROM audit WHERE number > 1", "the end of the log was cut off"),
+        ("DELETE FROM audit", "the log is empty"),
+    ):
+        with store.database.write() as session:
+            session.connection().exec_driver_sql(statement)
+        found = run("check-log", "--data", config.data_dir)
+        assert isinstance(found.exception, StoreError) and said in found.output
+
+
+@pytest.mark.parametrize("words", [["people", "list"], ["check-log"], ["storage"]])
+def test_a_disk_that_is_read_only_is_no_damaged_database(config, tmp_path, words: list[str]) -> None:
+    with small_disk(tmp_path / "disk", 16) as disk:
+        prepare_store(replace(config, data_dir=disk / "data"))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        error = run(*words, "--data", disk / "data").exception
+    assert isinstance(error, StoreError) and "its disk is read-only" in str(error) and "dmesg" in error.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_somebody_elses_folder_is_no_damaged_database(config) -> None:
+    with tempfile.TemporaryDirectory() as top:  # those above pytest's own are closed to others
+        data = Path(top) / "data"
+        prepare_store(replace(config, data_dir=data))
+        Path(top).chmod(0o755)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(StoreError, match="belongs to user 0, ") as caught, opened_database(data):
+                pass
+        finally:
+            os.seteuid(0)
+    assert "sudo -u '#0'" in caught.value.hint

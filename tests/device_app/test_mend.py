@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from device_app.access.roles import Role
 from device_app.audit import faults
 from device_app.cli import app
 from device_app.mend import condition, mend
-from device_app.readings import Draft, Judgement, Kind
+from device_app.readings import Draft, Judgement, Kind, Place
 from device_app.settings import Settings
 from device_app.store import DatabaseLostError, FolderHeldError, FolderLock, open_store, prepare_store
 from device_app.store.consent import Consents
@@ -135,6 +136,27 @@ def test_no_answer_of_a_lost_picture_goes_to_another_that_gets_its_number(config
     for one in check_whole(config):
         for image in one.images:
             assert image.findings_json is None or image.sha256 in image.findings_json
+
+
+def test_nothing_said_of_a_lost_picture_stands_at_another_that_gets_a_row(config, folder):
+    prepare_store(config)
+    store = open_store(config)
+    for number in range(3):
+        receipt = store.records.receive(io.BytesIO(b"picture %d" % number), Upload("a.png"))
+        os.utime(
+            store.files.path(store.records.holder(receipt.public_id).images[0].sha256), (9 - number,) * 2
+        )
+        [image] = store.records.holder(receipt.public_id).images
+        draft = Draft(Kind.SECOND, Judgement.FRACTURE, (Place(image.id, 1, 1, 2, 2),))
+        store.readings.add(receipt.public_id, draft, "p", lambda _: "none")
+    broken.settled(store, folder)
+    change(folder, "DELETE FROM images")
+    mend(folder, "box")
+    store, found = everything(config)
+    said = store.readings.all()
+    named = {number for one in said for number in (*one.image_ids, *(place.image_id for place in one.places))}
+    assert len(said) == 3 and named.isdisjoint(image.id for one in found for image in one.images)
+    store.close()
 
 
 def test_the_log_says_that_it_was_mended_and_shows_its_own_gaps(config, folder):
@@ -467,6 +489,7 @@ SPOILT = {
     "a state that there is not": "UPDATE jobs SET state = 'quewed' WHERE id = 1",
     "a time that is none": "UPDATE examinations SET received_utc = 'yesterday' WHERE id = 1",
     "a number that is none": "UPDATE images SET size_bytes = 'much' WHERE id = 1",
+    "a number with none after it": "UPDATE audit SET number = 9223372036854775807 WHERE number = 3",
     "a table that is gone": "DROP TABLE settings",
     "no log": "DROP TABLE audit",
     "a column that is gone": "ALTER TABLE images DROP COLUMN names_other",

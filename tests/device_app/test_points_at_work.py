@@ -139,14 +139,17 @@ def test_a_kiosk_at_work_takes_a_change_with_the_next_picture_and_keeps_it(
     assert ended(kiosk, kiosk.send(sample.picture(sample.DOUBT, 3), "c.png")) == "doubt"
 
 
-def test_limits_that_cannot_be_read_give_no_answer_until_they_are_chosen_again(
-    running: tuple[Kiosk, Store],
+@pytest.mark.parametrize(("before", "after"), [("{", "["), ("0.6", "0.5")], ids=["unreadable", "changed"])
+def test_limits_that_are_not_as_they_were_chosen_give_no_answer_until_they_are_chosen_again(
+    running: tuple[Kiosk, Store], before: str, after: str
 ) -> None:
     kiosk, store = running
     bundle = kiosk.health()["reader"]["bundle_sha256"]
     decide(store, bundle, HIGHER)
     with store.database.write() as session:
-        session.query(SitePoints).one().points_json = "{"
+        row = session.query(SitePoints).one()
+        assert before in row.points_json
+        row.points_json = row.points_json.replace(before, after)
     address = kiosk.send(sample.picture(sample.NONE, 1), "a.png")
     wait_until(lambda: kiosk.health()["reader"]["phase"] == "cannot_answer")
     told = kiosk.health()["reader"]

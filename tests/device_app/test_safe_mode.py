@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from device_app.access.people import People
 from device_app.access.roles import Role
+from device_app.guard import SAFE_MODE
 from device_app.mend import condition
 from device_app.safe_mode import BY_CODE, Phase, SafeBox, Trouble, trouble_of
 from device_app.safe_mode_checks import Part, look
@@ -21,6 +23,8 @@ from tests.device_app import broken
 from tests.device_app.conftest import wait_until
 
 PIN = "574038"
+ELSEWHERE = "192.168.1.20"
+TRIES = "safe-mode-tries"
 
 
 @pytest.fixture
@@ -40,8 +44,15 @@ def token(client):
     return re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)[1]
 
 
-def mend(client, who, proof):
-    return client.post("/safe/mend", data={"csrf_token": token(client), "who": who, "proof": proof})
+def mend(client, who, proof, address="127.0.0.1"):
+    said = {"csrf_token": token(client), "who": who, "proof": proof}
+    return client.post("/safe/mend", data=said, environ_base={"REMOTE_ADDR": address})
+
+
+def lock_out(client, who, proof="111222", address="127.0.0.1"):
+    for _ in range(5):
+        answer = mend(client, who, proof, address)
+    assert "Too many wrong tries." in answer.text
 
 
 @pytest.fixture
@@ -64,6 +75,7 @@ def test_every_page_says_what_to_do_now_and_is_no_success(box, damaged, path):
     assert answer.status_code == 503 and "Decide by examining the patient." in answer.text
     assert "kiosk.sqlite3 is damaged" in answer.text and "AI result, not a diagnosis" in answer.text
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert SAFE_MODE in answer.headers, "pages that were open before ask for it"
     assert answer.headers["Cache-Control"] == "no-store"
 
 
@@ -103,10 +115,94 @@ def test_nothing_is_mended_without_a_pin_or_the_code(box, damaged, config):
 
 def test_too_many_wrong_tries_lock_out_the_right_one(box, damaged):
     client = open_box(box)
-    for _ in range(5):
-        mend(client, damaged, "111222")
-    assert "Too many wrong tries." in mend(client, damaged, PIN).text
-    assert "Too many wrong tries." in mend(client, BY_CODE, box.code).text and box.phase is Phase.BROKEN
+    lock_out(client, damaged)
+    assert "Wait 1 min" in mend(client, damaged, PIN).text and box.phase is Phase.BROKEN
+
+
+@pytest.mark.parametrize("by_code", [False, True])
+def test_a_stranger_on_the_network_locks_nobody_out_at_the_box(box, damaged, by_code):
+    client = open_box(box)
+    for who in ("", damaged, BY_CODE):
+        lock_out(client, who, address=ELSEWHERE)
+    who, proof = (BY_CODE, box.code) if by_code else (damaged, PIN)
+    assert "Too many wrong tries." in mend(client, who, proof, ELSEWHERE).text
+    mend(client, who, proof)
+    wait_until(lambda: box.phase is Phase.MENDED)
+
+
+@pytest.mark.parametrize("by_code", [False, True])
+def test_wrong_tries_of_one_lock_out_neither_another_nor_who_has_the_code(box, damaged, by_code):
+    client = open_box(box)
+    for who in ("", "Wanjiku 17", damaged if by_code else BY_CODE):
+        lock_out(client, who)
+    mend(client, *(BY_CODE, box.code) if by_code else (damaged, PIN))
+    wait_until(lambda: box.phase is Phase.MENDED)
+
+
+def test_wrong_tries_outlive_a_start_of_the_box_and_name_nobody(box, damaged, config):
+    client = open_box(box)
+    for who in (damaged, BY_CODE, "Wanjiku 17"):
+        lock_out(client, who)
+    again = SafeBox(config)
+    client = open_box(again)
+    for who, proof in ((damaged, PIN), (BY_CODE, again.code)):
+        assert "Too many wrong tries." in mend(client, who, proof).text
+    assert again.phase is Phase.BROKEN
+    kept = (config.data_dir / TRIES).read_text()
+    assert not [name for name in ("Ada", "Wanjiku", "111222", PIN) if name in kept]
+    assert (config.data_dir / TRIES).stat().st_mode & 0o077 == 0
+
+
+def test_a_right_pin_begins_to_count_anew_for_its_own(box, damaged, config):
+    client = open_box(box)
+    for who in (damaged, BY_CODE):
+        for _ in range(4):
+            mend(client, who, "111222")
+    mend(client, damaged, PIN)
+    wait_until(lambda: box.phase is Phase.MENDED)
+    assert damaged not in (config.data_dir / TRIES).read_text()
+    assert BY_CODE in (config.data_dir / TRIES).read_text()
+
+
+UNUSABLE = (
+    b"",
+    b"{",
+    b"[1]",
+    b"\xff\x00",
+    b'{"box code": 3}',
+    b"[" * 60_000,
+    b'{"box code": {"failures": "x"}}',
+)
+
+
+@pytest.mark.parametrize("content", UNUSABLE)
+def test_tries_that_cannot_be_understood_are_counted_anew(box, damaged, config, content):
+    (config.data_dir / TRIES).write_bytes(content)
+    client = open_box(box)
+    lock_out(client, BY_CODE)
+    assert "Too many wrong tries." in mend(open_box(SafeBox(config)), BY_CODE, "111222").text
+    mend(client, damaged, PIN)
+    wait_until(lambda: box.phase is Phase.MENDED)
+
+
+def test_tries_that_another_clock_has_locked_wait_an_hour_at_most(box, damaged, config):
+    until = {"failures": 9, "locked_until_utc": "2199-01-01T00:00:00"}
+    (config.data_dir / TRIES).write_text(json.dumps({f"box {damaged}": until}))
+    assert "Wait 60 min" in mend(open_box(box), damaged, PIN).text
+    assert "2199" not in (config.data_dir / TRIES).read_text()
+
+
+def test_tries_that_cannot_be_written_down_are_counted_all_the_same(box, damaged, config):
+    (config.data_dir / TRIES).mkdir()
+    client = open_box(box)
+    lock_out(client, damaged)
+    assert "Too many wrong tries." in mend(client, damaged, PIN).text and box.phase is Phase.BROKEN
+
+
+def test_a_folder_that_is_not_there_is_not_made_by_a_wrong_try(box, config, monkeypatch):
+    monkeypatch.setattr("device_app.safe_mode.can_be_mended", lambda _found: True)
+    lock_out(open_box(box), BY_CODE)
+    assert not config.data_dir.exists()
 
 
 @pytest.mark.parametrize("by_code", [False, True])
@@ -152,6 +248,13 @@ def test_a_newer_database_is_not_offered_to_be_mended(box, config):
     assert "Start that version" in page and "/safe/mend" not in page
     assert box.parts[Part.VERSION].ok is False and box.parts[Part.DATABASE].ok is True
     assert "nothing to mend" in mend(client, BY_CODE, box.code).text
+
+
+def test_a_schema_that_is_no_text_is_offered_to_be_mended(box, damaged, config):
+    broken.spoil_schema(broken.database(config.data_dir))
+    client = open_box(box)
+    assert box.offers_mending and 'name="proof"' in client.get("/").text
+    assert look(config, Part.DATABASE).ok is False
 
 
 def test_each_part_is_looked_at_by_itself(config, damaged, kiosk_bundle):

@@ -99,6 +99,14 @@ def test_it_serves_reads_and_ends_cleanly_with_its_worker(start):
     assert not Path(f"/proc/{health['reader']['pid']}").exists()
 
 
+def test_pictures_that_are_gone_when_it_starts_are_told_at_once(start, config, store, receive):
+    receive(b"picture")
+    store.close()
+    (config.data_dir / "images").rename(config.data_dir / "elsewhere")
+    health = start().health()
+    assert health["missing"] == {"pictures": 1, "expected": 1} and not health["healthy"]
+
+
 def test_ctrl_c_ends_it_while_its_worker_is_still_starting(start):
     kiosk = start()
     pid = kiosk.health()["reader"]["pid"]

@@ -57,3 +57,9 @@ def test_what_keeps_answers_from_others_is_on_where_it_cannot_be_read(
         session.connection().exec_driver_sql("UPDATE settings SET value_json = ?", (stored,))
     found = Settings(store.database).now()
     assert getattr(found, name) is True and found.asks_for_pin
+
+
+def test_half_a_letter_is_no_name_of_a_clinic(store: Store) -> None:
+    with store.database.write() as session:
+        session.merge(Setting(name="clinic", value_json='"\\ud800"'))
+    assert Settings(store.database).now() == SiteSettings()

@@ -66,6 +66,25 @@ def test_a_name_over_the_limb_is_reported_and_nothing_of_the_limb_is_blanked(val
     assert np.array_equal(looked.pixels[:, 200:440], picture[:, 200:440])
 
 
+def test_writing_close_to_the_limb_is_no_part_of_it() -> None:
+    bare = limb()
+    ink = np.zeros(bare.shape, np.uint8)
+    right = int(np.flatnonzero(limb_mask(letters.working(bare, 1.0))[100]).max())
+    cv2.putText(ink, "AP", (right, 105), (255, 255, 255), cv2.FontFace("sans"), 11, 400)
+    looked = without_writing(np.maximum(bare, ink.astype(np.uint16) * 16))
+    assert looked.over == () and (looked.pixels[ink > 128] > 3000).sum() == 0
+    assert np.array_equal(looked.pixels[:, : right - 10], bare[:, : right - 10])
+
+
+def test_a_thin_finger_is_no_writing() -> None:
+    picture = limb()
+    cv2.rectangle(picture, (427, 200), (557, 212), 800, -1)
+    for bone in range(455, 559, 26):
+        cv2.rectangle(picture, (bone, 203), (bone + 18, 209), 1500, -1)
+    looked = without_writing(cv2.GaussianBlur(picture, (0, 0), 0.8))
+    assert looked.blanked == ()
+
+
 def test_a_kept_place_is_never_blanked() -> None:
     picture = with_name(4, 60, 12)
     free, kept = without_writing(picture), without_writing(picture, [(0, 40, 110, 70)])

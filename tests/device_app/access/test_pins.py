@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,9 @@ from runtime.errors import InputError
 _WEAK = (
     *("12345", "1234567890123", "123456", "654321", "901234", "000000", "121212", "123123"),
     *("112211", "49x274", "४९२७४१"),
+    *("112233", "665544", "102030", "121314", "117722", "11223344", "112233445566"),
+    *("123321", "492294", "123234", "987123", "492492492", "890123", "109876"),
+    *("147258", "159357", "789456", "741852", "142536", "147258369", "1122334"),
 )
 
 
@@ -24,6 +28,43 @@ def test_a_weak_pin_is_refused(pin: str) -> None:
 @pytest.mark.parametrize("pin", ["492741", "8302715", "100482", "274927492750"])
 def test_another_is_taken(pin: str) -> None:
     pins.check_new(pin)
+
+
+def is_taken(pin: str) -> bool:
+    try:
+        pins.check_new(pin)
+    except InputError:
+        return False
+    return True
+
+
+_RUNS = [
+    f"{first}{first + step}{first + 2 * step}"
+    for first in range(10)
+    for step in range(-4, 5)
+    if 0 <= first + 2 * step <= 9
+]
+_SOME = st.text("0123456789", min_size=3, max_size=6)
+_PATTERNS = st.one_of(
+    st.tuples(st.sampled_from(_RUNS), st.sampled_from(_RUNS)).map("".join),
+    _SOME.map(lambda some: some + some[::-1]),
+    _SOME.map(lambda some: some * 2),
+    _SOME.map(lambda some: "".join(digit * 2 for digit in some)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_PATTERNS)
+def test_runs_and_what_is_mirrored_repeated_or_doubled_are_refused(pin: str) -> None:
+    assert not is_taken(pin)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(pins.MIN_DIGITS, pins.MAX_DIGITS))
+def test_hardly_any_of_many_random_pins_is_refused(seed: int, digits: int) -> None:
+    random = Random(seed)
+    drawn = [f"{random.randrange(10**digits):0{digits}}" for _ in range(2000)]
+    assert sum(map(is_taken, drawn)) > 0.96 * len(drawn)
 
 
 def test_what_is_kept_is_argon2id_with_a_salt_of_its_own_and_not_the_pin() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from device_app import KioskConfig
+from device_app.guard import SAFE_MODE
 from tests.device_app.test_serve import Kiosk
 
 pytestmark = pytest.mark.browser
@@ -138,7 +139,7 @@ def test_nothing_is_cut_off_every_target_is_large_and_axe_finds_nothing(
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
 
 
-SPACED = "* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }"
+SPACED = "* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }"
 DOUBLED = """() => {
     const walker = document.createTreeWalker(document.getElementById("main"), NodeFilter.SHOW_TEXT);
     const texts = [];
@@ -168,3 +169,15 @@ def test_whoever_has_scrolled_down_sees_that_the_box_does_not_answer(page: Any, 
     warning.wait_for()
     shape = warning.bounding_box()
     assert page.evaluate("scrollY") > 0 and 0 <= shape["y"] < 400
+
+
+def test_a_page_that_is_open_while_the_box_comes_up_in_safe_mode_leads_to_what_is_wrong(
+    page: Any, kiosk: Kiosk
+) -> None:
+    page.goto(f"{kiosk.address}/")
+    page.route("**/box/banner", lambda route: route.fulfill(status=503, headers={SAFE_MODE: "1"}))
+    page.locator("#stopped").get_by_role("link").wait_for()
+    assert not page.locator("#lost").is_visible() and not page.locator("#banner").is_visible()
+    page.unroute("**/box/banner")
+    page.locator("#stopped").wait_for(state="hidden")
+    assert page.locator("#banner").is_visible()

@@ -257,6 +257,33 @@ def test_a_photograph_of_a_film_stays(site: Site) -> None:
     assert kept is not None and kept.stays is Stays.PHOTOGRAPH
 
 
+def test_a_picture_whose_file_declares_writing_stays(site: Site) -> None:
+    declared = site.agreed(film(sample.NONE, 1, BurnedInAnnotation="YES"), "a.dcm", "P")
+    other = site.agreed(film(sample.NONE, 2, BurnedInAnnotation="NO"), "b.dcm", "Q")
+    assert site.looked_at() == [image_of(site, other)]
+    kept = site.exports.seen.get(image_of(site, declared))
+    assert kept is not None and kept.stays is Stays.DECLARED
+    assert site.exports.picture(image_of(site, declared), "large", "admin") is None
+
+
+@pytest.mark.parametrize("by", ["a person", "something else"])
+def test_a_consent_that_is_given_anew_wants_a_new_look(site: Site, by: str) -> None:
+    examination = site.agreed(sample.picture(sample.NONE, 1), "a.png", "P")
+    other = site.agreed(sample.picture(sample.NONE, 2), "b.png", "Q")
+    shown = site.looked_at() and site.exports.seen.get(image_of(site, examination))
+    assert shown
+    (site.exports if by == "a person" else Consents(site.store.database)).withdraw(examination, "reader")
+    if by == "a person":
+        assert site.exports.leaving() == [image_of(site, other)], "it counts no longer at once"
+    site.exports.give(examination, "reader")
+    assert site.exports.leaving() == [image_of(site, other)]
+    site.exports.look()
+    site.exports.wait(60)
+    image_id = image_of(site, examination)
+    assert not site.exports.seen.decide(image_id, shown.pixels_sha256, True, "admin"), "not shown since"
+    assert len(site.looked_at()) == 2
+
+
 def test_stop_leaves_nothing_in_the_data_folder_and_is_logged(site: Site) -> None:
     for seed in range(3):
         site.agreed(sample.picture(sample.NONE, seed), f"{seed}.png", f"P {seed}")

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.dsutils import encode
 
 from device_app.config import DicomLimits, DicomOptions
 from device_app.intake.dicom import DicomReceiver
@@ -204,12 +206,49 @@ def open_store_of(store, limit_bytes):
     return replace(store, records=Records(store.database, store.files, IntakeLimits(limit_bytes, 500, 0)))
 
 
-def test_a_bomb_is_cut_off_and_the_receiver_lives(open_receiver, store):
-    receiver = open_receiver(max_object_bytes=MIB)
+def test_an_object_far_above_the_limit_is_refused_for_good_and_kept_nowhere(open_receiver, store):
+    """A sender that is cut off would send it again for ever."""
+    tight = replace(HERE, limits=DicomLimits(memory_bytes=140 * MIB))
+    receiver = open_receiver(tight, max_object_bytes=MIB)
     pid = receiver.pid
-    assert send(receiver.port, [image(1, side_px=3000)]) == [None]
-    assert send(receiver.port, [image(2)]) == [STORED]
+    assert send(receiver.port, [image(1, side_px=9000), image(2), image(3, side_px=1200)]) == [
+        CANNOT,
+        STORED,
+        CANNOT,
+    ]
+    wait_until(lambda: state(receiver).refused == 2)
     assert receiver.pid == pid and len(pictures(store)) == 1
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_command_without_end_is_cut_off_and_the_receiver_lives(open_receiver, store, ends):
+    """Of a command there is nothing to answer, whether it has begun an object already or not."""
+    receiver = open_receiver(replace(HERE, limits=SHORT), max_object_bytes=MIB)
+    pid, association = receiver.pid, associate(receiver.port)
+    line, context = association.dul.socket.socket, association.accepted_contexts[1].context_id
+    if ends:
+        line.sendall(fragment(context, 3, command_of_an_object()))
+    try:
+        for _ in range(200):
+            line.sendall(fragment(context, 1, bytes(100_000)))
+    except OSError:
+        pass
+    wait_until(lambda: association.is_aborted or not association.is_established)
+    assert send(receiver.port, [image(1)]) == [STORED]
+    assert receiver.pid == pid and len(pictures(store)) == 1
+
+
+def fragment(context, control, data):
+    """As P-DATA-TF. control: 1 of a command, and 2 for its last."""
+    item = struct.pack(">LBB", len(data) + 2, context, control) + data
+    return struct.pack(">BBL", 4, 0, len(item)) + item
+
+
+def command_of_an_object():
+    command = Dataset()
+    command.AffectedSOPClassUID, command.AffectedSOPInstanceUID = CR, "1.2.3"
+    command.CommandField, command.MessageID, command.Priority, command.CommandDataSetType = 1, 1, 0, 0
+    return encode(command, True, True)
 
 
 def test_a_bomb_that_wants_more_memory_than_there_is_harms_nothing(open_receiver, store):
@@ -363,6 +402,14 @@ def test_dcmtk_is_told_of_a_full_disk(open_receiver, config, tmp_path):
     done = dcmtk("storescu", receiver, "-v", tmp_path / "a.dcm")
     assert "OutOfResources" in done.stdout + done.stderr
     full.close()
+
+
+@needs_dcmtk
+def test_dcmtk_is_told_of_an_object_that_is_too_large(open_receiver, tmp_path):
+    receiver = open_receiver(max_object_bytes=MIB)
+    (tmp_path / "a.dcm").write_bytes(file_of(1, side_px=3000))
+    done = dcmtk("storescu", receiver, "-v", tmp_path / "a.dcm")
+    assert "CannotUnderstand" in done.stdout + done.stderr  # dcmtk's name of 0xC000
 
 
 @needs_dcmtk

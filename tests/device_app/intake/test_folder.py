@@ -196,9 +196,13 @@ def test_taken_that_is_a_link_is_not_followed(folder, watch, sources, stored, tm
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("letter.pdf", b"%PDF-1.7 " * 100, "no picture of a kind that is read"),
-        ("page.html", b"<script>alert(1)</script>", "no picture of a kind that is read"),
-        ("large.png", b"\x89PNG\r\n\x1a\n" + bytes(65 << 20), "larger than 64 MB"),
+        ("letter.pdf", b"%PDF-1.7 " * 100, ["no picture of a kind that is read", "Export it as JPEG"]),
+        (
+            "page.html",
+            b"<script>alert(1)</script>",
+            ["no picture of a kind that is read", "Export it as JPEG"],
+        ),
+        ("large.png", b"\x89PNG\r\n\x1a\n" + bytes(65 << 20), ["larger than 64 MB", "Export it smaller"]),
     ],
 )
 def test_what_cannot_be_taken_is_moved_to_refused_with_the_reason(taking, name, data, why):
@@ -208,7 +212,7 @@ def test_what_cannot_be_taken_is_moved_to_refused_with_the_reason(taking, name, 
     look(watch)
     assert files(folder) == [f"refused/{name}", f"refused/{name}.txt", f"taken/{NAME}"]
     note = (folder / "refused" / f"{name}.txt").read_text()
-    assert why in note and "What to do: " in note and "Nothing of it was stored" in note
+    assert all(part in note for part in [*why, "What to do: ", "Nothing of it was stored"])
     assert stored() == [NAME] and (state(sources).refused, state(sources).taken) == (1, 1)
 
 

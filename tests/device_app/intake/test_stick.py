@@ -12,9 +12,11 @@ from device_app.config import MediaOptions
 from device_app.intake.door import Door, Fate
 from device_app.intake.sources import SourceKind, Sources
 from device_app.intake.stick import Sticks, install_sticks, may_be_picture
+from device_app.status import Phase, ReaderStatus
 from device_app.store import open_store
-from device_app.web import kiosk_of
+from device_app.web import Kiosk, kiosk_of
 from tests.device_app import sample
+from tests.device_app.conftest import FixedReader
 from tests.device_app.intake.conftest import PACE
 from tests.device_app.intake.test_mounts import add_device
 
@@ -58,7 +60,7 @@ def slot(tmp_path):
 
 @pytest.fixture
 def app(config, store, slot):
-    app = create_app(config)
+    app = create_app(config, FixedReader(ReaderStatus(Phase.READY)))
     door = Door(kiosk_of(app).store.records, kiosk_of(app).reader.wake)
     app.sources = Sources()
     app.sticks = Sticks(slot.options, door, app.sources, PACE)
@@ -125,6 +127,19 @@ def test_chosen_pictures_are_stored_under_the_patient_and_the_others_are_not(
     assert {row.patient_label for row in rows} == {"P 9"}
     assert store.log.page(1, 1).entries[0].actor == "kiosk"
     assert sorted(path.name for path in stick.rglob("*.png")) == ["a.png", "b.png", "c.png"]
+
+
+def test_of_a_picture_stored_while_the_box_cannot_answer_nobody_is_told_to_wait(
+    app, browser, sticks, slot, stored
+):
+    kiosk = kiosk_of(app)
+    stopped = FixedReader(ReaderStatus(Phase.CANNOT_ANSWER))
+    app.extensions["ulna"] = Kiosk(kiosk.config, kiosk.store, stopped)
+    put(slot.plug(), "a.png")
+    sticks.once()
+    page = choose(browser, 0).text
+    assert "Stored. The box cannot answer now" in page and "It is being read" not in page
+    assert stored() == ["a.png"]
 
 
 def test_a_stick_is_never_written_to(browser, sticks, slot):

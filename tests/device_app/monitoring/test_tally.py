@@ -46,7 +46,18 @@ def test_a_kind_of_warning_holds_no_figure_and_nothing_that_a_file_said(warning:
     assert warning_kind(warning) == kind
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"warnings": 3, "timings_ms": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"warnings": 3, "timings_ms": {}}',
+        '{"warnings": ["\\ud800"], "timings_ms": {}}',
+        '{"warnings": [], "timings_ms": {"\\ud800": 1.0}}',
+    ],
+)
 def test_details_that_nobody_wrote_are_none(text: str) -> None:
     assert details(text) == ((), {}, "")
 

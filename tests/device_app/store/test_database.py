@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from device_app.store.database import DatabaseUnusableError
+from tests.device_app import broken
 
 QUOTING = "Could not decode to UTF-8 column 'patient_label' with text 'Wanjiku 17'"
 
@@ -22,6 +23,12 @@ def test_no_error_quotes_a_row(store):
 def test_what_sqlite_says_of_its_file_is_said(store):
     with pytest.raises(DatabaseUnusableError, match="no such table: lost"), store.database.read() as session:
         session.connection().exec_driver_sql("SELECT * FROM lost")
+
+
+def test_a_schema_that_is_no_text_is_an_unusable_file_like_any_other(config, store):
+    broken.spoil_schema(broken.settled(store, config.data_dir))
+    with pytest.raises(DatabaseUnusableError, match="no text"), store.database.read() as session:
+        session.connection().exec_driver_sql("SELECT 1 FROM settings")
 
 
 def test_a_label_that_is_no_text_any_more_is_shown_with_a_letter_that_is_none(store, receive):

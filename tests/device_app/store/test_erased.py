@@ -68,9 +68,11 @@ def other_connection(config):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def looking(client, monkeypatch):
+    """A running kiosk's housekeeping, which looks all the time; not begun yet."""
     for name in ("_FIRST_AFTER_S", "_LOOK_EVERY_S"):
         monkeypatch.setattr(f"device_app.housekeeping.{name}", 0.01)
+    return Housekeeping(client.application)
 
 
 def by_the_rule(store, removal):
@@ -85,7 +87,7 @@ def by_the_rule(store, removal):
 
 @pytest.mark.parametrize("was_in", ["log", "file"])
 def test_names_and_remarks_of_removed_pictures_are_in_no_file_while_others_have_it_open(
-    config, store, removal, examination, client, quick, was_in
+    config, store, removal, examination, looking, was_in
 ):
     other = other_connection(config)
     assert other.execute("SELECT count(*) FROM images").fetchone() == (1,)
@@ -93,19 +95,19 @@ def test_names_and_remarks_of_removed_pictures_are_in_no_file_while_others_have_
         fold_in(store)
     by_the_rule(store, removal)
     assert readable(config), "nothing to be erased"
-    with Housekeeping(client.application):
+    with looking:
         wait_until(lambda: images_of(store, examination)[0].removed_utc)
         wait_until(lambda: not readable(config), 20)
     assert other.execute("SELECT patient_label FROM examinations").fetchone() == ("",)
     other.close()
 
 
-def test_a_long_reader_puts_it_off_until_a_later_look(config, store, removal, examination, client, quick):
+def test_a_long_reader_puts_it_off_until_a_later_look(config, store, removal, examination, looking):
     other = other_connection(config)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM images").fetchone()
     by_the_rule(store, removal)
-    with Housekeeping(client.application):
+    with looking:
         wait_until(lambda: images_of(store, examination)[0].removed_utc)
         seen = removal.clock().seen_utc
         wait_until(lambda: removal.clock().seen_utc > seen)
@@ -219,7 +221,7 @@ def test_the_log_says_nothing_of_a_remark_and_is_whole_without_it(store, removal
 
 
 def test_what_an_earlier_version_or_a_parted_view_left_goes_at_a_look(
-    store, removal, receive, work_off, client, quick
+    store, removal, receive, work_off, looking
 ):
     ids = [receive(sample.picture(sample.NONE, seed=seed), label="Wanjiku 17").public_id for seed in (1, 2)]
     store.grouping.join(ids[1], ids[0], "box")
@@ -228,7 +230,7 @@ def test_what_an_earlier_version_or_a_parted_view_left_goes_at_a_look(
     removal.remove([first.id], now_utc())
     remark(store, ids[0], "asked Dr Otieno")
     alone = store.grouping.part(ids[0], second.id, "box")
-    with Housekeeping(client.application):
+    with looking:
         wait_until(lambda: not store.records.examination(ids[0]).patient_label, 20)
     assert [said.note for said in store.readings.of(ids[0])] == [""]
     assert store.records.examination(alone).patient_label == "Wanjiku 17", "its picture is here"

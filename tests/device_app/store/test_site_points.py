@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from device_app.audit import faults
-from device_app.store import Store
+from device_app.mend import mend
+from device_app.store import Store, open_store, prepare_store
 from device_app.store.log import Action
 from device_app.store.models import AuditEntry, SitePoints
 from device_app.store.site_points import (
@@ -21,7 +23,9 @@ from device_app.store.site_points import (
 )
 from runtime.errors import InputError
 from runtime.findings import GivenPoints, OperatingPoints
+from tests.device_app import broken
 from tests.device_app.site_points.made import BASE
+from tests.device_app.test_mend import spoil_table
 
 BUNDLE, OTHER = "ab" * 32, "cd" * 32
 GIVEN = GivenPoints(OperatingPoints(0.04, 0.5), BASE)
@@ -114,3 +118,103 @@ def test_a_row_that_cannot_be_understood_is_never_taken_for_the_bundles_own(stor
     assert decision is not None and decision.spoilt
     change_points(store.database, "p1", replace(CHANGE, given=None, after=decision.number))
     assert given_points(store.database, BUNDLE) is None
+
+
+SECOND = replace(CHANGE, given=GivenPoints(OperatingPoints(0.03, 0.45), BASE))
+TAMPERING = {
+    "within the bounds": "UPDATE site_points SET points_json = replace(points_json, '0.03', '0.05')",
+    "to the model's own": "UPDATE site_points SET points_json = '' WHERE id = 2",
+    "another reason": "UPDATE site_points SET reason = 'other' WHERE id = 2",
+    "the last row taken out": "DELETE FROM site_points WHERE id = 2",
+    "every row taken out": "DELETE FROM site_points",
+    "given to another model": f"UPDATE site_points SET bundle_sha256 = '{OTHER}'",
+    "a row put in": f"INSERT INTO site_points SELECT 3, at_utc, actor, '{BUNDLE}', points_json, reason, "
+    "evidence_json FROM site_points WHERE id = 1",
+    "the entry changed with it": "UPDATE audit SET detail_json = replace(detail_json, '0.03', '0.05')",
+    "the entry taken out": "DELETE FROM audit WHERE number = 2",
+    "the log emptied": "DELETE FROM audit",
+}
+
+
+@pytest.mark.parametrize("opened", ["before", "after"])
+@pytest.mark.parametrize("case", TAMPERING)
+def test_limits_of_which_the_log_does_not_tell_decide_nothing_until_they_are_chosen_again(
+    store: Store, config, case: str, opened: str
+) -> None:
+    first = change_points(store.database, "p1", CHANGE)
+    second = change_points(store.database, "p1", replace(SECOND, after=first.number))
+    if opened == "before":
+        assert given_points(store.database, BUNDLE) == second.given
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql(TAMPERING[case])
+    reader = store if opened == "before" else open_store(config)
+    with pytest.raises(SitePointsError, match="not those in the log") as caught:
+        given_points(reader.database, BUNDLE)
+    assert "choose them again" in caught.value.hint
+    last, shown = last_decision(reader.database, BUNDLE), decisions(reader.database, BUNDLE)
+    assert last is not None and last.spoilt and last.given is None
+    assert not shown or (shown[0].number == last.number and shown[0].spoilt)
+    change_points(reader.database, "p1", replace(CHANGE, after=last.number))
+    assert given_points(reader.database, BUNDLE) == GIVEN
+    assert store.log.page(1, 1).entries[0].detail["before"] == "spoilt"
+
+
+def test_a_row_put_in_for_another_model_decides_nothing_there(store: Store) -> None:
+    change_points(store.database, "p1", CHANGE)
+    assert given_points(store.database, OTHER) is None
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql(TAMPERING["given to another model"])
+    with pytest.raises(SitePointsError):
+        given_points(store.database, OTHER)
+
+
+def test_an_entry_about_other_limits_does_not_stand_for_these(store: Store) -> None:
+    change_points(store.database, "p1", CHANGE)
+    change_points(store.database, "p1", replace(CHANGE, bundle_sha256=OTHER))
+    store.log.note("p1", Action.SETTING_CHANGED, BUNDLE)
+    assert given_points(store.database, BUNDLE) == given_points(store.database, OTHER) == GIVEN
+
+
+@pytest.mark.parametrize("lost", ["audit", "site_points"])
+def test_a_mended_box_that_has_lost_one_of_both_says_how_to_go_on(store: Store, config, lost: str) -> None:
+    change_points(store.database, "p1", CHANGE)
+    store.log.note("p1", Action.SIGNED_OUT)
+    broken.settled(store, config.data_dir)
+    spoil_table(config.data_dir, lost)
+    mend(config.data_dir, "box")
+    prepare_store(config)
+    mended = open_store(config)
+    with pytest.raises(SitePointsError) as caught:
+        given_points(mended.database, BUNDLE)
+    assert "choose them again" in caught.value.hint
+    last = last_decision(mended.database, BUNDLE)
+    assert last is not None
+    change_points(mended.database, "p1", replace(CHANGE, after=last.number))
+    assert given_points(mended.database, BUNDLE) == GIVEN
+    mended.close()
+
+
+def test_a_mended_box_that_has_lost_nothing_of_them_goes_on(store: Store, config) -> None:
+    change_points(store.database, "p1", CHANGE)
+    broken.settled(store, config.data_dir)
+    spoil_table(config.data_dir, "settings")
+    mend(config.data_dir, "box")
+    mended = open_store(config)
+    assert given_points(mended.database, BUNDLE) == GIVEN
+    mended.close()
+
+
+def test_each_entry_is_looked_at_once(store: Store) -> None:
+    change_points(store.database, "p1", CHANGE)
+    for _ in range(50):
+        store.log.note("p1", Action.SIGNED_IN)
+    given_points(store.database, BUNDLE)
+    asked: list[str] = []
+
+    def note(_connection, _cursor, statement, parameters, *_more) -> None:
+        if "audit.number >" in statement:
+            asked.append(parameters[0])
+
+    event.listen(store.database.engine, "before_cursor_execute", note)
+    given_points(store.database, BUNDLE)
+    assert asked == [51]

@@ -166,6 +166,17 @@ def test_a_cookie_that_was_kept_is_worth_nothing_after_signing_out(client, peopl
     assert client.get("/people/").status_code == 303
 
 
+def test_the_session_of_whoever_was_signed_in_ends_when_somebody_else_signs_in(client, people, store) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    kept = client.get_cookie("ulna")
+    sign_in(client, people, Role.USER)
+    assert client.get("/people/").status_code == 403
+    client.set_cookie("ulna", kept.value)
+    assert client.get("/people/").status_code == 303
+    ended = [entry.actor for entry in store.log.page(1, 9).entries if entry.action == Action.SIGNED_OUT]
+    assert ended == [public_id(people, "administrator")]
+
+
 def test_wrong_pins_are_counted_and_then_the_right_one_must_wait(client, people) -> None:
     for _ in range(FREE_TRIES):
         assert "This PIN is wrong." in sign_in(client, people, Role.USER, "111111").text

@@ -32,6 +32,7 @@ from tests.device_app import sample
 from tests.device_app.conftest import wait_until
 from tests.device_app.views.test_access import post, public_id, sign_in
 from tests.device_app.views.test_screens import send
+from tests.runtime.readers.makers import dicom
 
 AGREES = "The patient agrees that this picture is used without her name to improve the model"
 
@@ -184,6 +185,38 @@ def test_what_was_not_shown_is_not_let_go(client: FlaskClient, agreed: str, show
     assert manager(client).seen.leaving() == []
 
 
+def test_a_withdrawn_consent_takes_what_was_seen_with_it(
+    client: FlaskClient, agreed: str, work_off: Any
+) -> None:
+    post(client, f"{sent(client, work_off, 5)}consent", agrees="yes")
+    let_go(client, prepared(client), "1", "2")
+    assert "2 pictures may leave" in client.get("/export/").text
+    post(client, f"{agreed}consent", agrees="no")
+    assert "1 picture may leave" in client.get("/export/").text
+    post(client, f"{agreed}consent", agrees="yes")
+    page = prepared(client)
+    assert "1 picture may leave" in page and page.count("You have looked at it") == 1
+    assert let_go(client, page, "1", "2", looks=False).status_code == 409
+    assert let_go(client, prepared(client), "1", "2").status_code == 303
+
+
+def test_an_export_with_no_picture_left_that_may_leave_does_not_begin(
+    client: FlaskClient, agreed: str
+) -> None:
+    let_go(client, prepared(client), "1")
+    post(client, f"{agreed}consent", agrees="no")
+    answer = post(client, "/export/start", to="download")
+    assert answer.status_code == 409 and "Nothing was let go" in answer.text
+
+
+def test_asking_for_no_more_than_the_head_of_a_picture_is_no_look_at_it(
+    client: FlaskClient, agreed: str
+) -> None:
+    page = prepared(client)
+    assert client.head("/export/pictures/1/small.png").status_code == 405
+    assert let_go(client, page, "1", looks=False).status_code == 409
+
+
 def test_no_box_is_ticked_before_somebody_ticks_it(client: FlaskClient, agreed: str) -> None:
     page = prepared(client)
     assert 'name="leaves" value="1">' in page
@@ -300,6 +333,14 @@ def test_the_log_says_who_has_fetched_a_file(
     assert "File with exported pictures fetched" in client.get("/log/").text
 
 
+def test_asking_for_no_more_than_the_head_of_a_file_fetches_nothing(
+    client: FlaskClient, made: str, store: Store
+) -> None:
+    head = client.head("/export/download")
+    assert head.status_code == 200 and not head.data and int(head.headers["Content-Length"]) > 1000
+    assert Action.CASES_FETCHED not in actions(store)
+
+
 def test_a_page_that_renews_itself_without_a_script_keeps_nobody_signed_in(
     clock: Any, client: FlaskClient, agreed: str
 ) -> None:
@@ -354,6 +395,18 @@ def test_writing_over_the_limb_keeps_a_picture_here(
     page = prepared(client)
     assert "Stays: there may be writing over the limb." in page and 'name="leaves"' not in page
     assert client.get("/export/pictures/1/large.png").status_code == 200
+
+
+def test_writing_that_the_file_declares_keeps_a_picture_here(
+    client: FlaskClient, people: People, work_off: Any
+) -> None:
+    file = dicom(sample.forearm(sample.NONE), BitsStored=12, HighBit=11, BurnedInAnnotation="YES")
+    address = send(client, ("a.dcm", file)).headers["Location"]
+    work_off()
+    sign_in(client, people, Role.ADMINISTRATOR)
+    post(client, f"{address}consent", agrees="yes")
+    page = prepared(client)
+    assert "its file says that there is writing in the picture" in page and 'name="leaves"' not in page
 
 
 def test_a_box_that_cannot_write_dicom_says_what_to_install(

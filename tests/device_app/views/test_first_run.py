@@ -105,9 +105,23 @@ def test_once_somebody_looks_after_the_box_nobody_else_sets_it_up(
 ) -> None:
     if role is not None:
         sign_in(box, people, role)
-    for answer in (box.get("/first/clinic"), post(box, "/first/clinic", clinic="Stolen")):
-        assert answer.status_code == 303 and answer.headers["Location"].startswith("/sign-in/")
+    asked, sent = box.get("/first/clinic"), post(box, "/first/clinic", clinic="Stolen")
+    if role is None:
+        assert asked.status_code == 303 and asked.headers["Location"].startswith("/sign-in/")
+        assert sent.status_code == 401 and "Nothing was stored" in sent.text
+    else:
+        assert asked.status_code == sent.status_code == box.get("/first/").status_code == 403
+        assert "You may not do that here" in asked.text
     assert Settings(store.database).now().clinic == ""
+
+
+def test_who_would_be_administrator_after_somebody_else_is_told_that_nothing_was_stored(
+    box: Any, store: Any, people: Any
+) -> None:
+    led = post(box, "/first/administrator", name="Eve", pin="492741", again="492741").headers["Location"]
+    assert "If not, nothing was stored." in box.get(led).text
+    assert "If not, nothing was stored." not in box.get(box.get("/first/").headers["Location"]).text
+    assert "Eve" not in [person.name for person in people.all()]
 
 
 def test_a_weak_or_mistyped_pin_makes_nobody(box: Any, store: Any) -> None:

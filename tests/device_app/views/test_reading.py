@@ -362,8 +362,8 @@ def test_once_the_picture_is_gone_no_remark_is_asked_for_nor_stored(
     assert 'name="note"' not in text and "old scar" not in text and "The picture was removed on" in text
     answer = judge(client, page, what, judgement="none", note="as Dr Otieno says")
     assert answer.status_code == 409 and "as Dr Otieno says" in answer.text, "what was said is gone"
-    assert judge(client, page, what, judgement="none").status_code == 303
-    assert [said.note for said in store.readings.all()] == ["", ""]
+    assert judge(client, page, what, judgement="fracture").status_code == 303
+    assert [(said.judgement, said.note) for said in store.readings.all()] == [("none", ""), ("fracture", "")]
 
 
 def test_a_judgement_of_an_answer_that_is_another_one_now_is_not_stored(

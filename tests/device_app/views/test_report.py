@@ -224,6 +224,14 @@ def test_each_pdf_is_logged_with_the_digest_of_its_html_and_a_look_at_the_page_i
     }
 
 
+def test_asking_for_no_more_than_the_head_of_a_pdf_makes_none(client, store, put, monkeypatch) -> None:
+    ident, jobs = put(sample.picture(sample.NONE)), []
+    monkeypatch.setattr(PdfMaker, "make", lambda _, job: jobs.append(job))
+    head = client.head(f"/examinations/{ident}/report.pdf")
+    assert (head.status_code, head.mimetype, jobs) == (200, "application/pdf", [])
+    assert Action.REPORTED not in [one.entry.action for one in store.log.written()]
+
+
 def test_paper_and_pdf_are_the_same_sheet(client, put, monkeypatch) -> None:
     ident, jobs = put(sample.picture(sample.FRACTURE)), []
     make = PdfMaker.make

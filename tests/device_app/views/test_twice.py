@@ -191,6 +191,15 @@ def test_an_administrator_learns_no_pin_by_adding_somebody_again(client, people,
         assert answer.status_code == 400 and "has this name already" in answer.text
 
 
+@pytest.mark.parametrize("do", ["let_out", "let_in"])
+def test_somebody_is_let_in_or_out_however_often_it_is_said(client, people, twice, do: str) -> None:
+    sign_in(client, people, Role.ADMINISTRATOR)
+    reader = public_id(people, "reader")
+    people.set_active(reader, do == "let_out", "box")
+    assert lead_to(twice(client, f"/people/{reader}", do=do), "/people/")
+    assert [one.active for one in people.all() if one.public_id == reader] == [do == "let_in"]
+
+
 @pytest.mark.parametrize("path", ["/first/administrator", "/sign-in/first"])
 def test_the_first_administrator_is_made_once_and_led_on(client, store, twice, path: str) -> None:
     answers = twice(client, path, name="Asha", pin="492741", again="492741")

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -248,6 +249,52 @@ def test_values_beyond_the_declared_bits_are_kept_and_mentioned() -> None:
     assert "declares 10" in radiograph.warnings[0]
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("below", [1, 3, 4])
+def test_pixels_in_the_upper_bits_are_the_same_picture(below: int, signed: bool, syntax: str) -> None:
+    """Below the highest bits, the sign goes on up, or stops."""
+    values = GRAY12.astype(np.int16) - 2000 if signed else GRAY12
+    told = {"BitsStored": 12, "HighBit": 11 + below, "RescaleSlope": "2", "WindowCenter": "900"}
+    usual = read_bytes(dicom(values, BitsStored=12, HighBit=11, RescaleSlope="2", WindowCenter="900"))
+    for upper in (values << below, (values & 0x0FFF) << below):
+        stored = upper.astype(values.dtype)
+        order = {"PixelData": stored.byteswap().tobytes()} if syntax == ExplicitVRBigEndian else {}
+        read = read_bytes(dicom(stored, syntax=syntax, **told, **order))
+
+        assert np.array_equal(read.pixels, usual.pixels) and read.bit_depth == usual.bit_depth == 12
+        assert (read.warnings, read.facts) == (usual.warnings, usual.facts)
+
+
+def test_a_picture_of_eight_bits_may_stand_in_the_upper_ones_too() -> None:
+    gray7 = GRAY8 >> 1
+    assert np.array_equal(read_bytes(dicom(gray7 << 1, BitsStored=7, HighBit=7)).pixels, gray7)
+
+
+@pytest.mark.parametrize("bit", [0, 3])
+def test_an_overlay_below_the_pixels_bits_is_not_taken_for_brightness(bit: int) -> None:
+    drawn = GRAY12 << 4
+    drawn[40:80, 40:80] |= 1 << bit
+    file = dcmread(BytesIO(dicom(drawn, BitsStored=12, HighBit=15)))
+    file.add_new(0x60000102, "US", bit)
+    data = BytesIO()
+    file.save_as(data)
+
+    assert np.array_equal(read_bytes(data.getvalue()).pixels, GRAY12)
+
+
+def test_one_that_only_claims_to_stand_in_the_upper_bits_loses_no_detail() -> None:
+    with pytest.raises(UnreadableImageError, match="contradicts"):
+        read_bytes(dicom(GRAY12, BitsStored=12, HighBit=15))
+
+
+def test_compressed_pixels_in_the_upper_bits_are_called_another_kind_of_file() -> None:
+    frame = _jpeg_2000(GRAY12 << 4)
+    with pytest.raises(UnsupportedImageError, match="begin at bit 4") as caught:
+        read_bytes(dicom(GRAY12, frame=frame, syntax=JPEG2000Lossless, BitsStored=12, HighBit=15))
+    assert "uncompressed" in caught.value.hint
+
+
 def test_facts_come_out_as_words_and_numbers_and_never_name_the_patient() -> None:
     radiograph = read_bytes(
         dicom(
@@ -370,6 +417,8 @@ def test_what_is_no_single_gray_plane_is_refused_with_a_reason(elements: dict[st
         ({"Rows": 0}, "declares"),
         ({"BitsStored": 17}, "contradicts"),
         ({"HighBit": 14}, "contradicts"),
+        ({"HighBit": 10}, "contradicts"),
+        ({"HighBit": 16}, "contradicts"),
         ({"PixelData": GRAY12.tobytes()[:-2]}, "declares"),
     ],
 )
