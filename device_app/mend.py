@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from device_app.store import DATABASE_NAME, MENDED_SUFFIX, FolderLock
 from device_app.store.copies import COPIES_FOLDER, copies
-from device_app.store.database import Database, disk_full, is_disk_full, now_utc
+from device_app.store.database import FILE_ERRORS, Database, disk_full, is_disk_full, now_utc, said_of
 from device_app.store.files import ASIDE_FOLDER, stored_pictures
 from device_app.store.log import Action
 from device_app.store.models import AuditEntry
@@ -68,10 +68,10 @@ def mend(folder: Path, actor: str, say: Say = lambda _: None) -> Mended | None:
             raise StoreError(f"the database cannot be mended: {found.detail}", _hint(found))
         try:
             return _mend(folder, actor, say)
-        except OSError as error:
+        except (OSError, *FILE_ERRORS) as error:
             if is_disk_full(error):
                 raise disk_full() from error
-            raise StoreError(f"it cannot be mended: {error.strerror}", "look after the disk first") from error
+            raise StoreError(f"it cannot be mended: {said_of(error)}", "look after the disk first") from error
 
 
 def _hint(found: Examined) -> str:

@@ -42,10 +42,11 @@ _MEND = (
 )
 _DROP = (
     # Of which no picture's row is left, nor of the one that it leads to, by however many steps.
-    """WITH RECURSIVE held (id) AS (
+    """DELETE FROM examinations WHERE id NOT IN (
+       WITH RECURSIVE held (id) AS (
          SELECT examination_id FROM images
          UNION SELECT examinations.id FROM examinations JOIN held ON joined_into_id = held.id)
-       DELETE FROM examinations WHERE id NOT IN (SELECT id FROM held)""",
+       SELECT id FROM held)""",
     *_ORPHANS,
 )
 
