@@ -73,12 +73,8 @@ def make_copy(database: Path, now_utc: datetime, reserve_bytes: int) -> Path:
     try:
         _backup(database, part)
         check_integrity(part)
-    except FILE_ERRORS as error:
-        raise (
-            disk_full() if "disk is full" in str(error) else StoreError(f"no copy: {said_of(error)}")
-        ) from error
-    except OSError as error:
-        raise disk_full() if is_disk_full(error) else StoreError(f"no copy: {error.strerror}") from error
+    except (OSError, *FILE_ERRORS) as error:
+        raise disk_full() if is_disk_full(error) else StoreError(f"no copy: {said_of(error)}") from error
     part.replace(target)
     sync_folder(folder)
     for old in copies(database.parent)[KEPT:]:

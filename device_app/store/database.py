@@ -46,8 +46,10 @@ def disk_full() -> DiskFullError:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an operating-system or SQLite error means that there is no room."""
-    if isinstance(error, DBAPIError | sqlite3.Error):
-        return "disk is full" in str(error.orig if isinstance(error, DBAPIError) else error)
+    if isinstance(error, DBAPIError):
+        return error.orig is not None and is_disk_full(error.orig)
+    if isinstance(error, sqlite3.Error):
+        return "disk is full" in str(error)
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -28,7 +29,7 @@ from device_app.store.records import Upload
 from device_app.store.recover_source import Condition
 from device_app.store.removal import Removal
 from device_app.store.sources import RECOVERED
-from runtime.errors import InputError, StoreError, UlnaError
+from runtime.errors import DiskFullError, InputError, StoreError, UlnaError
 from tests.device_app import broken
 from tests.device_app.store import old_box
 
@@ -220,6 +221,27 @@ def test_a_newer_database_and_one_in_use_are_left_alone(config, folder):
     with pytest.raises(StoreError, match="newer version"):
         mend(folder, "box")
     assert broken.database(folder).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("database or disk is full", DiskFullError), ("disk I/O error", StoreError)]
+)
+def test_a_disk_that_refuses_while_it_is_mended_is_said_and_costs_nothing(
+    config, folder, monkeypatch, said, expected
+):
+    path = broken.settled(broken.filled(config, 4), folder)
+    broken.spoil_header(path)
+    before = path.read_bytes()
+
+    def refuse(_path):
+        raise sqlite3.OperationalError(said)
+
+    with monkeypatch.context() as patch, pytest.raises(expected):
+        patch.setattr("device_app.store.recover._fold", refuse)
+        mend(folder, "box")
+    assert path.read_bytes() == before
+    mend(folder, "box")
+    check_whole(config, 4)
 
 
 def test_a_lost_database_never_lets_a_start_sweep_the_pictures(config, folder):
