@@ -7,11 +7,12 @@ places for itself, each address has so many, and where there are too many the on
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -76,7 +77,7 @@ class Held:
     """A connection at one moment.
 
     address: "" for the box's own screen. quiet_s: since a byte came or went. age_s: since the request that is
-    half there was begun. body_bytes: of it, so far.
+    half there was begun. body_bytes: of it, so far. refused: whether they are dropped as they come.
     """
 
     address: str
@@ -84,12 +85,18 @@ class Held:
     quiet_s: float
     age_s: float = 0.0
     body_bytes: int = 0
+    refused: bool = False
 
     @property
     def may_give_way(self) -> bool:
         """Whether nothing is lost by ending it, or little."""
         waits = self.stage in (Stage.IDLE, Stage.HEADER)
-        return waits or (self.stage is not Stage.AT_WORK and self.quiet_s > _QUIET_S)
+        return waits or (self.stage is not Stage.AT_WORK and (self.refused or self.quiet_s > _QUIET_S))
+
+    @property
+    def pace(self) -> float:
+        """Bytes a second of what comes."""
+        return self.body_bytes / max(1.0, self.age_s)
 
     def is_over(self, patience: Patience) -> bool:
         """Whether it was waited for long enough."""
@@ -110,13 +117,17 @@ def gives_way(held: Sequence[Held], places: Places) -> int | None:
     """Which one is ended, the newest being the last; None where there is a place for each.
 
     Of the address that has too many, or the most where all have too many together: what waits longest. Where
-    each of those is being served it is the newest that is not let in.
+    each of those is being served it is the newest that is not let in, or the slowest of what they send if the
+    newest is somebody else's.
     """
-    newest = len(held) - 1
-    waiting = [number for number in _crowd(held, places) if number != newest and held[number].may_give_way]
+    newest, crowd = len(held) - 1, _crowd(held, places)
+    waiting = [number for number in crowd if number != newest and held[number].may_give_way]
     if waiting:
         return min(waiting, key=lambda number: (held[number].stage is Stage.BODY, -held[number].quiet_s))
-    return newest if _crowd(held, places) else None
+    coming = [number for number in crowd if held[number].stage is Stage.BODY]
+    if coming and newest not in crowd:
+        return min(coming, key=lambda number: held[number].pace)
+    return newest if crowd else None
 
 
 def _crowd(held: Sequence[Held], places: Places) -> list[int]:
@@ -155,13 +166,23 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         self.address = _BOX if place_of(addr[0], server.host) is Place.BOX else str(addr[0])
         super().__init__(server, conn, addr, adj, **options)
 
+    @property
+    def last_activity(self) -> float:
+        """By a clock that does not jump; waitress sets it by the one on the wall."""
+        return self._active_s
+
+    @last_activity.setter
+    def last_activity(self, _wall_s: float) -> None:
+        self._active_s = time.monotonic()
+
     def held(self) -> Held:
         """At this moment."""
-        request, quiet_s = self.request, time.time() - self.last_activity
+        request, now_s = self.request, time.monotonic()
+        held = Held(self.address, self._stage(), now_s - self.last_activity)
         if request is None:
-            return Held(self.address, self._stage(), quiet_s)
-        age_s = time.monotonic() - request.begun_s
-        return Held(self.address, self._stage(), quiet_s, age_s, request.body_bytes_received)
+            return held
+        age_s, came, refused = now_s - request.begun_s, request.body_bytes_received, bool(request.refused)
+        return replace(held, age_s=age_s, body_bytes=came, refused=refused)
 
     def handle_close(self) -> None:
         """What was half there is let go of, also on the disk."""
@@ -185,6 +206,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
     places = Places()
     patience = Patience()
+    next_channel_cleanup = math.inf
+    """Waitress's own look, by the clock on the wall."""
+    _next_look_s = 0.0
 
     def __init__(
         self, app: Flask, listener: socket.socket, rules: BodyRules, room: Room, host: str, **options: Any
@@ -192,7 +216,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.rules, self.room, self.host = rules, room, host
         self._ended = 0
         options["connection_limit"] = self.places.each + self.places.network + _OTHER_FILES
-        options["cleanup_interval"] = _LOOK_EVERY_S
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             app, _sock=listener, bind_socket=False, sockinfo=where, sockets=[listener], **options
@@ -203,6 +226,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().handle_accept()
         if len(self.active_channels) > self.places.each:
             self._make_room()
+
+    def readable(self) -> bool:
+        """Asked before each wait, of a second at most."""
+        if time.monotonic() >= self._next_look_s:
+            self._next_look_s = time.monotonic() + _LOOK_EVERY_S
+            self.maintenance(self._next_look_s)
+        return bool(super().readable())
 
     def maintenance(self, now: float) -> None:
         """End what is over; not in here, where waitress is about to wait for the same connections."""

@@ -7,7 +7,7 @@
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (event.defaultPrevented || form.method !== "post") return;
+    if (event.defaultPrevented || form.method !== "post" || "stays" in form.dataset) return; // a file leaves the page as it is
     if (sending.has(form)) return event.preventDefault();
     sending.add(form);
     setTimeout(() => sending.delete(form), ON_ITS_WAY_MS);

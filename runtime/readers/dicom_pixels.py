@@ -28,7 +28,7 @@ _END_OF_IMAGE = b"\xff\xd9"  # the same in JPEG, JPEG-LS and JPEG 2000
 _TAIL_BYTES = 10  # frames are padded to even length, by some writers with more than one byte
 _MAX_EXPANSION = 2  # no codec makes a radiograph larger than this
 _SLACK_BYTES = 1 << 16
-_OVERLAY_GROUPS, _OVERLAY_BIT_POSITION = range(0x6000, 0x6020, 2), 0x0102
+_OVERLAY_GROUPS, _OVERLAY_BIT_POSITION, _OVERLAY_DATA = range(0x6000, 0x6020, 2), 0x0102, 0x3000
 _DAMAGED = "The file was cut off or damaged on its way. Send it again from the X-ray system."
 
 
@@ -62,7 +62,7 @@ def read_plane(dataset: Dataset, syntax: str, in_place: memoryview | None = None
     if syntax in NATIVE:
         given = memoryview(dataset.PixelData) if in_place is None else in_place
         _check_native(len(given), layout)
-        stored = _native(given, syntax, layout, _holds_overlay(dataset, layout))
+        stored = _native(given, syntax, layout, _drawn_bits(dataset, layout))
     else:
         stored = _decode(dataset, syntax, layout, _checked_frame(dataset, syntax, layout))
     if stored.shape != (layout.rows, layout.columns):
@@ -175,9 +175,9 @@ def _jpeg_2000(frame: bytes) -> NDArray[np.integer[Any]] | None:
     return None if found is None or found.signed else jpeg2000.decode(frame)
 
 
-def _native(given: memoryview, syntax: str, layout: _Layout, masked: bool) -> NDArray[np.integer[Any]]:
+def _native(given: memoryview, syntax: str, layout: _Layout, drawn: int) -> NDArray[np.integer[Any]]:
     """The values as they are, a view where that is possible: pydicom would drop what a file holds above the
-    bits it declares. masked: whether somebody else's drawing lies there.
+    bits it declares. drawn: bits of which somebody else's drawing is made.
     """
     count = layout.rows * layout.columns
     if layout.allocated == 8:
@@ -189,8 +189,8 @@ def _native(given: memoryview, syntax: str, layout: _Layout, masked: bool) -> ND
             np.uint16, copy=False
         )
     plane = values[:count].reshape(layout.rows, layout.columns)
-    if masked:
-        plane = plane & plane.dtype.type(((1 << layout.stored) - 1) << layout.below)
+    if drawn:
+        plane = plane & plane.dtype.type((1 << layout.allocated) - 1 - drawn)
     if layout.below:
         plane = _lowered(plane, layout)
     if not layout.signed:
@@ -226,15 +226,22 @@ def _signed(values: NDArray[np.integer[Any]], layout: _Layout) -> NDArray[np.int
     return np.asarray((wide ^ sign) - sign)
 
 
-def _holds_overlay(dataset: Dataset, layout: _Layout) -> bool:
-    """Old CR systems drew into the bits beside the pixel's own (PS3.5 1993, 8.1.2; OverlayBitPosition)."""
-    positions = [
-        dataset[group, _OVERLAY_BIT_POSITION].value
-        for group in _OVERLAY_GROUPS
-        if (group, _OVERLAY_BIT_POSITION) in dataset
-    ]
-    own = range(layout.below, layout.below + layout.stored)
-    return any(isinstance(position, int) and position not in own for position in positions)
+def _drawn_bits(dataset: Dataset, layout: _Layout) -> int:
+    """Bits beside the pixel's own into which old CR systems drew (PS3.5 1993, 8.1.2; OverlayBitPosition).
+
+    All of those above the pixel where one is; below it the very ones that are named: an overlay in an element
+    of its own names bit 0 too, and what else lies there must be found (see `_lowered`).
+    """
+    top, bits = layout.below + layout.stored, 0
+    for group in (one for one in _OVERLAY_GROUPS if (one, _OVERLAY_BIT_POSITION) in dataset):
+        position = dataset[group, _OVERLAY_BIT_POSITION].value
+        if not isinstance(position, int):
+            continue
+        if position >= top:
+            bits |= (1 << layout.allocated) - (1 << top)
+        elif 0 <= position < layout.below and (group, _OVERLAY_DATA) not in dataset:
+            bits |= 1 << position
+    return bits
 
 
 def _require_gdcm() -> None:

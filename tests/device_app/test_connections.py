@@ -4,8 +4,11 @@ import contextlib
 import socket
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import waitress.channel
+import waitress.server
 
 from device_app import connections, create_app
 from device_app.connections import Held, Patience, Places, Server, Stage, gives_way
@@ -96,10 +99,36 @@ def test_half_bodies_that_are_silent_give_way_to_a_page(client, monkeypatch):
         assert client.get("/").status == 200
 
 
+@pytest.fixture
+def jump(monkeypatch):
+    """Sets the clock on the wall by so many seconds, for waitress."""
+    by = [0.0]
+    wall = SimpleNamespace(time=lambda: time.time() + by[0])
+    for module in (waitress.channel, waitress.server):
+        monkeypatch.setattr(module, "time", wall)
+    return lambda seconds: by.__setitem__(0, seconds)
+
+
+def test_a_clock_that_jumps_ahead_cuts_nothing_off(client, jump):
+    with contextlib.ExitStack() as stack:
+        sending, idle = (stack.enter_context(client.open(data)) for data in (HALF_BODY, b""))
+        assert client.get("/healthz").status == 503
+        jump(3600.0)
+        time.sleep(2)  # the server looks round at least once
+        assert not is_over(sending) and not is_over(idle)
+
+
+def test_a_clock_that_jumps_back_keeps_nothing_that_is_over(impatient, jump):
+    with impatient.open(HALF_BODY) as opened:
+        jump(-3600.0)
+        wait_until(lambda: is_over(opened))
+
+
 def test_a_picture_that_is_being_sent_outlasts_idle_connections(client):
     with contextlib.ExitStack() as stack:
         sending = stack.enter_context(client.open(HALF_BODY))
         open_all(stack, client, [b""] * 60)
+        assert client.get("/healthz").status == 503  # all that came before it have been let in by now
         wait_until(lambda: len(client.server.active_channels) <= 32)
         assert not is_over(sending)
 
@@ -176,3 +205,14 @@ def test_a_slow_network_may_send_a_large_picture_and_a_trickle_may_not():
     slow = held(stage=Stage.BODY, quiet_s=3, age_s=1000, body_bytes=1000 * 10_000)
     assert not slow.is_over(patience) and replace(slow, body_bytes=1000).is_over(patience)
     assert not held(stage=Stage.AT_WORK, quiet_s=9999).is_over(patience)
+
+
+def test_what_is_dropped_as_it_comes_gives_way_at_once():
+    body = held(stage=Stage.BODY, quiet_s=0, age_s=1)
+    assert gives_way([body, replace(body, refused=True), held()], FEW) == 1
+
+
+def test_a_newcomer_of_another_address_is_let_in_where_all_are_sending():
+    body = held(stage=Stage.BODY, quiet_s=1, age_s=10, body_bytes=5000)
+    full = [body, replace(body, body_bytes=20)] + [replace(body, address="10.0.0.7")] * 2
+    assert gives_way([*full, held("10.0.0.8")], replace(FEW, network=4)) == 1

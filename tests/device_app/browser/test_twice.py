@@ -101,3 +101,15 @@ def test_who_stays_because_of_what_she_has_marked_may_leave_later(
     page.get_by_role("button", name="Sign out").tap()
     page.wait_for_url(re.compile(r"/$"))
     page.get_by_role("button", name="Sign out").wait_for(state="detached")
+
+
+def test_who_takes_a_copy_of_the_log_away_may_check_it_at_once_and_take_another(
+    page: Any, clinic: Clinic
+) -> None:
+    sign_in(page, clinic, Role.ADMINISTRATOR)
+    page.goto(f"{clinic.address}/log/")
+    for _ in range(2):
+        with page.expect_download():
+            page.get_by_role("button", name="Take a copy away").tap()
+    page.get_by_role("button", name="Check the log").tap()
+    page.get_by_role("heading", name="The log is whole.").wait_for()

@@ -283,9 +283,17 @@ def test_an_overlay_below_the_pixels_bits_is_not_taken_for_brightness(bit: int) 
     assert np.array_equal(read_bytes(data.getvalue()).pixels, GRAY12)
 
 
-def test_one_that_only_claims_to_stand_in_the_upper_bits_loses_no_detail() -> None:
+@pytest.mark.parametrize("has_overlay", [False, True])
+def test_one_that_only_claims_to_stand_in_the_upper_bits_loses_no_detail(has_overlay: bool) -> None:
+    file = dcmread(BytesIO(dicom(GRAY12, BitsStored=12, HighBit=15)))
+    if has_overlay:  # in an element of its own, of which the standard says that it lies in bit 0
+        file.add_new(0x60000102, "US", 0)
+        file.add_new(0x60003000, "OW", bytes(GRAY12.size // 8 + GRAY12.size // 8 % 2))
+    data = BytesIO()
+    file.save_as(data)
+
     with pytest.raises(UnreadableImageError, match="contradicts"):
-        read_bytes(dicom(GRAY12, BitsStored=12, HighBit=15))
+        read_bytes(data.getvalue())
 
 
 def test_compressed_pixels_in_the_upper_bits_are_called_another_kind_of_file() -> None:
