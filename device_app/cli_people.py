@@ -118,7 +118,9 @@ def _require_writable(data: Path) -> None:
     if not data.is_dir() or os.access(data, os.W_OK | os.X_OK, effective_ids=True):
         return
     if not os.statvfs(data).f_flag & os.ST_RDONLY:
-        raise belongs_to_another(data)
+        if data.stat().st_uid != os.geteuid():
+            raise belongs_to_another(data)
+        raise StoreError(f"{data} cannot be written to by its own user", f"run `chmod u+rwx {data}`")
     raise StoreError(
         f"{data} cannot be opened: its disk is read-only",
         "copy the folder and look at `dmesg`: a disk that fails is made so; repeat once it can be written to",

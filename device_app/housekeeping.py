@@ -56,11 +56,11 @@ class Housekeeping:
         pause_s = _FIRST_AFTER_S
         while not self._stopping.wait(pause_s):
             pause_s = _LOOK_EVERY_S
-            try:
-                self._look()
-            except Exception:  # it must not end, and takes nothing with it
-                _log.exception("the housekeeping failed")
-            self._removal.fold()
+            for work in (self._look, self._removal.fold):  # the second also where the first has failed
+                try:
+                    work()
+                except Exception:  # it must not end, and takes nothing with it
+                    _log.exception("the housekeeping failed")
 
     def _look(self) -> None:
         self._remove()

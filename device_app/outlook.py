@@ -56,14 +56,14 @@ class OutlookKeeper:
         """
         with self._lock:
             if keep_days != self._keep_days:
-                self._keep_days, self._found, self._seen_s = (
-                    keep_days,
-                    self._look(keep_days),
-                    time.monotonic(),
-                )
+                self._found = self._look(keep_days)
+                self._keep_days, self._seen_s = keep_days, time.monotonic()
             elif time.monotonic() - self._seen_s >= _EVERY_S and not self._is_looking:
                 self._is_looking = True
-                threading.Thread(target=self._renew, args=(keep_days,), name="outlook", daemon=True).start()
+                try:
+                    threading.Thread(target=self._renew, args=(keep_days,), daemon=True).start()
+                except RuntimeError:  # no further thread now: the next page asks again
+                    self._is_looking = False
             return self._found
 
     def _renew(self, keep_days: int) -> None:

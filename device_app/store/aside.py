@@ -213,6 +213,8 @@ def _is_settled(files: ImageFiles, one: _Lying, known: _Known) -> bool:
 def _upload(one: _Lying, known: _Known, actor: str) -> Upload:
     """As of a picture whose row is lost: what the log still says of it, else its file's own time."""
     arrival = known.arrivals.get(one.sha256)
+    if arrival is not None and arrival.at_utc <= known.gone.get(one.sha256, datetime.min):
+        arrival = None  # that was an earlier visit's, which was removed
     came = arrival.at_utc if arrival else one.written_utc
     return Upload(
         f"{TAKEN_IN}-{one.sha256[:8]}",

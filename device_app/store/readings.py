@@ -50,9 +50,8 @@ class Readings:
             said = _all_of(session, row)
             same = repeated(said, draft, actor, [image.id for image in row.images])
             if same is not None and draft.kind is Kind.OWN:
-                return (
-                    same  # it has brought the box's answer, so that nothing is permitted before it any more
-                )
+                # It has brought the box's answer, so that nothing is permitted before it any more.
+                return same
             box_verdict = permit(examination_record(session, row))
             if same is not None and same.box_verdict == box_verdict:
                 return same

@@ -165,7 +165,8 @@ def _link(session: Session, folder: Path, said: Addresses) -> int:
     known = set(session.scalars(select(Image.sha256)))
     lost = sorted(files.keys() - known, key=lambda digest: files[digest].stat().st_mtime)
     came = arrivals(session, lost)
-    came |= {one: replace(came[one], public_id=said.of(one)) for one in came if said.of(one)}
+    # Where it came in is not where it is: a view that was taken out is nobody else's again.
+    came = {one: replace(at, public_id=said.of(one) or secrets.token_urlsafe(12)) for one, at in came.items()}
     for number, digest in enumerate(lost, _free_number(session)):
         _add(session, number, files[digest], came.get(digest))
     return len(lost)

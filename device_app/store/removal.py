@@ -150,11 +150,14 @@ class Removal:
         """What is still said of patients of whom no picture is here: their view was parted from others after
         it went, or an earlier version kept the remarks.
         """
+        while self._is_left():
+            with self.database.write() as session:
+                _clear(session, set(session.scalars(_left().limit(AT_ONCE))))
+
+    def _is_left(self) -> bool:
+        """Looked at without the write lock."""
         with self.database.read() as session:
-            if not session.scalars(_left().limit(1)).all():
-                return
-        with self.database.write() as session:
-            _clear(session, set(session.scalars(_left())))
+            return session.scalars(_left().limit(1)).first() is not None
 
     def fold(self) -> bool:
         """Fold the write-ahead log into the database and empty it; whether that could be done.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from device_app import KioskConfig
 from device_app.store import DATABASE_NAME, Store, open_store, prepare_store
+from device_app.store.log import KIOSK, Action
 from device_app.store.queue import ReadResult
 from device_app.store.records import Upload
 from tests.device_app import sample
@@ -30,6 +31,18 @@ def filled(config: KioskConfig, pictures: int = 40, first: int = 0) -> Store:
             said = json.dumps({"of": claim.sha256, "words": "x" * 600})
             assert store.queue.complete(claim, ReadResult("none", said, "0" * 64))
     return store
+
+
+def note(store: Store, times: int) -> None:
+    """So many entries of the log."""
+    for _ in range(times):
+        store.log.note(KIOSK, Action.SIGNED_OUT)
+
+
+def spoil(store: Store, statement: str) -> None:
+    """By somebody with the database in hand."""
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
 
 
 def label(number: int) -> str:

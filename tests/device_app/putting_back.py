@@ -30,9 +30,14 @@ def put_back(config: KioskConfig, kept: Sequence[bytes], lost: Sequence[bytes]) 
     for data in lost:
         receive(before, data)
     before.close()
+    exchange(config, copy)
+
+
+def exchange(config: KioskConfig, copy: Path) -> None:
+    """The database for an older one, and start."""
     for path in config.data_dir.glob("kiosk.sqlite3*"):
         path.unlink()
-    shutil.copy(copy, database)
+    shutil.copy(copy, config.data_dir / "kiosk.sqlite3")
     prepare_store(config)
 
 

@@ -196,3 +196,19 @@ def test_what_was_chained_to_a_log_that_had_lost_its_end_proves_nothing_of_befor
     whole, _ = parted(store)
     keep_end(store.database)
     check_apart(mended(store, config, NO_PARTING[end]), config, whole)
+
+
+@pytest.mark.parametrize(
+    "untold",
+    [f"DELETE FROM audit WHERE action = '{Action.PARTED}'", "DELETE FROM audit WHERE number = 4"],
+    ids=["the word of it", "a later entry"],
+)
+def test_a_view_that_was_taken_out_never_comes_back_among_the_others(config, store, untold):
+    whole, _ = parted(store)
+    stayed = store.records.examination(whole).images[0].sha256
+    went = next(digest for digest in held(store) if digest != stayed)
+    store.records.receive(io.BytesIO(b"picture 2" * 50), Upload("c.png"))
+    store = mended(store, config, f"DELETE FROM images WHERE sha256 = '{went}'", untold)
+    after = held(store)
+    assert after[stayed] == whole != after[went] and len(after) == 3
+    store.close()

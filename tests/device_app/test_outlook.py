@@ -48,6 +48,22 @@ def test_a_page_shows_the_last_outlook_while_the_next_is_worked_out_once(
     assert slow.looks == 2
 
 
+def test_a_page_is_made_where_no_further_thread_can_be_started_and_the_next_asks_again(
+    store: Store, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    keeper = OutlookKeeper(store, 0)
+    keeper.now(0)
+    monkeypatch.setattr(outlook_module, "_EVERY_S", 0.0)
+    slow.days = 5.0
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert keeper.now(0).whole_days == 9
+    wait_until(lambda: keeper.now(0).whole_days == 5)
+
+
 def test_another_rule_is_shown_by_the_page_that_made_it(
     store: Store, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from device_app.housekeeping import Housekeeping
 from device_app.monitoring.chain import ChainWatch, chain_of
 from device_app.store import Store
-from device_app.store.log import KIOSK, Action
 from device_app.store.log_end import NAME
+from tests.device_app.broken import note, spoil
 from tests.device_app.conftest import wait_until
-
-
-def note(store: Store, times: int) -> None:
-    for _ in range(times):
-        store.log.note(KIOSK, Action.SIGNED_OUT)
-
-
-def spoil(store: Store, statement: str) -> None:
-    with store.database.engine.begin() as connection:
-        connection.exec_driver_sql(statement)
 
 
 def test_a_log_that_goes_on_is_whole(store: Store) -> None:

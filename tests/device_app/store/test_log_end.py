@@ -10,20 +10,11 @@ from device_app.access.roles import Role
 from device_app.cli import app
 from device_app.mend import mend
 from device_app.safe_mode_checks import Part, look
-from device_app.store import Store, open_store, prepare_store
-from device_app.store.log import KIOSK, Action
+from device_app.store import open_store, prepare_store
+from device_app.store.log import Action
 from device_app.store.log_end import EMPTIED, NAME, keep_end, look_through
 from tests.device_app import broken
-
-
-def note(store: Store, times: int) -> None:
-    for _ in range(times):
-        store.log.note(KIOSK, Action.SIGNED_OUT)
-
-
-def spoil(store: Store, statement: str) -> None:
-    with store.database.engine.begin() as connection:
-        connection.exec_driver_sql(statement)
+from tests.device_app.broken import note, spoil
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from device_app.retention import PROVEN_AFTER, Clock
 from device_app.settings import Settings
 from device_app.store import FolderHeldError, FolderLock, open_store, prepare_store
 from device_app.store.aside import Aside, Bounds, TakenIn, Why, lying_aside, take_in
+from device_app.store.copies import make_copy
 from device_app.store.database import now_utc
 from device_app.store.models import JobState
 from device_app.store.records import Upload
@@ -26,7 +27,7 @@ from device_app.store.removal import Removal
 from runtime.errors import StoreError
 from tests.device_app import sample
 from tests.device_app.conftest import wait_until
-from tests.device_app.putting_back import lay_aside, put_back, receive
+from tests.device_app.putting_back import exchange, lay_aside, put_back, receive
 from tests.runtime.readers.makers import dicom
 
 KEPT = sample.picture(sample.NONE, seed=1)
@@ -263,3 +264,28 @@ def test_the_running_kiosk_marks_none_while_they_are_taken_in(store, client, mon
         wait_until(lambda: Removal(store.database, store.files).clock().proven > PROVEN_AFTER)
         assert lying_aside(store.files).since_utc is None
     wait_until(lambda: lying_aside(store.files).since_utc is not None)
+
+
+def test_bytes_that_came_again_for_another_visit_have_nothing_of_the_first(config):
+    """And another old database does not cost them: they are not what was removed."""
+    prepare_store(config)
+    store = open_store(config)
+    store.records.receive(io.BytesIO(KEPT), Upload("a.png", "P 1", photographed=True))
+    first = store.queue.claim("worker")
+    store.queue.fail(first, "engine")
+    assert Removal(store.database, store.files).remove([first.image_id], now_utc()) == 1
+    copy = make_copy(config.data_dir / "kiosk.sqlite3", now_utc(), 0)
+    store.records.receive(io.BytesIO(KEPT), Upload("b.png", "P 2"))
+    store.close()
+    for _ in range(2):
+        exchange(config, copy)
+        store = open_store(config)
+        assert lying_aside(store.files).pictures == 1
+        assert take_in(store, "box", ALL) == TakenIn(taken=1)
+        (image,) = taken(store)[0].images
+        assert not image.photographed and store.files.written_utc(image.sha256) > first_gone(store)
+        store.close()
+
+
+def first_gone(store):
+    return max(store.records.removed_digests().values(), default=datetime.min)
