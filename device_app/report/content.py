@@ -209,7 +209,9 @@ def _spoken(material: Material, moment: Moment) -> tuple[Spoken, ...]:
     return tuple(
         Spoken(
             what=f"{KINDS[said.kind]}: {JUDGEMENTS[said.judgement]}",
-            who=listed(filter(None, (_name(said.actor, material), moment(said.at_utc), _places(said)))),
+            who=listed(
+                filter(None, (isolated(_name(said.actor, material)), moment(said.at_utc), _places(said)))
+            ),
             note=plain(said.note),
             final=said is final,
         )
@@ -218,7 +220,7 @@ def _spoken(material: Material, moment: Moment) -> tuple[Spoken, ...]:
 
 
 def _name(actor: str, material: Material) -> str:
-    return isolated(plain(actor_words(actor, dict(material.names))))
+    return plain(actor_words(actor, dict(material.names)))
 
 
 def _places(said: Said) -> str:

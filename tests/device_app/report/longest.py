@@ -27,7 +27,7 @@ def longest_examination(store: Store, work_off: Callable[[], int]) -> str:
         ident = store.records.receive(io.BytesIO(data), upload).public_id
     work_off()
     for judgement, kind, note in (
-        *[(Judgement.DOUBT, Kind.SECOND, "w" * MAX_NOTE_CHARS)] * 12,
+        *((Judgement.DOUBT, Kind.SECOND, f"{number:02}".ljust(MAX_NOTE_CHARS, "w")) for number in range(12)),
         (Judgement.FRACTURE, Kind.OUTCOME, "W" * MAX_NOTE_CHARS),
     ):
         store.readings.add(ident, Draft(kind, judgement, note=note), "kiosk", lambda _found: "doubt")
