@@ -19,6 +19,8 @@ from runtime.words import as_words
 
 _PICTURES = 4
 """At most these are asked before the next is read; each may take a second of computing."""
+_HEADER_BYTES = 1 << 18
+"""A header is hardly longer, and a large plate would take longer to be read than to be asked."""
 
 
 class Ahead:
@@ -29,9 +31,11 @@ class Ahead:
         self._asked: set[int] = set()
 
     def look(self) -> None:
-        """What a header does not say now, it may at its picture's turn, which is also when it is told what is
-        wrong with a picture. Raises DatabaseUnusableError.
+        """One that waits alone is asked at its turn, which is now. What a header does not say here it may say
+        then, whole; then it is also told what is wrong with a picture. Raises DatabaseUnusableError.
         """
+        if self._store.queue.counts().waiting < 2:
+            return
         for waiting in self._store.queue.undecided(_PICTURES, self._asked):
             self._asked.add(waiting.image_id)
             try:
@@ -43,8 +47,8 @@ class Ahead:
 
     def _ask(self, waiting: Waiting) -> None:
         with contextlib.suppress(InputError):
-            says = read_header(self._store.files.read(waiting.sha256))
-            if says is not None:
+            says = read_header(self._store.files.begin(waiting.sha256, _HEADER_BYTES))
+            if says is not None and says.study_sha256:
                 settle(self._store, waiting.image_id, waiting.facts_json, says)
 
 

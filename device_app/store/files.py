@@ -101,6 +101,14 @@ class ImageFiles:
             raise StoreError("a stored picture has changed on disk")
         return data
 
+    def begin(self, sha256: str, most_bytes: int) -> bytes:
+        """The first bytes, whose digest cannot be checked. Raises StoreError when they are gone."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                return file.read(most_bytes)
+        except OSError as error:
+            raise StoreError(f"a stored picture cannot be read: {error.strerror}") from error
+
     def drop(self, sha256: str) -> None:
         """Remove bytes that no row speaks of."""
         self.path(sha256).unlink(missing_ok=True)

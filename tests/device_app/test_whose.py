@@ -74,10 +74,28 @@ def test_many_that_wait_are_asked_a_few_at_a_time_and_each_once(
         give(store, data)
     ahead = Ahead(store)
     ahead.look()
-    assert asked == sent[:4]
+    begun = [data[: whose._HEADER_BYTES] for data in sent]
+    assert asked == begun[:4]
     ahead.look()
     ahead.look()
-    assert asked == sent
+    assert asked == begun
+
+
+def test_one_that_waits_alone_is_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whose, "read_header", lambda _data: pytest.fail("nothing waits beside it"))
+    give(store, view(1))
+    Ahead(store).look()
+
+
+def test_a_header_longer_than_is_read_ahead_is_heard_at_its_turn(store: Store, detector: Detector) -> None:
+    long = {"ImageComments": "x" * 10_000}
+    first, second = (give(store, view(seed, **long)) for seed in (1, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whose, "_HEADER_BYTES", 500)
+        Ahead(store).look()
+    for _ in range(2):
+        read_next(store, detector)
+    assert holder(store, second).public_id == first
 
 
 def test_a_picture_that_is_gone_is_told_at_its_turn_and_the_others_are_asked(store: Store) -> None:
@@ -113,7 +131,8 @@ def test_a_database_that_cannot_be_used_ends_the_worker(
     def unusable(*_: Any) -> None:
         raise DatabaseUnusableError("the disk fails")
 
-    give(store, view(1))
+    for seed in (1, 2):
+        give(store, view(seed))
     monkeypatch.setattr(store.grouping, "settle", unusable)
     with pytest.raises(DatabaseUnusableError):
         Ahead(store).look()
