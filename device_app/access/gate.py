@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
@@ -29,6 +29,8 @@ WATCHING_FLAG = "watching"
 """The same in an address, for a page that renews itself without a script."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+Refuse: TypeAlias = Callable[[int, str, str], ResponseReturnValue]
+"""Makes an answer, of a status, what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def needed_by(app: Flask, endpoint: str) -> Role | None:
     return marked
 
 
-def install_gate(app: Flask, parts: Access, refuse: Callable[[int, str, str], ResponseReturnValue]) -> None:
-    """Check every request before its view. refuse: makes the answer, of a status, what and what to do."""
+def install_gate(app: Flask, parts: Access, refuse: Refuse) -> None:
+    """Check every request before its view."""
     app.extensions["ulna-access"] = parts
 
     @app.before_request
@@ -88,11 +90,7 @@ def install_gate(app: Flask, parts: Access, refuse: Callable[[int, str, str], Re
             return None
         if g.person is None:
             return _ask_for_pin(refuse)
-        return refuse(
-            403,
-            gettext("You may not do that here."),
-            gettext("Ask whoever looks after the box, or sign in as somebody else."),
-        )
+        return not_here(refuse)
 
     @app.context_processor
     def shown() -> dict[str, object]:
@@ -191,10 +189,21 @@ def _may(parts: Access, needed: Role) -> bool:
     return person is not None and person.role.may(needed)
 
 
-def _ask_for_pin(refuse: Callable[[int, str, str], ResponseReturnValue]) -> ResponseReturnValue:
+def _ask_for_pin(refuse: Refuse) -> ResponseReturnValue:
     if request.method == "GET" and request.accept_mimetypes.best != "application/json":
         return _leave_for(url_for("sign_in.page", next=request.full_path.rstrip("?")))
+    return nobody_here(refuse)
+
+
+def nobody_here(refuse: Refuse) -> ResponseReturnValue:
+    """What a form is answered that nobody has sent who is signed in."""
     return refuse(401, gettext("Nobody is signed in. Nothing was stored."), gettext("Sign in and repeat."))
+
+
+def not_here(refuse: Refuse) -> ResponseReturnValue:
+    """What somebody is answered who is signed in, and may not."""
+    step = gettext("Ask whoever looks after the box, or sign in as somebody else.")
+    return refuse(403, gettext("You may not do that here."), step)
 
 
 def _leave_for(address: str) -> Response:

@@ -10,7 +10,17 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from device_app import engine_report
-from device_app.access.gate import LANGUAGE, access, actor, is_at_the_box, keep_token, open_to, signed_in
+from device_app.access.gate import (
+    LANGUAGE,
+    access,
+    actor,
+    is_at_the_box,
+    keep_token,
+    nobody_here,
+    not_here,
+    open_to,
+    signed_in,
+)
 from device_app.access.pins import MAX_DIGITS, MIN_DIGITS
 from device_app.access.roles import Role
 from device_app.answers import summary
@@ -87,15 +97,9 @@ def _guarded(view: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
 def _looked_after() -> ResponseReturnValue:
     """What everybody else is told once somebody looks after the box; that nothing was stored is said."""
     if signed_in() is not None:
-        return problem(
-            403,
-            gettext("You may not do that here."),
-            gettext("Ask whoever looks after the box, or sign in as somebody else."),
-        )
+        return not_here(problem)
     if request.method == "POST" and request.view_args != {"step": str(Step.ADMINISTRATOR)}:
-        return problem(
-            401, gettext("Nobody is signed in. Nothing was stored."), gettext("Sign in and repeat.")
-        )
+        return nobody_here(problem)
     return lead_in(url_for("first_run.page"))
 
 
